@@ -1,0 +1,54 @@
+# The commands of this project. `make` alone lists them.
+.DEFAULT_GOAL := help
+.PHONY: help prerequisites setup release demo test up down status lint bench-start build-MasterElection
+
+LOCAL := target/debug/local
+
+help: ## This list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 16
+
+prerequisites:
+	@local/setup/prerequisites.sh
+
+setup: prerequisites ## Installs what a checkout needs below .local: the emulator, sam, Neo4j from Maven
+	@local/setup/venv.sh .local/venv-cloud local/setup/cloud.txt
+	@local/setup/venv.sh .local/venv-sam local/setup/sam.txt
+	@local/neo4j/build.sh .local/neo4j-3.4.6
+
+release: prerequisites ## Builds what is shipped: the function and the node program
+	@cargo build --locked --release -p master-election -p node
+
+$(LOCAL): FORCE
+	@cargo build --locked -p local
+FORCE:
+
+demo: setup release $(LOCAL) ## Deploys the stack, kills the master, watches the writes move on
+	@$(LOCAL) demo
+
+up: setup release $(LOCAL) ## Leaves a cluster running and prints its endpoints
+	@$(LOCAL) up
+
+down: $(LOCAL) ## Ends every process of `make up`
+	@$(LOCAL) down
+
+status: $(LOCAL) ## Nodes, roles, target groups, health
+	@$(LOCAL) status
+
+# Everything is compiled before a cluster runs: heartbeats are late on a machine that compiles.
+test: setup release ## Every test, the ones on a real cluster last
+	@cargo test --locked --workspace --no-run
+	@cargo test --locked --workspace --exclude end-to-end
+	@cargo test --locked -p end-to-end
+
+lint: setup ## Formatting, clippy, the template
+	@cargo fmt --all --check
+	@cargo clippy --locked --workspace --all-targets -- --deny warnings
+	@.local/venv-sam/bin/cfn-lint template.yml cluster/*.yml
+	@SAM_CLI_TELEMETRY=0 .local/venv-sam/bin/sam validate --lint --region us-east-1
+
+bench-start: setup release ## Size and start of what is shipped
+	@cargo run --locked --quiet -p local --bin bench-start
+
+# Called by `sam build`, which names the target after the function.
+build-MasterElection:
+	@cp target/release/master-election "$(ARTIFACTS_DIR)/bootstrap"

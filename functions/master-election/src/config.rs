@@ -1,0 +1,160 @@
+//! The function's parameters, checked before the first invocation.
+
+use runtime::{Environment, Invalid};
+use topology::{Policy, Rearm, Unfitting};
+
+/// Everything that the template tells the function.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// How nodes tell their role.
+    pub dialect: neo4j::Dialect,
+    /// The ECS cluster.
+    pub cluster: String,
+    /// The services of the core slots, in the order of the slots.
+    pub core_services: Vec<String>,
+    /// The services of nodes that are never master.
+    pub slave_only_services: Vec<String>,
+    /// `(port, ARN)` of every write group.
+    pub write_groups: Vec<(u16, String)>,
+    /// Where the state is.
+    pub state_bucket: String,
+    /// Its key there.
+    pub state_key: String,
+    /// The port that role endpoints answer on.
+    pub probe_port: u16,
+    /// The rules.
+    pub policy: Policy,
+}
+
+/// A parameter of no use, in one sentence that names it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// A single one.
+    #[error(transparent)]
+    Parameter(#[from] Invalid),
+    /// Several that do not fit together.
+    #[error(transparent)]
+    Relation(#[from] Unfitting),
+}
+
+impl Config {
+    /// Reads and checks all parameters.
+    ///
+    /// # Errors
+    /// The first that is of no use.
+    pub fn read(environment: &Environment) -> Result<Self, Refused> {
+        let core_services = environment.list("CORE_SERVICES");
+        let slave_only_services = environment.list("SLAVE_ONLY_SERVICES");
+        let dialect = environment.parse("DIALECT")?;
+        let policy = Policy {
+            core_size: core_services.len(),
+            slave_only_size: slave_only_services.len(),
+            probe_deadline: environment.millis_or("PROBE_DEADLINE_MS", 1000)?,
+            hot_deadline: environment.millis_or("HOT_DEADLINE_MS", 250)?,
+            round: environment.millis_or("ROUND_MS", 2000)?,
+            pause: environment.millis_or("PAUSE_MS", 50)?,
+            confirmations: environment.parse_or("CONFIRMATIONS", 2)?,
+            heartbeat_timeout: environment.parse("HEARTBEAT_TIMEOUT_MS").map(std::time::Duration::from_millis)?,
+            rearm: rearm(environment)?,
+        };
+        policy.validate()?;
+        if dialect == neo4j::Dialect::Single && policy.core_size + policy.slave_only_size != 1 {
+            let reason = "a SINGLE has exactly one service, so DIALECT must be HA for more".to_owned();
+            return Err(Invalid::Value { name: "CORE_SERVICES", value: core_services.join(","), reason }.into());
+        }
+        Ok(Self {
+            dialect,
+            cluster: environment.need("CLUSTER")?.to_owned(),
+            core_services,
+            slave_only_services,
+            write_groups: write_groups(environment)?,
+            state_bucket: environment.need("STATE_BUCKET")?.to_owned(),
+            state_key: environment.text("STATE_KEY").unwrap_or("master-election/state.json").to_owned(),
+            probe_port: environment.parse_or("PROBE_PORT", 7474)?,
+            policy,
+        })
+    }
+}
+
+fn rearm(environment: &Environment) -> Result<Rearm, Invalid> {
+    match environment.parse_or("STANDBY_REARM_SECONDS", 60)? {
+        -1 => Ok(Rearm::Never),
+        seconds => match u64::try_from(seconds) {
+            Ok(seconds) => Ok(Rearm::After(std::time::Duration::from_secs(seconds))),
+            Err(_) => Err(Invalid::Value {
+                name: "STANDBY_REARM_SECONDS",
+                value: i64::to_string(&seconds),
+                reason: "it must be -1 (never) or a number of seconds".into(),
+            }),
+        },
+    }
+}
+
+fn write_groups(environment: &Environment) -> Result<Vec<(u16, String)>, Invalid> {
+    const NAME: &str = "WRITE_GROUPS";
+    let groups = environment.list(NAME);
+    if groups.is_empty() {
+        return Err(Invalid::Missing(NAME));
+    }
+    let pair = |text: &String| {
+        let (port, arn) = text.split_once('=')?;
+        Some((port.parse().ok()?, arn.to_owned())).filter(|(port, arn)| *port > 0 && !arn.is_empty())
+    };
+    let parsed: Option<Vec<_>> = groups.iter().map(pair).collect();
+    parsed.ok_or_else(|| Invalid::Value {
+        name: NAME,
+        value: groups.join(","),
+        reason: "it must be a list such as 7687=<target group ARN>,7474=<target group ARN>".into(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment(changed: &[(&'static str, &'static str)]) -> Environment {
+        let good = [
+            ("DIALECT", "HA"),
+            ("CLUSTER", "c"),
+            ("CORE_SERVICES", "core-1,core-2,core-3"),
+            ("WRITE_GROUPS", "7687=arn:a,7474=arn:b"),
+            ("STATE_BUCKET", "b"),
+            ("HEARTBEAT_TIMEOUT_MS", "2000"),
+        ];
+        good.into_iter().chain(changed.iter().copied()).collect()
+    }
+
+    #[test]
+    fn what_is_not_set_has_a_default() {
+        let config = Config::read(&environment(&[])).unwrap();
+        assert_eq!(config.policy.core_size, 3);
+        assert_eq!(config.write_groups, [(7687, "arn:a".into()), (7474, "arn:b".into())]);
+        assert_eq!(config.policy.rearm, Rearm::After(std::time::Duration::from_secs(60)));
+        let never = Config::read(&environment(&[("STANDBY_REARM_SECONDS", "-1")])).unwrap();
+        assert_eq!(never.policy.rearm, Rearm::Never);
+    }
+
+    #[test]
+    fn every_parameter_of_no_use_is_named_in_one_sentence() {
+        let table = [
+            ("DIALECT", "MYSQL", "DIALECT is \"MYSQL\": \"MYSQL\" is not a dialect"),
+            ("DIALECT", "SINGLE", "CORE_SERVICES is \"core-1,core-2,core-3\": a SINGLE has exactly one"),
+            ("CORE_SERVICES", "", "CORE_SERVICES must name at least one service"),
+            ("WRITE_GROUPS", "", "WRITE_GROUPS is not set"),
+            ("WRITE_GROUPS", "7687", "WRITE_GROUPS is \"7687\": it must be a list such as"),
+            ("WRITE_GROUPS", "0=arn", "WRITE_GROUPS is \"0=arn\""),
+            ("PROBE_DEADLINE_MS", "5000", "PROBE_DEADLINE_MS (5000) must be shorter than ROUND_MS (2000)"),
+            ("PROBE_DEADLINE_MS", "soon", "PROBE_DEADLINE_MS is \"soon\""),
+            ("STANDBY_REARM_SECONDS", "-2", "STANDBY_REARM_SECONDS is \"-2\""),
+            ("HEARTBEAT_TIMEOUT_MS", "", "HEARTBEAT_TIMEOUT_MS is not set"),
+            ("CLUSTER", "", "CLUSTER is not set"),
+            ("STATE_BUCKET", "", "STATE_BUCKET is not set"),
+            ("PROBE_PORT", "99999", "PROBE_PORT is \"99999\""),
+        ];
+        for (name, value, sentence) in table {
+            let error = Config::read(&environment(&[(name, value)])).unwrap_err().to_string();
+            assert!(error.starts_with(sentence), "{name}={value}: {error}");
+            assert!(!error.contains('\n'));
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! What a round logs: a line when something changed, under a name that stays the same.
+
+use topology::{Decision, Refusal, Verdict};
+use tracing::{error, info, warn};
+
+/// Remembers what was said last, so that a hot loop does not repeat itself twenty times a second.
+#[derive(Debug, Default)]
+pub(crate) struct Voice {
+    said: Option<(Verdict, Vec<Refusal>)>,
+}
+
+impl Voice {
+    /// Logs the round if it differs from the last one that was logged, or acts.
+    pub(crate) fn tell(&mut self, decision: &Decision, generation: u64) {
+        let heard = (decision.verdict, decision.refusals.iter().filter(|refusal| !counts(refusal)).cloned().collect());
+        if decision.actions.is_empty() && self.said.as_ref() == Some(&heard) {
+            return;
+        }
+        let sentence = &decision.sentence;
+        match decision.verdict {
+            Verdict::Steady => info!(event = "steady", generation, "{sentence}"),
+            Verdict::NewMaster => info!(event = "new-master", generation, "{sentence}"),
+            Verdict::NoMaster => warn!(event = "no-master", generation, "{sentence}"),
+            Verdict::PartialView => warn!(event = "partial-view", generation, "{sentence}"),
+            Verdict::DualMaster => error!(event = "dual-master", generation, "{sentence}"),
+            Verdict::Blind => error!(event = "blind", generation, "{sentence}"),
+        }
+        for refusal in &decision.refusals {
+            if let Refusal::SlaveOnlyClaims { address } = refusal {
+                error!(event = "slave-only-claims", %address, "a slave-only node says that it is the master");
+            }
+        }
+        self.said = Some(heard);
+    }
+}
+
+/// A refusal that is another one each round, because it counts.
+fn counts(refusal: &Refusal) -> bool {
+    matches!(refusal, Refusal::Unconfirmed { .. })
+}

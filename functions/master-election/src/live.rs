@@ -1,0 +1,106 @@
+//! The world as it is: AWS and Neo4j.
+
+use std::{
+    net::SocketAddr,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use aws::{Inventory, Object, Put, TargetGroups};
+use tokio::task::JoinSet;
+use topology::{Action, Answer, Group, Kind, Millis, Node, State};
+
+use crate::{Config, Listing, Stored, Trouble, Version, World};
+
+/// Clients made once, used by every invocation.
+pub(crate) struct Live {
+    inventory: Inventory,
+    services: Vec<(Kind, String)>,
+    target_groups: TargetGroups,
+    write_groups: Vec<(u16, String)>,
+    object: Object,
+    object_name: String,
+    dialect: neo4j::Dialect,
+    probe_port: u16,
+}
+
+impl Live {
+    pub(crate) fn new(sdk: &aws::SdkConfig, config: &Config) -> Self {
+        let core = config.core_services.iter().map(|service| (Kind::Core, service.clone()));
+        let slave_only = config.slave_only_services.iter().map(|service| (Kind::SlaveOnly, service.clone()));
+        Self {
+            inventory: Inventory::new(sdk, &config.cluster),
+            services: core.chain(slave_only).collect(),
+            target_groups: TargetGroups::new(sdk),
+            write_groups: config.write_groups.clone(),
+            object: Object::new(sdk, &config.state_bucket, &config.state_key),
+            object_name: format!("s3://{}/{}", config.state_bucket, config.state_key),
+            dialect: config.dialect,
+            probe_port: config.probe_port,
+        }
+    }
+}
+
+impl World for Live {
+    fn now(&self) -> Millis {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    async fn pause(&self, time: Duration) {
+        tokio::time::sleep(time).await;
+    }
+
+    async fn list(&self) -> Listing {
+        let mut asked = JoinSet::new();
+        for (kind, service) in self.services.clone() {
+            let inventory = self.inventory.clone();
+            asked.spawn(async move { (inventory.tasks_of(&service).await, kind, service) });
+        }
+        let mut listing = Listing { nodes: Vec::new(), failures: Vec::new() };
+        for (tasks, kind, service) in asked.join_all().await {
+            match tasks {
+                Ok(tasks) => listing.add(&service, kind, tasks),
+                Err(error) => listing.failures.push(error),
+            }
+        }
+        listing.nodes.sort_by(|a, b| a.slot.cmp(&b.slot));
+        listing
+    }
+
+    async fn probe(&self, nodes: &[Node], deadline: Duration) -> Vec<Answer> {
+        let at: Vec<SocketAddr> = nodes.iter().map(|node| (node.address, self.probe_port).into()).collect();
+        neo4j::probe_all(self.dialect, &at, deadline).await
+    }
+
+    async fn groups(&self) -> Result<Vec<Group>, Trouble> {
+        let mut groups = Vec::new();
+        for (port, arn) in &self.write_groups {
+            let targets = self.target_groups.registered(arn).await?;
+            groups.push(Group { arn: arn.clone(), port: *port, targets });
+        }
+        Ok(groups)
+    }
+
+    async fn load(&self) -> Result<(State, Version), Trouble> {
+        let Some(stored) = self.object.get().await? else { return Ok((State::default(), Version::default())) };
+        let state = serde_json::from_slice::<State>(&stored.body)
+            .map_err(|error| Trouble::NotAState { object: self.object_name.clone(), reason: error.to_string() })?;
+        Ok((state.readable()?, Version(Some(stored.etag))))
+    }
+
+    async fn store(&self, state: &State, seen: &Version) -> Result<Stored, Trouble> {
+        let body = serde_json::to_vec(state)
+            .map_err(|error| Trouble::NotAState { object: self.object_name.clone(), reason: error.to_string() })?;
+        Ok(match self.object.put(body, seen.0.as_deref()).await? {
+            Put::Written(etag) => Stored::Written(Version(Some(etag))),
+            Put::Lost => Stored::Lost,
+        })
+    }
+
+    async fn act(&self, action: &Action) -> Result<(), Trouble> {
+        Ok(match action {
+            Action::Register { group, port, address } => self.target_groups.register(group, *address, *port).await,
+            Action::Deregister { group, port, address } => self.target_groups.deregister(group, *address, *port).await,
+        }?)
+    }
+}

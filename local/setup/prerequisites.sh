@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# Says all that is missing at once, and how to get it.
+set -u
+missing=0
+
+lacks() { # what, how to get it
+    echo "missing: $1. $2" >&2
+    missing=1
+}
+
+cargo --version >/dev/null 2>&1 ||
+    lacks "Rust (cargo)" "Install it with rustup, stable 1.94 or later: https://rustup.rs"
+python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null ||
+    lacks "Python 3.11 or later (python3)" "Run: sudo apt install python3 python3-venv"
+python3 -c 'import venv, ensurepip' 2>/dev/null ||
+    lacks "Python's venv module" "Run: sudo apt install python3-venv"
+javac -version 2>&1 | grep -q '^javac 17' ||
+    lacks "JDK 17 (javac)" "Run: sudo apt install openjdk-17-jdk-headless, and put it first in PATH"
+mvn --version >/dev/null 2>&1 ||
+    lacks "Maven (mvn)" "Run: sudo apt install maven"
+command -v cc >/dev/null 2>&1 ||
+    lacks "a C compiler (cc)" "Run: sudo apt install build-essential"
+[ "$(uname -s)" = Linux ] ||
+    lacks "Linux" "The local cloud gives every node an address of its own in 127.0.0.0/8; use a Linux machine or VM"
+
+exit $missing

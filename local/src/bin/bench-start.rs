@@ -1,0 +1,112 @@
+//! Size of the function's package, and how soon after exec it polls the Runtime API for the first time.
+
+use std::{
+    error::Error,
+    fs,
+    io::{Read, Write},
+    net::TcpListener,
+    path::Path,
+    process::{Command, ExitCode},
+    time::{Duration, Instant},
+};
+
+const BINARY: &str = "target/release/master-election";
+const RUNS: usize = 21;
+/// What the project promises: bytes of the zip, milliseconds to the first poll, kilobytes of memory.
+const LIMITS: (u64, u128, u64) = (4 << 20, 15, 20 << 10);
+
+fn main() -> ExitCode {
+    match measure() {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("bench-start: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure() -> Result<bool, Box<dyn Error>> {
+    let zip = zip_size(Path::new(BINARY))?;
+    // The first run warms the page cache and is not counted.
+    start()?;
+    let mut runs = (0..RUNS).map(|_| start()).collect::<Result<Vec<_>, _>>()?;
+    runs.sort_by_key(|(took, _)| *took);
+    let (median, slowest) = (runs[RUNS / 2].0, runs[RUNS - 1].0);
+    let memory = runs.iter().map(|(_, memory)| *memory).max().unwrap_or_default();
+    println!("zip                      {:>8.2} MB   (at most {} MB)", megabytes(zip), LIMITS.0 >> 20);
+    println!(
+        "exec to first poll       {:>8.1} ms   median of {RUNS}, slowest {:.1} (at most {} ms)",
+        millis(median), millis(slowest), LIMITS.1
+    );
+    println!("memory at the first poll {:>8.1} MB   (at most {} MB)", megabytes(memory << 10), LIMITS.2 >> 10);
+    Ok(zip <= LIMITS.0 && median.as_millis() <= LIMITS.1 && memory <= LIMITS.2)
+}
+
+/// The size of a zip with the binary in it, as `sam deploy` uploads it.
+fn zip_size(binary: &Path) -> Result<u64, Box<dyn Error>> {
+    let zip = binary.with_extension("zip");
+    let made = Command::new("python3").args(["-m", "zipfile", "-c"]).arg(&zip).arg(binary).status()?;
+    if !made.success() {
+        return Err(format!("{} cannot be zipped", binary.display()).into());
+    }
+    let size = fs::metadata(&zip)?.len();
+    fs::remove_file(zip)?;
+    Ok(size)
+}
+
+/// Time from exec to the first `GET …/next`, and the resident memory then in kilobytes.
+fn start() -> Result<(Duration, u64), Box<dyn Error>> {
+    let runtime = TcpListener::bind("127.0.0.1:0")?;
+    let begun = Instant::now();
+    let mut child = Command::new(BINARY).env_clear().envs(environment(&runtime.local_addr()?.to_string())).spawn()?;
+    let polled = runtime.accept().and_then(|(mut stream, _)| {
+        let mut head = [0; 512];
+        let read = stream.read(&mut head)?;
+        let took = begun.elapsed();
+        let status = fs::read_to_string(format!("/proc/{}/status", child.id()))?;
+        stream.write_all(b"HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\n\r\n")?;
+        Ok((took, String::from_utf8_lossy(&head[..read]).into_owned(), status))
+    });
+    child.kill()?;
+    child.wait()?;
+    let (took, head, status) = polled?;
+    if !head.contains("/invocation/next") {
+        return Err(format!("the first request was not a poll: {head}").into());
+    }
+    let memory = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
+    Ok((took, memory.trim().trim_end_matches(" kB").parse()?))
+}
+
+/// What the template gives the function.
+fn environment(runtime: &str) -> Vec<(&'static str, String)> {
+    let plain = [
+        ("AWS_REGION", "us-east-1"),
+        ("AWS_ACCESS_KEY_ID", "test"),
+        ("AWS_SECRET_ACCESS_KEY", "test"),
+        ("AWS_LAMBDA_FUNCTION_NAME", "master-election"),
+        ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128"),
+        ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
+        ("AWS_LAMBDA_LOG_STREAM_NAME", "bench"),
+        ("AWS_LAMBDA_LOG_GROUP_NAME", "bench"),
+        ("DIALECT", "HA"),
+        ("CLUSTER", "bench"),
+        ("CORE_SERVICES", "core-1,core-2,core-3"),
+        ("SLAVE_ONLY_SERVICES", ""),
+        ("WRITE_GROUPS", "7687=arn:bolt,7474=arn:http"),
+        ("STATE_BUCKET", "bench"),
+        ("HEARTBEAT_TIMEOUT_MS", "6000"),
+    ];
+    let mut environment: Vec<(&str, String)> = plain.map(|(name, value)| (name, value.to_owned())).to_vec();
+    environment.push(("AWS_LAMBDA_RUNTIME_API", runtime.to_owned()));
+    environment
+}
+
+#[allow(clippy::cast_precision_loss)] // sizes of files and memory are far below 2^52
+fn megabytes(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
+}
+
+fn millis(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1000.0
+}

@@ -1,0 +1,231 @@
+//! The commands.
+
+use std::{
+    error::Error,
+    fs,
+    net::SocketAddr,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use clap::Parser;
+use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use crate::{
+    cloud::{self, Cloud, Settings},
+    control::{Act, Order, Status},
+    demo, deploy, http as wire,
+    layout::Layout,
+    processes::{self, Processes},
+    report,
+};
+
+/// The run that people use; tests have runs of their own.
+const RUN: &str = "run";
+const STARTING: Duration = Duration::from_secs(45);
+const ASK: Duration = Duration::from_secs(10);
+
+/// The local cloud: deploys template.yml on this machine and runs its ECS tasks as real Neo4j processes.
+#[derive(Debug, Parser)]
+#[command(name = "local")]
+pub enum Command {
+    /// Starts the cloud in the background, deploys the stack and prints its endpoints
+    Up(Options),
+    /// Runs the cloud in the foreground, without a stack, until Ctrl-C
+    Serve(Options),
+    /// Ends every process of the cloud
+    Down,
+    /// Shows nodes, roles, target groups and health
+    Status,
+    /// Kills a node: core-1, core-2, ... or master
+    Kill(Target),
+    /// Freezes a node; its sockets stay open
+    Freeze(Target),
+    /// Thaws a frozen node
+    Thaw(Target),
+    /// Deploys, kills the master under a writing client, and watches the writes move on
+    Demo(Options),
+}
+
+/// Settings of a cloud.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Options {
+    /// Milliseconds until a registration reaches the balancers' data plane
+    #[arg(long, default_value_t = 0)]
+    propagation_ms: u64,
+}
+
+/// A node to break.
+#[derive(Debug, clap::Args)]
+pub struct Target {
+    /// core-1, core-2, ..., a task id, or master
+    node: String,
+    /// Only the JVM, not the node program beside it
+    #[arg(long)]
+    jvm: bool,
+}
+
+type Outcome = Result<(), Box<dyn Error>>;
+
+impl Command {
+    /// Runs it; a failure is one message on standard error and exit code 1.
+    pub fn run(self) -> ExitCode {
+        let filter = EnvFilter::try_from_env("LOCAL_LOG").unwrap_or_else(|_| EnvFilter::new("warn,local=info"));
+        let quiet = !matches!(self, Self::Serve(_));
+        let filter = if quiet { EnvFilter::new("error") } else { filter };
+        tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_writer(std::io::stderr).init();
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+        let outcome = runtime.map_err(Into::into).and_then(|runtime| runtime.block_on(self.perform()));
+        match outcome {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("local: {error}");
+                ExitCode::FAILURE
+            }
+        }
+    }
+
+    async fn perform(self) -> Outcome {
+        let layout = Layout::find(RUN)?;
+        match self {
+            Self::Up(options) => up(layout, &options).await,
+            Self::Serve(options) => serve(layout, &options).await,
+            Self::Down => down(&layout).await,
+            Self::Status => {
+                print!("{}", report::status(&status(&layout).await?));
+                Ok(())
+            }
+            Self::Kill(target) => act(&layout, target, Act::Kill).await,
+            Self::Freeze(target) => act(&layout, target, Act::Freeze).await,
+            Self::Thaw(target) => act(&layout, target, Act::Thaw).await,
+            Self::Demo(options) => {
+                let cloud = Cloud::start(layout, &options.settings()).await?;
+                let outcome = tokio::select! {
+                    outcome = demo::run(&cloud) => outcome.map_err(Into::into),
+                    () = interrupted() => Err("interrupted; everything it started has been ended".into()),
+                };
+                cloud.shutdown().await;
+                outcome
+            }
+        }
+    }
+}
+
+impl Options {
+    fn settings(&self) -> Settings {
+        Settings { propagation: Duration::from_millis(self.propagation_ms) }
+    }
+}
+
+async fn up(layout: Layout, options: &Options) -> Outcome {
+    if let Ok(at) = gateway(&layout)
+        && wire::get(at, "/_local/calls", ASK).await.is_ok()
+    {
+        return Err(format!("a local cloud is up already at {at}: run `make down` first").into());
+    }
+    layout.check()?;
+    cloud::end_leftovers(&layout);
+    layout.make_run()?;
+    let mut command = tokio::process::Command::new(std::env::current_exe()?);
+    command.args(["serve", "--propagation-ms", &options.propagation_ms.to_string()]).current_dir(&layout.root);
+    // Not in the journal: that one is the cloud's own, made when it starts.
+    let journal = layout.run.with_extension("serve");
+    let log = layout.run.with_extension("log");
+    let _running = fs::remove_file(&journal);
+    let mut child = Processes::new(journal).start("local cloud", command, &log)?;
+    let deadline = Instant::now() + STARTING;
+    let at = loop {
+        if let Some(status) = child.try_wait()? {
+            return Err(format!("the local cloud ended ({status}):\n{}", processes::tail(&log, 20)).into());
+        }
+        match gateway(&layout) {
+            Ok(at) => break at,
+            Err(_) if Instant::now() < deadline => tokio::time::sleep(Duration::from_millis(100)).await,
+            Err(error) => return Err(error),
+        }
+    };
+    println!("local cloud at http://{at}");
+    println!("building the functions' packages (sam build)");
+    deploy::build(&layout, at).await?;
+    println!("deploying the stack {} (sam deploy)", deploy::STACK);
+    deploy::deploy(&layout, at, &[]).await?;
+    println!("waiting for the cluster to form");
+    let status = demo::until(demo::FORMING, || async {
+        let status = status(&layout).await.ok()?;
+        demo::formed(&status, demo::CORE_SIZE).then_some(status)
+    });
+    let status = status.await.ok_or("the cluster did not form; `local status` shows what each node says")?;
+    print!("{}", report::status(&status));
+    println!("{}", report::what_next(at));
+    Ok(())
+}
+
+async fn serve(layout: Layout, options: &Options) -> Outcome {
+    let cloud = Cloud::start(layout, &options.settings()).await?;
+    println!("local cloud at http://{}; Ctrl-C ends it", cloud.endpoint);
+    let ending = cloud.gateway.ending.clone();
+    tokio::select! {
+        () = interrupted() => {}
+        () = ending.notified() => {}
+    }
+    cloud.shutdown().await;
+    Ok(())
+}
+
+async fn down(layout: &Layout) -> Outcome {
+    if let Ok(at) = gateway(layout) {
+        let _gone = wire::post(at, "/_local/shutdown", bytes::Bytes::new(), ASK).await;
+    }
+    let journal = layout.run.with_extension("serve");
+    let served = processes::entries(&journal);
+    let deadline = Instant::now() + ASK;
+    while served.iter().any(processes::Entry::is_alive) && Instant::now() < deadline {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let (layout, at) = (layout.clone(), journal.clone());
+    let left = tokio::task::spawn_blocking(move || {
+        processes::end_all(&at, Duration::from_secs(5)).len() + cloud::end_leftovers(&layout)
+    });
+    let left = left.await?;
+    let _absent = fs::remove_file(journal);
+    match (served.len(), left) {
+        (0, 0) => println!("no local cloud was up"),
+        (_, 0) => println!("the local cloud is down"),
+        (_, left) => println!("the local cloud is down; {left} processes had to be ended by their ids"),
+    }
+    Ok(())
+}
+
+async fn act(layout: &Layout, target: Target, act: Act) -> Outcome {
+    let order = json!(Order { node: target.node, act, jvm: target.jvm });
+    let (status, body) = wire::post(gateway(layout)?, "/_local/act", order.to_string().into(), ASK).await?;
+    let body = String::from_utf8_lossy(&body);
+    if status != 200 {
+        return Err(body.into());
+    }
+    println!("{act:?}: {body}");
+    Ok(())
+}
+
+async fn status(layout: &Layout) -> Result<Status, Box<dyn Error>> {
+    let (_, body) = wire::get(gateway(layout)?, "/_local/status", ASK).await?;
+    Ok(serde_json::from_slice(&body)?)
+}
+
+fn gateway(layout: &Layout) -> Result<SocketAddr, Box<dyn Error>> {
+    let text = fs::read_to_string(layout.gateway_file()).map_err(|_| "no local cloud is up: run `make up` first")?;
+    Ok(text.trim().parse()?)
+}
+
+/// SIGINT or SIGTERM.
+async fn interrupted() {
+    let (Ok(mut int), Ok(mut term)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = int.recv() => {}
+        _ = term.recv() => {}
+    }
+}

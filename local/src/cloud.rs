@@ -1,0 +1,163 @@
+//! The whole local cloud, started and ended as one.
+
+use std::{
+    fs, io,
+    net::SocketAddr,
+    time::{Duration, SystemTime},
+};
+
+use tokio::{net::TcpListener, task::JoinHandle};
+use tracing::warn;
+
+use crate::{
+    address::AddressPool,
+    ecs::{Ecs, Image},
+    elb::Elb,
+    emulator::{self, Emulator},
+    gateway::{self, Gateway},
+    layout::{Layout, Missing},
+    processes::{self, Processes},
+};
+
+/// How often the emulator's services and balancers are looked at: ECS and NLB take seconds on AWS.
+const LOOK: Duration = Duration::from_millis(500);
+/// What a process gets between SIGTERM and SIGKILL when the cloud ends.
+const GRACE: Duration = Duration::from_secs(2);
+/// Where the artifacts of `sam deploy` go.
+const ARTIFACTS: &str = "local-artifacts";
+
+/// How this cloud differs from another one.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// How long registrations take to reach the balancers' data plane: minutes are seen on AWS.
+    pub propagation: Duration,
+}
+
+/// Why it does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Something was not installed or built.
+    #[error(transparent)]
+    Missing(#[from] Missing),
+    /// The emulator.
+    #[error(transparent)]
+    Emulator(#[from] emulator::Error),
+    /// A file or an address.
+    #[error("the local cloud cannot start: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// A running cloud.
+pub struct Cloud {
+    /// Where it was started.
+    pub layout: Layout,
+    /// What everything calls.
+    pub endpoint: SocketAddr,
+    /// What it is made of.
+    pub gateway: Gateway,
+    loops: Vec<JoinHandle<()>>,
+}
+
+impl Cloud {
+    /// Starts it, after ending whatever an earlier run of the same layout left behind.
+    pub async fn start(layout: Layout, settings: &Settings) -> Result<Self, Error> {
+        layout.check()?;
+        end_leftovers(&layout);
+        layout.make_run()?;
+        let addresses = AddressPool::random();
+        let ip = addresses.next();
+        let endpoint = gateway::address(ip);
+        let listener = TcpListener::bind(endpoint).await?;
+        let processes = Processes::new(layout.journal());
+        let (emulator, child) = Emulator::start(&layout, &processes, ip, endpoint.port() - 1, endpoint).await?;
+        emulator.put_object(ARTIFACTS, bytes::Bytes::new()).await?;
+        let elb = Elb::new(&format!("http://{}", emulator.at), addresses.clone(), settings.propagation);
+        let ecs = Ecs::new(emulator, endpoint, image(&layout), processes, addresses);
+        let gateway = Gateway::new(emulator, ecs, elb);
+        let loops = vec![
+            tokio::spawn(serve(gateway.clone(), listener)),
+            tokio::spawn(reconcile(gateway.clone())),
+            tokio::spawn(refresh(gateway.clone())),
+            tokio::spawn(reap(child)),
+        ];
+        fs::write(layout.gateway_file(), endpoint.to_string())?;
+        Ok(Self { layout, endpoint, gateway, loops })
+    }
+
+    /// Ends every process it started, by id.
+    pub async fn shutdown(self) {
+        self.loops.iter().for_each(JoinHandle::abort);
+        self.gateway.ecs.shutdown();
+        self.gateway.elb.shutdown().await;
+        let layout = self.layout;
+        let _ended = tokio::task::spawn_blocking(move || end_leftovers(&layout)).await;
+    }
+
+    /// The log lines of a function since `since`, as JSON where they are.
+    pub async fn function_logs(&self, function: &str, since: SystemTime) -> Vec<serde_json::Value> {
+        let since = since.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis();
+        let since = u64::try_from(since).unwrap_or(u64::MAX);
+        let mut request = serde_json::json!({"logGroupName": format!("/aws/lambda/{function}"), "startTime": since});
+        let mut lines = Vec::new();
+        // Pages are bounded so that a broken token cannot hold the caller.
+        for _page in 0..50 {
+            let Ok(answer) = self.gateway.emulator.json("logs", "Logs_20140328.FilterLogEvents", &request).await else {
+                break;
+            };
+            let events = answer["events"].as_array().cloned().unwrap_or_default();
+            let parsed = events.iter().filter_map(|event| serde_json::from_str(event["message"].as_str()?.trim()).ok());
+            lines.extend(parsed);
+            match answer["nextToken"].as_str() {
+                Some(token) => request["nextToken"] = token.into(),
+                None => break,
+            }
+        }
+        lines
+    }
+}
+
+/// Ends what the journal of the last run says still runs; returns how many there were.
+pub fn end_leftovers(layout: &Layout) -> usize {
+    let ended = processes::end_all(&layout.journal(), GRACE).len();
+    let _absent = fs::remove_file(layout.gateway_file());
+    ended
+}
+
+fn image(layout: &Layout) -> Image {
+    Image {
+        program: layout.node_program(),
+        arguments: Vec::new(),
+        environment: vec![("NEO4J_HOME".into(), layout.neo4j_home().display().to_string())],
+        volumes: layout.run.join("volumes"),
+        logs: layout.run.join("logs"),
+    }
+}
+
+async fn serve(gateway: Gateway, listener: TcpListener) {
+    if let Err(error) = gateway.serve(listener).await {
+        warn!(%error, "the gateway ended");
+    }
+}
+
+async fn reconcile(gateway: Gateway) {
+    loop {
+        if let Err(error) = gateway.ecs.reconcile().await {
+            warn!(%error, "services cannot be read; tasks stay as they are");
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+async fn refresh(gateway: Gateway) {
+    loop {
+        if let Err(error) = gateway.elb.refresh().await {
+            warn!(%error, "balancers cannot be read; listeners stay as they are");
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+async fn reap(mut child: tokio::process::Child) {
+    let status = child.wait().await;
+    warn!(?status, "the emulator ended");
+}

@@ -1,0 +1,159 @@
+//! What the commands ask of a running cloud: status, and breaking things.
+
+use std::{net::Ipv4Addr, time::Duration};
+
+use axum::{
+    Json, Router,
+    extract::{Path, State},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    ecs::Task,
+    elb,
+    gateway::{Fault, Gateway},
+    http as wire,
+    processes::{Signal, children, signal, signal_group},
+};
+
+/// A frozen node must not hold the status up.
+const ASK: Duration = Duration::from_secs(1);
+/// Where each node tells its role.
+pub const HTTP_PORT: u16 = 7474;
+
+/// The cloud now.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Status {
+    /// Every task that is not gone.
+    pub nodes: Vec<Node>,
+    /// Every balancer.
+    pub balancers: Vec<elb::BalancerStatus>,
+}
+
+/// One task.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Node {
+    /// Its service.
+    pub service: String,
+    /// The task's id.
+    pub task: String,
+    /// Its address.
+    pub address: Ipv4Addr,
+    /// ECS's `lastStatus`.
+    pub status: String,
+    /// `master`, `slave`, or what it said instead.
+    pub role: String,
+    /// The node program.
+    pub pid: i32,
+}
+
+/// What to do to a node.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Act {
+    /// SIGKILL.
+    Kill,
+    /// SIGSTOP: sockets stay open, nothing answers.
+    Freeze,
+    /// SIGCONT.
+    Thaw,
+}
+
+/// An act on a node.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Order {
+    /// `core-1`, a whole service name, a task id, or `master`.
+    pub node: String,
+    /// What to do.
+    pub act: Act,
+    /// To the JVM only, not to the node program.
+    pub jvm: bool,
+}
+
+/// The routes below `/_local`.
+pub fn routes() -> Router<Gateway> {
+    Router::new()
+        .route("/status", get(async |State(gateway): State<Gateway>| Json(status(&gateway).await)))
+        .route("/act", post(act))
+        .route("/faults", post(inject))
+        .route("/calls", get(async |State(gateway): State<Gateway>| Json(gateway.calls.counts())))
+        .route("/shutdown", post(async |State(gateway): State<Gateway>| gateway.ending.notify_one()))
+        .route("/metadata/{task}/task", get(metadata))
+}
+
+/// What every node and balancer says now; all nodes are asked at once.
+pub async fn status(gateway: &Gateway) -> Status {
+    let tasks = gateway.ecs.tasks();
+    let alive = tasks.into_iter().filter(|task| task.stopped.is_none());
+    let asked: Vec<_> = alive.map(|task| tokio::spawn(async move { node(&task, role(task.address).await) })).collect();
+    let mut nodes = Vec::new();
+    for answer in asked {
+        nodes.extend(answer.await);
+    }
+    nodes.sort_by(|a, b| a.service.cmp(&b.service));
+    Status { nodes, balancers: gateway.elb.status() }
+}
+
+/// The role a node tells, asked the way the seed's balancer did, not through the product's own probe.
+pub async fn role(address: Ipv4Addr) -> String {
+    match wire::get((address, HTTP_PORT).into(), "/db/manage/server/ha/available", ASK).await {
+        Ok((200, body)) => String::from_utf8_lossy(&body[..body.len().min(20)]).into_owned(),
+        Ok((404, body)) if &body[..] == b"UNKNOWN" => "unknown".into(),
+        Ok((status, _)) => format!("http {status}"),
+        Err(wire::Failure::Connection(..)) => "down".into(),
+        Err(wire::Failure::Timeout(..)) => "silent".into(),
+    }
+}
+
+fn node(task: &Task, role: String) -> Node {
+    Node {
+        service: task.service.clone(),
+        task: task.id().to_owned(),
+        address: task.address,
+        status: task.last_status().to_owned(),
+        role,
+        pid: task.pid,
+    }
+}
+
+async fn act(State(gateway): State<Gateway>, Json(order): Json<Order>) -> Response {
+    let status = status(&gateway).await;
+    let Some(node) = status.nodes.iter().find(|node| node.answers_to(&order.node)) else {
+        let known: Vec<&str> = status.nodes.iter().map(|node| node.service.as_str()).collect();
+        let message = format!("no node {}: there are {}", order.node, known.join(", "));
+        return (StatusCode::NOT_FOUND, message).into_response();
+    };
+    let which = match order.act {
+        Act::Kill => Signal::KILL,
+        Act::Freeze => Signal::STOP,
+        Act::Thaw => Signal::CONT,
+    };
+    if order.jvm {
+        children(node.pid).into_iter().for_each(|jvm| signal(jvm, which));
+    } else {
+        signal_group(node.pid, which);
+    }
+    Json(node).into_response()
+}
+
+async fn inject(State(gateway): State<Gateway>, Json(fault): Json<Fault>) {
+    gateway.faults.inject(fault);
+}
+
+async fn metadata(State(gateway): State<Gateway>, Path(task): Path<String>) -> Response {
+    match gateway.ecs.tasks().iter().find(|known| known.id() == task) {
+        Some(task) => Json(task.metadata()).into_response(),
+        None => (StatusCode::NOT_FOUND, "no such task").into_response(),
+    }
+}
+
+impl Node {
+    /// Whether a person means this node by `name`.
+    pub fn answers_to(&self, name: &str) -> bool {
+        let by_name = self.service == name || self.task == name || self.service.ends_with(&format!("-{name}"));
+        by_name || (name == "master" && self.role == "master")
+    }
+}

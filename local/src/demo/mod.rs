@@ -1,0 +1,200 @@
+//! The demo: deploy, write, kill the master, watch the writes move on. Every step is observed or the demo fails.
+
+mod phases;
+mod watch;
+mod writer;
+
+use std::{
+    future::Future,
+    net::{Ipv4Addr, SocketAddr},
+    time::{Duration, Instant, SystemTime},
+};
+
+pub use phases::{Phases, table};
+pub use watch::{Seen, Watch};
+pub use writer::{Write, Writer, lost, outage, run as cypher, stored};
+
+use crate::{
+    cloud::Cloud,
+    control::{self, HTTP_PORT, Status},
+    deploy,
+    elb::BalancerStatus,
+    processes::{Signal, signal_group},
+    report,
+};
+
+/// Core nodes of the local stack.
+pub const CORE_SIZE: usize = 3;
+/// Three JVMs start on two cores and elect in 25 to 45 s.
+pub const FORMING: Duration = Duration::from_secs(180);
+/// One sweep a minute, the balancer's checks and a look of the emulator's scheduler every ten seconds.
+const SWEEPING: Duration = Duration::from_secs(150);
+/// A restarted node copies what it missed and rejoins in about 10 s; a join that fails ends after 120 s.
+const REJOINING: Duration = Duration::from_secs(240);
+const LOOK: Duration = Duration::from_millis(100);
+/// Writes that have to succeed in a row before the master is killed.
+const WARM: usize = 20;
+
+/// Runs it on a fresh cloud.
+///
+/// # Errors
+/// One sentence that says which step was not observed.
+pub async fn run(cloud: &Cloud) -> Result<(), String> {
+    let begun = Instant::now();
+    let say = |text: &str| println!("[{:>3} s] {text}", begun.elapsed().as_secs());
+    say(&format!("local cloud at http://{}", cloud.endpoint));
+    say("building the functions' packages (sam build)");
+    deploy::build(&cloud.layout, cloud.endpoint).await.map_err(|error| error.to_string())?;
+    say("deploying the stack (sam deploy)");
+    deploy::deploy(&cloud.layout, cloud.endpoint, &[]).await.map_err(|error| error.to_string())?;
+
+    say("waiting for three Neo4j 3.4.6 Enterprise HA nodes to form a cluster");
+    form(cloud).await?;
+    say("waiting for the scheduled master-election Lambda to register them");
+    let before = at_rest(cloud, SWEEPING).await?;
+    print!("{}", report::status(&before));
+    let old = master(&before).ok_or("the master was lost before anything was broken")?;
+
+    let endpoint = write_endpoint(&before, HTTP_PORT).ok_or("the balancer has no listener for HTTP")?;
+    say(&format!("a client writes every 50 ms through the balancer at {endpoint}"));
+    let writer = Writer::start(endpoint);
+    let started = Instant::now();
+    observed(until(Duration::from_secs(30), || async {
+        (writer.acknowledged_since(started) >= WARM).then_some(())
+    }), "no writes were acknowledged through the balancer").await?;
+    let others = before.nodes.iter().map(|node| node.address).filter(|address| *address != old.1).collect();
+    let watch = Watch::start(others, cloud.gateway.elb.clone(), HTTP_PORT);
+
+    say(&format!("killing the master {} at {} with SIGKILL", old.0, old.1));
+    let (fault, fault_at) = (Instant::now(), SystemTime::now());
+    signal_group(old.2, Signal::KILL);
+    observed(until(SWEEPING, || async { (writer.acknowledged_since(fault) > 0).then_some(()) }),
+        "no write was acknowledged after the kill").await?;
+    say("writes are acknowledged again");
+
+    let new = observed(until(SWEEPING, || async { watch.seen().elected.keys().next().copied() }),
+        "no survivor became master").await?;
+    let events = observed(until(SWEEPING, || async { retarget(cloud, fault_at, new).await }),
+        "the Lambda wrote no retarget event for the new master").await?;
+    let calls = cloud.gateway.calls.of("elasticloadbalancing", &["RegisterTargets", "DeregisterTargets"]);
+    let calls: Vec<_> = calls.into_iter().filter(|call| call.at >= fault_at).collect();
+    observed(until(SWEEPING, || async {
+        let groups = control::status(&cloud.gateway).await;
+        registered(&groups.balancers).iter().all(|targets| targets[..] == [new]).then_some(())
+    }), "the write groups were not cut to the new master").await?;
+    say(&format!("the Lambda cut the write groups to the new master at {new}"));
+
+    say(&format!("waiting for {} to come back", old.0));
+    let after = observed(until(REJOINING, || async {
+        let status = control::status(&cloud.gateway).await;
+        let back = status.nodes.iter().any(|node| node.service == old.0 && node.role == "slave");
+        (back && formed(&status, CORE_SIZE)).then_some(status)
+    }), "the killed node did not come back as a slave").await?;
+    say("it is back, as a slave with a new address");
+    print!("{}", report::status(&after));
+
+    let writes = writer.stop().await;
+    let seen = watch.stop();
+    let (name, address, _) = master(&after).ok_or("there is no master at the end")?;
+    let stored = stored(SocketAddr::from((address, HTTP_PORT))).await?;
+    let lost = lost(&writes, &stored);
+    let phases = Phases { fault, fault_at, new, seen, event: events, calls, outage: outage(&writes, fault) };
+    println!("\n{}", table(&phases));
+    let acknowledged = writes.iter().filter(|write| write.acknowledged.is_some()).count();
+    println!("{acknowledged} of {} writes were acknowledged; {} of those are on the master {name} now.",
+        writes.len(), acknowledged - lost.len());
+    for number in &lost {
+        println!("LOST: write {number} was acknowledged and is not there");
+    }
+    if phases.outage.is_none() {
+        return Err("the outage could not be measured".into());
+    }
+    println!("demo done in {} s", begun.elapsed().as_secs());
+    Ok(())
+}
+
+/// Waits until `CORE_SIZE` nodes have one master among them.
+pub async fn form(cloud: &Cloud) -> Result<Status, String> {
+    let formed = until(FORMING, || async {
+        let status = control::status(&cloud.gateway).await;
+        formed(&status, CORE_SIZE).then_some(status)
+    });
+    observed(formed, "the nodes did not form a cluster; their logs are in .local").await
+}
+
+/// Waits until every node is registered in every write group and the balancer lets in the master alone.
+pub async fn at_rest(cloud: &Cloud, within: Duration) -> Result<Status, String> {
+    let rest = until(within, || async {
+        let status = control::status(&cloud.gateway).await;
+        let (_, master, _) = master(&status)?;
+        let groups = registered(&status.balancers);
+        let all = groups.iter().all(|targets| targets.len() == CORE_SIZE) && !groups.is_empty();
+        let ports = status.balancers.iter().flat_map(|balancer| &balancer.listeners).map(|listener| listener.port);
+        let alone = ports.into_iter().all(|port| healthy(&status.balancers, port) == [master]);
+        (all && alone && formed(&status, CORE_SIZE)).then_some(status)
+    });
+    observed(rest, "the write groups did not come to rest; the function's log is in CloudWatch Logs").await
+}
+
+/// Whether `size` nodes run, one of them the master and all others slaves.
+pub fn formed(status: &Status, size: usize) -> bool {
+    let count = |role: &str| status.nodes.iter().filter(|node| node.role == role).count();
+    count("master") == 1 && count("slave") == size - 1 && status.nodes.len() == size
+}
+
+/// `(service, address, process)` of the master.
+pub fn master(status: &Status) -> Option<(String, Ipv4Addr, i32)> {
+    let node = status.nodes.iter().find(|node| node.role == "master")?;
+    Some((node.service.clone(), node.address, node.pid))
+}
+
+/// Where clients connect for `port`.
+pub fn write_endpoint(status: &Status, port: u16) -> Option<SocketAddr> {
+    let balancer = status.balancers.iter().find(|b| b.listeners.iter().any(|listener| listener.port == port))?;
+    Some((balancer.address, port).into())
+}
+
+/// The addresses of each group of a listener, sorted, without those that only drain.
+pub fn registered(balancers: &[BalancerStatus]) -> Vec<Vec<Ipv4Addr>> {
+    let listeners = balancers.iter().flat_map(|balancer| &balancer.listeners);
+    listeners
+        .map(|listener| {
+            let registered = listener.targets.iter().filter(|target| target.state != "draining");
+            let mut targets: Vec<Ipv4Addr> = registered.map(|target| target.ip).collect();
+            targets.sort();
+            targets
+        })
+        .collect()
+}
+
+/// The addresses that the balancer's own check lets in on `port`.
+pub fn healthy(balancers: &[BalancerStatus], port: u16) -> Vec<Ipv4Addr> {
+    let listeners = balancers.iter().flat_map(|balancer| &balancer.listeners).filter(|listener| listener.port == port);
+    let targets = listeners.flat_map(|listener| &listener.targets);
+    targets.filter(|target| target.state == "healthy").map(|target| target.ip).collect()
+}
+
+/// Asks until there is an answer, or none in time.
+pub async fn until<T, F: Future<Output = Option<T>>>(within: Duration, ask: impl Fn() -> F) -> Option<T> {
+    let deadline = Instant::now() + within;
+    loop {
+        if let Some(found) = ask().await {
+            return Some(found);
+        }
+        if Instant::now() > deadline {
+            return None;
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+async fn observed<T>(step: impl Future<Output = Option<T>>, otherwise: &str) -> Result<T, String> {
+    step.await.ok_or_else(|| format!("not observed: {otherwise}"))
+}
+
+/// The Lambda's own account of the switch to `new`.
+async fn retarget(cloud: &Cloud, since: SystemTime, new: Ipv4Addr) -> Option<serde_json::Value> {
+    let function = format!("{}-master-election", deploy::STACK);
+    let lines = cloud.function_logs(&function, since).await;
+    lines.into_iter().find(|line| line["event"] == "retarget" && line["to"] == new.to_string())
+}

@@ -1,0 +1,138 @@
+//! The demo's client: a new connection for every write, one every 50 ms, each with a second to be acknowledged.
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+
+use crate::http as wire;
+
+const EVERY: Duration = Duration::from_millis(50);
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Counting reads every write of the run at once.
+const COUNTING: Duration = Duration::from_secs(30);
+const PATH: &str = "/db/data/transaction/commit";
+
+/// One write, numbered as it was sent.
+#[derive(Clone, Copy, Debug)]
+pub struct Write {
+    /// Its number, which is stored.
+    pub number: u64,
+    /// When its connection was opened.
+    pub sent: Instant,
+    /// When the database said that it is committed.
+    pub acknowledged: Option<Instant>,
+}
+
+/// A client that writes until it is stopped.
+pub struct Writer {
+    writes: Arc<Mutex<Vec<Write>>>,
+    sending: JoinHandle<()>,
+}
+
+impl Writer {
+    /// Starts to write to `endpoint` over HTTP.
+    pub fn start(endpoint: SocketAddr) -> Self {
+        let writes: Arc<Mutex<Vec<Write>>> = Arc::default();
+        let sending = tokio::spawn(send_all(endpoint, Arc::clone(&writes)));
+        Self { writes, sending }
+    }
+
+    /// Stops sending, waits for what is under way and returns every write.
+    pub async fn stop(self) -> Vec<Write> {
+        self.sending.abort();
+        tokio::time::sleep(PATIENCE + EVERY).await;
+        self.writes()
+    }
+
+    /// All writes so far.
+    pub fn writes(&self) -> Vec<Write> {
+        self.writes.lock().expect("no panic while the writes are held").clone()
+    }
+
+    /// Writes sent after `since` that were acknowledged.
+    pub fn acknowledged_since(&self, since: Instant) -> usize {
+        self.writes().iter().filter(|write| write.sent > since && write.acknowledged.is_some()).count()
+    }
+}
+
+async fn send_all(endpoint: SocketAddr, writes: Arc<Mutex<Vec<Write>>>) {
+    let mut tick = tokio::time::interval(EVERY);
+    for number in 0.. {
+        tick.tick().await;
+        writes.lock().expect("as above").push(Write { number, sent: Instant::now(), acknowledged: None });
+        let writes = Arc::clone(&writes);
+        tokio::spawn(async move {
+            if write(endpoint, number).await {
+                let index = usize::try_from(number).expect("a run has fewer writes than memory");
+                writes.lock().expect("as above")[index].acknowledged = Some(Instant::now());
+            }
+        });
+    }
+}
+
+async fn write(endpoint: SocketAddr, number: u64) -> bool {
+    run(endpoint, "CREATE (:Write {number: $number})", json!({ "number": number }), PATIENCE).await.is_ok()
+}
+
+/// The numbers stored on `node`.
+pub async fn stored(node: SocketAddr) -> Result<Vec<u64>, String> {
+    let answer = run(node, "MATCH (w:Write) RETURN w.number", json!({}), COUNTING).await?;
+    let rows = answer["results"][0]["data"].as_array().cloned().unwrap_or_default();
+    Ok(rows.iter().filter_map(|row| row["row"][0].as_u64()).collect())
+}
+
+/// Runs one statement in a transaction of its own. Neo4j answers 200 with a list of errors when it fails, so the list
+/// counts, not the status.
+pub async fn run(to: SocketAddr, statement: &str, parameters: Value, within: Duration) -> Result<Value, String> {
+    let body = json!({"statements": [{"statement": statement, "parameters": parameters}]}).to_string();
+    let (status, answer) = wire::post(to, PATH, body.into(), within).await.map_err(|error| error.to_string())?;
+    let answer: Value = serde_json::from_slice(&answer).map_err(|error| format!("{status}: {error}"))?;
+    match answer["errors"].as_array() {
+        Some(errors) if errors.is_empty() => Ok(answer),
+        _ => Err(format!("{status}: {}", answer["errors"])),
+    }
+}
+
+/// The longest time without a committed write around a fault: last acknowledged before to first acknowledged after.
+pub fn outage(writes: &[Write], fault: Instant) -> Option<(Instant, Instant)> {
+    let before = writes.iter().filter_map(|write| write.acknowledged).filter(|at| *at <= fault).max()?;
+    let after = writes.iter().filter(|write| write.sent > fault).filter_map(|write| write.acknowledged).min()?;
+    Some((before, after))
+}
+
+/// The acknowledged writes that are not among the `stored` ones.
+pub fn lost(writes: &[Write], stored: &[u64]) -> Vec<u64> {
+    let stored: std::collections::HashSet<&u64> = stored.iter().collect();
+    let acknowledged = writes.iter().filter(|write| write.acknowledged.is_some()).map(|write| write.number);
+    acknowledged.filter(|number| !stored.contains(number)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outage_is_from_the_last_write_before_to_the_first_one_after() {
+        let start = Instant::now();
+        let at = |ms: u64| start + Duration::from_millis(ms);
+        let write = |number, sent, acked: Option<u64>| Write { number, sent: at(sent), acknowledged: acked.map(at) };
+        let writes = [
+            write(0, 0, Some(10)),
+            write(1, 50, Some(60)),
+            // In flight when the fault came, and acknowledged by luck after it: no proof that the cluster is writable.
+            write(2, 95, Some(120)),
+            write(3, 150, None),
+            write(4, 2000, Some(2010)),
+            write(5, 2050, Some(2060)),
+        ];
+        assert_eq!(outage(&writes, at(100)), Some((at(60), at(2010))));
+        assert_eq!(outage(&writes[..4], at(100)), None, "not over yet");
+        assert_eq!(lost(&writes, &[0, 2, 4, 5]), [1]);
+        assert!(lost(&writes, &[0, 1, 2, 3, 4, 5]).is_empty(), "one more than was acknowledged is no loss");
+    }
+}

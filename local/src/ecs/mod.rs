@@ -1,0 +1,213 @@
+//! ECS made real: each RUNNING task is a node program with its own Neo4j on its own address.
+//!
+//! Clusters, services and task definitions are the emulator's; tasks are ours. The emulator's services are looked at
+//! twice a second, and what they ask for is reconciled the way the service scheduler does it.
+
+pub mod api;
+mod definition;
+mod plan;
+mod run;
+mod task;
+
+use std::{
+    collections::HashMap,
+    hash::{BuildHasher, Hasher, RandomState},
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard},
+    time::{Duration, SystemTime},
+};
+
+use serde_json::{Value, json};
+use tokio::sync::oneshot;
+use tracing::{info, warn};
+
+pub use definition::{Definition, parse};
+pub use plan::{Service, Step, reconcile};
+pub use run::Image;
+pub use task::{Stopped, Task};
+
+use crate::{
+    address::AddressPool,
+    emulator::{Emulator, Error},
+    processes::{Processes, Signal, signal_group},
+};
+
+/// A stopped task stays in `DescribeTasks` for at least an hour.
+const KEPT: Duration = Duration::from_secs(3600);
+const PREFIX: &str = "AmazonEC2ContainerServiceV20141113";
+
+/// The tasks. Clones are the same tasks.
+#[derive(Clone)]
+pub struct Ecs(Arc<Inner>);
+
+struct Inner {
+    emulator: Emulator,
+    gateway: SocketAddr,
+    image: Image,
+    processes: Processes,
+    addresses: AddressPool,
+    definitions: Mutex<HashMap<String, Definition>>,
+    running: Mutex<Running>,
+}
+
+#[derive(Default)]
+struct Running {
+    tasks: Vec<Task>,
+    stops: HashMap<String, oneshot::Sender<run::Stop>>,
+    closed: bool,
+}
+
+impl Ecs {
+    /// No tasks yet.
+    pub fn new(
+        emulator: Emulator,
+        gateway: SocketAddr,
+        image: Image,
+        processes: Processes,
+        addresses: AddressPool,
+    ) -> Self {
+        let (definitions, running) = (Mutex::default(), Mutex::default());
+        Self(Arc::new(Inner { emulator, gateway, image, processes, addresses, definitions, running }))
+    }
+
+    /// The tasks now.
+    pub fn tasks(&self) -> Vec<Task> {
+        self.running().tasks.clone()
+    }
+
+    /// Looks at what the emulator's services ask for and does the next steps.
+    ///
+    /// # Errors
+    /// When the emulator does not answer; nothing was changed then.
+    pub async fn reconcile(&self) -> Result<(), Error> {
+        let services = self.services().await?;
+        let now = SystemTime::now();
+        let seen: Vec<_> = self.tasks().iter().map(|task| task.seen(now)).collect();
+        for step in reconcile(&services, &seen) {
+            match step {
+                Step::Stop(task, reason) => self.stop(&task, reason, "ServiceSchedulerInitiated"),
+                Step::Start(service) => {
+                    let definition = self.definition(&service.definition).await?;
+                    self.start(&service, definition);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks a task to stop; one that stops already, or is gone, is left alone.
+    pub fn stop(&self, arn: &str, reason: &str, code: &'static str) {
+        let mut running = self.running();
+        let Some(asked) = running.stops.remove(arn) else { return };
+        if let Some(task) = running.tasks.iter_mut().find(|task| task.arn == arn) {
+            task.stopping = Some(reason.to_owned());
+            info!(task = arn, service = task.service, reason, "stopping a task");
+        }
+        let _ended_meanwhile = asked.send(run::Stop { reason: reason.to_owned(), code });
+    }
+
+    /// Ends everything at once: the run's data is thrown away with it, so nothing is gained by a slow end.
+    pub fn shutdown(&self) {
+        let mut running = self.running();
+        running.closed = true;
+        for task in running.tasks.iter().filter(|task| task.stopped.is_none()) {
+            signal_group(task.pid, Signal::KILL);
+        }
+    }
+
+    async fn services(&self) -> Result<Vec<Service>, Error> {
+        let mut services = Vec::new();
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let clusters = self.call("ListClusters", &json!({})).await?;
+        for cluster in clusters["clusterArns"].as_array().into_iter().flatten() {
+            let names = self.call("ListServices", &json!({"cluster": cluster, "maxResults": 100})).await?;
+            let names = names["serviceArns"].as_array().cloned().unwrap_or_default();
+            for ten in names.chunks(10) {
+                let found = self.call("DescribeServices", &json!({"cluster": cluster, "services": ten})).await?;
+                let found = found["services"].as_array().cloned().unwrap_or_default();
+                services.extend(found.iter().filter(|service| service["status"] == "ACTIVE").map(|service| Service {
+                    cluster: text(cluster),
+                    name: text(&service["serviceName"]),
+                    desired: service["desiredCount"].as_u64().and_then(|n| n.try_into().ok()).unwrap_or(0),
+                    definition: text(&service["taskDefinition"]),
+                }));
+            }
+        }
+        Ok(services)
+    }
+
+    async fn definition(&self, arn: &str) -> Result<Definition, Error> {
+        let known = self.0.definitions.lock().expect("no panic while definitions are held").get(arn).cloned();
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let answer = self.call("DescribeTaskDefinition", &json!({"taskDefinition": arn})).await?;
+        let definition = parse(&answer["taskDefinition"]).map_err(|error| Error::Refused {
+            call: "DescribeTaskDefinition".into(),
+            status: 200,
+            body: error.to_string(),
+        })?;
+        self.0.definitions.lock().expect("as above").insert(arn.to_owned(), definition.clone());
+        Ok(definition)
+    }
+
+    async fn call(&self, action: &str, body: &Value) -> Result<Value, Error> {
+        self.0.emulator.json("ecs", &format!("{PREFIX}.{action}"), body).await
+    }
+
+    fn start(&self, service: &Service, definition: Definition) {
+        let mut running = self.running();
+        if running.closed {
+            return;
+        }
+        let inner = &self.0;
+        let id = format!("{:016x}{:016x}", random(), random());
+        let address = inner.addresses.next();
+        let stop_timeout = definition.stop_timeout;
+        let own = (service.name.as_str(), id.as_str());
+        let child = match run::start(&inner.image, &inner.processes, own, &definition, address, inner.gateway) {
+            Ok(child) => child,
+            Err(error) => return warn!(service = service.name, %error, "a task cannot be started"),
+        };
+        let task = Task {
+            arn: format!("{}/{id}", service.cluster.replacen(":cluster/", ":task/", 1)),
+            cluster: service.cluster.clone(),
+            service: service.name.clone(),
+            definition,
+            address,
+            pid: child.id().and_then(|pid| i32::try_from(pid).ok()).unwrap_or_default(),
+            started: SystemTime::now(),
+            stopping: None,
+            stopped: None,
+        };
+        info!(task = task.arn, service = task.service, %address, pid = task.pid, "started a task");
+        let (ask, asked) = oneshot::channel();
+        let (this, arn) = (self.clone(), task.arn.clone());
+        running.stops.insert(task.arn.clone(), ask);
+        running.tasks.push(task);
+        tokio::spawn(async move {
+            let end = run::until_ended(child, stop_timeout, asked).await;
+            this.ended(&arn, end);
+        });
+    }
+
+    fn ended(&self, arn: &str, end: task::Stopped) {
+        let mut running = self.running();
+        running.stops.remove(arn);
+        if let Some(task) = running.tasks.iter_mut().find(|task| task.arn == arn) {
+            info!(task = arn, service = task.service, reason = end.reason, exit = end.exit, "a task stopped");
+            task.stopped = Some(end);
+        }
+        let now = SystemTime::now();
+        let forgotten = |end: &task::Stopped| now.duration_since(end.at).is_ok_and(|ago| ago > KEPT);
+        running.tasks.retain(|task| !task.stopped.as_ref().is_some_and(forgotten));
+    }
+
+    fn running(&self) -> MutexGuard<'_, Running> {
+        self.0.running.lock().expect("no panic while the tasks are held")
+    }
+}
+
+fn random() -> u64 {
+    RandomState::new().build_hasher().finish()
+}

@@ -1,0 +1,151 @@
+//! ministack: the process behind the gateway, and calls to it.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use http::Request;
+use http_body_util::Full;
+use serde_json::Value;
+use tokio::process::{Child, Command};
+
+use crate::{
+    http as wire,
+    layout::Layout,
+    processes::{Processes, tail},
+};
+
+/// The emulator has one account and the template is deployed to one region.
+pub const REGION: &str = "us-east-1";
+/// Any well-formed key is accepted: nothing here is a secret.
+pub const KEY: &str = "test";
+/// From exec to healthy takes half a second on two idle cores.
+const START: Duration = Duration::from_secs(30);
+const CALL: Duration = Duration::from_secs(20);
+
+/// A failure of the emulator or of a call to it.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The process did not come up.
+    #[error("the emulator did not answer at {at} within {START:?}; the end of its log:\n{log}")]
+    NotUp {
+        /// Where it was asked.
+        at: SocketAddr,
+        /// The last lines it printed.
+        log: String,
+    },
+    /// It cannot be started.
+    #[error(transparent)]
+    Start(#[from] std::io::Error),
+    /// A call got no answer.
+    #[error(transparent)]
+    Wire(#[from] wire::Failure),
+    /// A call was refused.
+    #[error("the emulator answered {status} to {call}: {body}")]
+    Refused {
+        /// The API call.
+        call: String,
+        /// HTTP status.
+        status: u16,
+        /// The beginning of the answer.
+        body: String,
+    },
+}
+
+/// Where the emulator listens. Clones are the same emulator.
+#[derive(Clone, Copy, Debug)]
+pub struct Emulator {
+    /// Its internal address, which only the gateway uses.
+    pub at: SocketAddr,
+}
+
+/// The environment of a process that calls the cloud: where it is, and keys that open nothing.
+pub fn cloud_environment(gateway: SocketAddr) -> [(&'static str, String); 5] {
+    [
+        ("AWS_ENDPOINT_URL", format!("http://{gateway}")),
+        ("AWS_ACCESS_KEY_ID", KEY.into()),
+        ("AWS_SECRET_ACCESS_KEY", KEY.into()),
+        ("AWS_REGION", REGION.into()),
+        ("AWS_DEFAULT_REGION", REGION.into()),
+    ]
+}
+
+impl Emulator {
+    /// Starts it on `ip` and waits until it is healthy. Functions it runs are told to call `gateway`.
+    pub async fn start(
+        layout: &Layout,
+        processes: &Processes,
+        ip: Ipv4Addr,
+        port: u16,
+        gateway: SocketAddr,
+    ) -> Result<(Self, Child), Error> {
+        let mut command = Command::new(layout.cloud_python());
+        // Functions inherit this environment, so it is made from nothing: a developer's own AWS settings stay out.
+        command.args(["-m", "ministack"]).env_clear().current_dir(&layout.run).envs(cloud_environment(gateway)).envs([
+            ("PATH", "/usr/bin:/bin".into()),
+            ("HOME", layout.run.display().to_string()),
+            ("BIND_HOST", ip.to_string()),
+            ("MINISTACK_HOST", ip.to_string()),
+            ("GATEWAY_PORT", port.to_string()),
+            ("LAMBDA_EXECUTOR", "local".into()),
+        ]);
+        let log = layout.log("ministack");
+        let child = processes.start("ministack", command, &log)?;
+        let emulator = Self { at: SocketAddr::from((ip, port)) };
+        let deadline = Instant::now() + START;
+        while Instant::now() < deadline {
+            let health = wire::get(emulator.at, "/_ministack/health", Duration::from_secs(1)).await;
+            if matches!(health, Ok((200, _))) {
+                return Ok((emulator, child));
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Err(Error::NotUp { at: emulator.at, log: tail(&log, 20) })
+    }
+
+    /// A call of a JSON service, such as `("ecs", "AmazonEC2ContainerServiceV20141113.ListClusters")`.
+    pub async fn json(&self, service: &str, target: &str, body: &Value) -> Result<Value, Error> {
+        let request = self.request(service, "application/x-amz-json-1.1").header("x-amz-target", target);
+        let body = self.send(target, request, body.to_string().into()).await?;
+        serde_json::from_slice(&body).map_err(|error| Error::Refused {
+            call: target.into(),
+            status: 200,
+            body: format!("not JSON: {error}"),
+        })
+    }
+
+    /// An object of the emulator's S3.
+    pub async fn get_object(&self, bucket_and_key: &str) -> Result<Bytes, Error> {
+        let request = self.request("s3", "application/octet-stream").method("GET").uri(format!("/{bucket_and_key}"));
+        self.send(&format!("GetObject {bucket_and_key}"), request, Bytes::new()).await
+    }
+
+    /// Writes an object, or with an empty key makes a bucket.
+    pub async fn put_object(&self, bucket_and_key: &str, body: Bytes) -> Result<(), Error> {
+        let request = self.request("s3", "application/octet-stream").method("PUT").uri(format!("/{bucket_and_key}"));
+        self.send(&format!("PutObject {bucket_and_key}"), request, body).await.map(drop)
+    }
+
+    fn request(&self, service: &str, content_type: &str) -> http::request::Builder {
+        // The emulator finds the service in the credential scope and checks no signature.
+        let scope = format!("AWS4-HMAC-SHA256 Credential={KEY}/20260101/{REGION}/{service}/aws4_request");
+        Request::builder()
+            .method("POST")
+            .uri("/")
+            .header("host", self.at.to_string())
+            .header("content-type", content_type)
+            .header("authorization", format!("{scope}, SignedHeaders=host, Signature=0"))
+    }
+
+    async fn send(&self, call: &str, request: http::request::Builder, body: Bytes) -> Result<Bytes, Error> {
+        let request = request.body(Full::new(body)).expect("a request made of constants");
+        let (status, body) = wire::send(self.at, request, CALL).await?;
+        if status < 300 {
+            return Ok(body);
+        }
+        let body = String::from_utf8_lossy(&body).chars().take(500).collect();
+        Err(Error::Refused { call: call.into(), status, body })
+    }
+}

@@ -1,0 +1,199 @@
+//! The one address that everything calls: passes on to the emulator what that one does, answers what it only pretends.
+
+mod calls;
+mod faults;
+mod request;
+mod stacks;
+
+use std::{collections::BTreeMap, convert::Infallible, net::SocketAddr, sync::Arc};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{DefaultBodyLimit, Request, State},
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use http::{HeaderValue, StatusCode, Uri, header};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tracing::warn;
+
+pub use calls::{Call, Calls};
+pub use faults::{Fault, Faults};
+use request::{Parsed, decode_form, encode_form};
+
+use crate::{
+    control,
+    ecs::{Ecs, api},
+    elb::Elb,
+    emulator::Emulator,
+};
+
+/// The largest request: a function's zip, base64 in JSON.
+const MAX_REQUEST: usize = 64 << 20;
+
+/// What requests are answered from. Clones are the same gateway.
+#[derive(Clone)]
+pub struct Gateway {
+    /// The emulator behind it.
+    pub emulator: Emulator,
+    /// The tasks.
+    pub ecs: Ecs,
+    /// The balancers.
+    pub elb: Elb,
+    /// What was called, and how often.
+    pub calls: Calls,
+    /// Calls that shall fail.
+    pub faults: Faults,
+    /// Tells the owner of the cloud that somebody asked for its end.
+    pub ending: Arc<tokio::sync::Notify>,
+    client: Client<HttpConnector, Full<Bytes>>,
+}
+
+impl Gateway {
+    /// A gateway over these parts.
+    pub fn new(emulator: Emulator, ecs: Ecs, elb: Elb) -> Self {
+        let client = Client::builder(TokioExecutor::new()).build_http();
+        let (calls, faults, ending) = (Calls::default(), Faults::default(), Arc::default());
+        Self { emulator, ecs, elb, calls, faults, ending, client }
+    }
+
+    /// Serves until the process ends.
+    pub async fn serve(self, listener: TcpListener) -> std::io::Result<()> {
+        let app = Router::new()
+            .nest("/_local", control::routes())
+            .fallback(handle)
+            .layer(DefaultBodyLimit::disable())
+            .with_state(self);
+        axum::serve(listener, app).await
+    }
+
+    async fn answer(&self, parsed: &Parsed) -> Option<Response> {
+        if let Some(fault) = self.faults.next(&parsed.service, &parsed.action) {
+            return Some(fault.response(parsed.is_json()));
+        }
+        match parsed.service.as_str() {
+            "ecs" => self.answer_ecs(parsed),
+            "elasticloadbalancing" => {
+                let reply = self.elb.answer(&decode_form(&parsed.body)).await?;
+                let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+                Some((status, [(header::CONTENT_TYPE, "text/xml")], reply.body_xml).into_response())
+            }
+            _ => None,
+        }
+    }
+
+    fn answer_ecs(&self, parsed: &Parsed) -> Option<Response> {
+        let tasks = self.ecs.tasks();
+        let request: Value = serde_json::from_slice(&parsed.body).unwrap_or_default();
+        let answer = match parsed.action.as_str() {
+            "ListTasks" => api::list_tasks(&tasks, &request),
+            "DescribeTasks" => api::describe_tasks(&tasks, &request),
+            "StopTask" => api::stop_task(&tasks, &request).map(|(task, reason)| {
+                self.ecs.stop(&task.arn, &reason, "UserInitiated");
+                let now = self.ecs.tasks().into_iter().find(|now| now.arn == task.arn);
+                serde_json::json!({"task": now.as_ref().unwrap_or(task).describe()})
+            }),
+            "RunTask" | "StartTask" => Err(api::Refusal {
+                kind: "UnsupportedFeatureException",
+                message: "The local cloud runs the tasks of services only.".into(),
+            }),
+            _ => return None,
+        };
+        Some(match answer {
+            Ok(answer) => json_response(StatusCode::OK, &answer),
+            Err(refusal) => {
+                let body = serde_json::json!({"__type": refusal.kind, "message": refusal.message});
+                json_response(StatusCode::BAD_REQUEST, &body)
+            }
+        })
+    }
+
+    async fn pass_on(&self, mut parsed: Parsed) -> Result<Response, String> {
+        if parsed.service == "cloudformation" {
+            let form = stacks::localise(&self.emulator, decode_form(&parsed.body)).await?;
+            parsed.body = encode_form(&form).into();
+        }
+        let (service, action) = (parsed.service.clone(), parsed.action.clone());
+        let (status, headers, body) = self.send(parsed).await?;
+        let body = match (service.as_str(), action.as_str()) {
+            ("ecs", "DescribeServices") if status.is_success() => {
+                let mut answer: Value = serde_json::from_slice(&body).map_err(|error| error.to_string())?;
+                api::count_tasks(&self.ecs.tasks(), &mut answer);
+                answer.to_string().into()
+            }
+            ("cloudformation" | "elasticloadbalancing", _) => self.resolve_names(&body),
+            _ => body,
+        };
+        let mut response = Response::new(Body::from(body));
+        *response.status_mut() = status;
+        *response.headers_mut() = headers;
+        response.headers_mut().remove(header::TRANSFER_ENCODING);
+        response.headers_mut().remove(header::CONTENT_LENGTH);
+        Ok(response)
+    }
+
+    async fn send(&self, parsed: Parsed) -> Result<(StatusCode, http::HeaderMap, Bytes), String> {
+        let mut request = http::Request::new(Full::new(parsed.body));
+        *request.method_mut() = parsed.method;
+        *request.headers_mut() = parsed.headers;
+        request.headers_mut().remove(header::CONTENT_LENGTH);
+        request.headers_mut().remove(header::TRANSFER_ENCODING);
+        let host = self.emulator.at.to_string();
+        request.headers_mut().insert(header::HOST, HeaderValue::from_str(&host).map_err(|error| error.to_string())?);
+        let uri = format!("http://{host}{}", parsed.path_and_query);
+        *request.uri_mut() = uri.parse::<Uri>().map_err(|error| error.to_string())?;
+        let answer = self.client.request(request).await.map_err(|error| format!("the emulator is gone: {error}"))?;
+        let (head, body) = answer.into_parts();
+        let body = body.collect().await.map_err(|error| format!("the emulator's answer broke off: {error}"))?;
+        Ok((head.status, head.headers, body.to_bytes()))
+    }
+
+    /// There is no DNS here: a balancer's name is told as its address.
+    fn resolve_names(&self, body: &Bytes) -> Bytes {
+        let Ok(text) = std::str::from_utf8(body) else { return body.clone() };
+        let names = self.elb.names();
+        names.iter().fold(text.to_owned(), |text, (name, ip)| text.replace(name, &ip.to_string())).into()
+    }
+}
+
+async fn handle(State(gateway): State<Gateway>, request: Request) -> Result<Response, Infallible> {
+    let (head, body) = request.into_parts();
+    let body = match Limited::new(body, MAX_REQUEST).collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(error) => return Ok((StatusCode::PAYLOAD_TOO_LARGE, error.to_string()).into_response()),
+    };
+    let parsed = request::parse(head, body);
+    let call = gateway.calls.begin(&parsed.service, &parsed.action);
+    let response = match gateway.answer(&parsed).await {
+        Some(response) => response,
+        None => gateway.pass_on(parsed).await.unwrap_or_else(|reason| {
+            warn!(reason, "a call failed in the gateway");
+            let body = format!(
+                "<ErrorResponse><Error><Code>ValidationError</Code><Message>{}</Message></Error></ErrorResponse>",
+                reason.replace('&', "&amp;").replace('<', "&lt;")
+            );
+            (StatusCode::BAD_REQUEST, [(header::CONTENT_TYPE, "text/xml")], body).into_response()
+        }),
+    };
+    gateway.calls.end(call, response.status().as_u16());
+    Ok(response)
+}
+
+fn json_response(status: StatusCode, body: &Value) -> Response {
+    (status, [(header::CONTENT_TYPE, "application/x-amz-json-1.1")], body.to_string()).into_response()
+}
+
+/// The parameters of a query-protocol call.
+type Form = BTreeMap<String, String>;
+
+/// Where a gateway listens on its own address: the port people know from other emulators.
+pub fn address(ip: std::net::Ipv4Addr) -> SocketAddr {
+    SocketAddr::from((ip, 4566))
+}

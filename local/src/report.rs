@@ -1,0 +1,41 @@
+//! What people see: plain tables.
+
+use std::{fmt::Write, net::SocketAddr};
+
+use crate::control::Status;
+
+/// Nodes, then each listener with its targets.
+pub fn status(status: &Status) -> String {
+    let mut text = String::new();
+    let mut line = |cells: [&str; 4]| {
+        let _infallible =
+            writeln!(text, "  {:<28} {:<16} {:<12} {}", cells[0], cells[1], cells[2], cells[3]);
+    };
+    line(["NODE", "ADDRESS", "TASK", "ROLE"]);
+    for node in &status.nodes {
+        line([&node.service, &node.address.to_string(), &node.status, &node.role]);
+    }
+    line(["LISTENER", "TARGET", "HEALTH", "REASON"]);
+    for balancer in &status.balancers {
+        for listener in &balancer.listeners {
+            let at = format!("{}:{}", balancer.address, listener.port);
+            if listener.targets.is_empty() {
+                line([&at, "(none)", "", ""]);
+            }
+            for target in &listener.targets {
+                let reason = target.reason.as_deref().unwrap_or_default();
+                line([&at, &target.ip.to_string(), &target.state, reason]);
+            }
+        }
+    }
+    text
+}
+
+/// What to type after `make up`.
+pub fn what_next(gateway: SocketAddr) -> String {
+    format!(
+        "  aws --endpoint-url http://{gateway} ...    any AWS command\n  target/debug/local status                   \
+         nodes, groups, health\n  target/debug/local kill|freeze|thaw master  break things\n  make down                  \
+         \u{20}                the end"
+    )
+}

@@ -1,0 +1,2 @@
+//! Master election: entry point.
+fn main() {}

@@ -1,0 +1,33 @@
+//! One HTTP client for every SDK, with deadlines on everything.
+
+use std::time::Duration;
+
+use aws_config::{BehaviorVersion, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
+use aws_smithy_http_client::{
+    Builder,
+    tls::{Provider, rustls_provider::CryptoMode},
+};
+
+/// Within a region a connection takes milliseconds.
+const CONNECT: Duration = Duration::from_secs(2);
+/// One try. The slowest call here, a listing of a hundred tasks, takes some hundred milliseconds.
+const ATTEMPT: Duration = Duration::from_secs(4);
+/// All tries together: a sweep has a minute.
+const OPERATION: Duration = Duration::from_secs(10);
+
+/// The configuration of all SDK clients: credentials and region as the environment gives them, ring for TLS (aws-lc
+/// costs 35 to 50 ms at the first call), no more than three tries.
+pub async fn sdk_config() -> SdkConfig {
+    let http = Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(CONNECT)
+        .operation_attempt_timeout(ATTEMPT)
+        .operation_timeout(OPERATION)
+        .build();
+    aws_config::defaults(BehaviorVersion::latest())
+        .http_client(http)
+        .timeout_config(timeouts)
+        .retry_config(RetryConfig::standard().with_max_attempts(3))
+        .load()
+        .await
+}

@@ -1,0 +1,11 @@
+//! The wire to Neo4j: who is the master.
+//!
+//! ```text
+//! nodes --probe_all: all at once, one deadline each--> status + body --dialect table--> topology::Answer
+//! ```
+
+mod dialect;
+mod probe;
+
+pub use dialect::{Dialect, NotADialect, classify};
+pub use probe::{probe, probe_all};

@@ -1,0 +1,107 @@
+//! Parameters from environment variables, with one sentence for each that is wrong.
+
+use std::{collections::HashMap, env, fmt::Display, str::FromStr, time::Duration};
+
+/// A parameter that can not be used: the sentence names it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Invalid {
+    /// It is needed and not set, or empty.
+    #[error("{0} is not set: the template sets it, so deploy the template again")]
+    Missing(&'static str),
+    /// Its value is of no use.
+    #[error("{name} is {value:?}: {reason}")]
+    Value {
+        /// The variable.
+        name: &'static str,
+        /// What it holds.
+        value: String,
+        /// Why that is of no use.
+        reason: String,
+    },
+}
+
+/// The variables of a process, or of a test.
+#[derive(Clone, Debug, Default)]
+pub struct Environment(HashMap<String, String>);
+
+impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for Environment {
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {
+        Self(pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
+    }
+}
+
+impl Environment {
+    /// The variables of this process; those that are no text are left out.
+    pub fn of_process() -> Self {
+        env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect()
+    }
+
+    /// All variables whose name starts with `prefix`, sorted.
+    pub fn with_prefix(&self, prefix: &str) -> Vec<(&str, &str)> {
+        let mut found: Vec<(&str, &str)> = self
+            .0
+            .iter()
+            .filter(|(name, _)| name.starts_with(prefix))
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
+        found.sort_unstable();
+        found
+    }
+
+    /// The text of `name`; none when it is not set or empty.
+    pub fn text(&self, name: &'static str) -> Option<&str> {
+        self.0.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
+    }
+
+    /// The text of `name`, which must be set.
+    pub fn need(&self, name: &'static str) -> Result<&str, Invalid> {
+        self.text(name).ok_or(Invalid::Missing(name))
+    }
+
+    /// The value of `name`, which must be set.
+    pub fn parse<T: FromStr<Err: Display>>(&self, name: &'static str) -> Result<T, Invalid> {
+        parse(name, self.need(name)?)
+    }
+
+    /// The value of `name`, or `default` when it is not set.
+    pub fn parse_or<T: FromStr<Err: Display>>(&self, name: &'static str, default: T) -> Result<T, Invalid> {
+        self.text(name).map_or(Ok(default), |text| parse(name, text))
+    }
+
+    /// Milliseconds in `name`, or `default` of them.
+    pub fn millis_or(&self, name: &'static str, default: u64) -> Result<Duration, Invalid> {
+        self.parse_or(name, default).map(Duration::from_millis)
+    }
+
+    /// Seconds in `name`, or `default` of them.
+    pub fn seconds_or(&self, name: &'static str, default: u64) -> Result<Duration, Invalid> {
+        self.parse_or(name, default).map(Duration::from_secs)
+    }
+
+    /// The words of a comma-separated list; empty when it is not set.
+    pub fn list(&self, name: &'static str) -> Vec<String> {
+        let words = self.text(name).unwrap_or_default().split(',').map(str::trim);
+        words.filter(|word| !word.is_empty()).map(str::to_owned).collect()
+    }
+}
+
+fn parse<T: FromStr<Err: Display>>(name: &'static str, text: &str) -> Result<T, Invalid> {
+    text.parse().map_err(|error: T::Err| Invalid::Value { name, value: text.to_owned(), reason: error.to_string() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_complaint_names_the_variable() {
+        let environment: Environment = [("N", "x"), ("EMPTY", " "), ("L", " a, ,b ")].into_iter().collect();
+        let error = environment.parse::<u32>("N").unwrap_err().to_string();
+        assert_eq!(error, "N is \"x\": invalid digit found in string");
+        assert_eq!(environment.need("EMPTY"), Err(Invalid::Missing("EMPTY")));
+        assert_eq!(environment.list("L"), ["a", "b"]);
+        assert!(environment.list("NONE").is_empty());
+        assert_eq!(environment.millis_or("NONE", 7), Ok(Duration::from_millis(7)));
+        assert_eq!(environment.with_prefix("E"), [("EMPTY", " ")]);
+    }
+}

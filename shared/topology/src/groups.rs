@@ -1,0 +1,89 @@
+//! From whom the write groups shall hold to the calls that make it so, never emptying one.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    time::Duration,
+};
+
+use crate::{Action, Group, Kind, Millis, Refusal, View};
+
+/// An address that is freed may be given to someone else by AWS within seconds, and a listing may lag: two complete
+/// listings so far apart must lack it.
+const GONE_AFTER: Duration = Duration::from_secs(10);
+
+/// Everybody out but `keep`, who goes in first.
+pub(crate) fn cut(groups: &[Group], keep: IpAddr) -> Vec<Action> {
+    let mut actions = arm(groups, &BTreeSet::from([keep]));
+    for group in groups {
+        let others = group.targets.iter().filter(|address| **address != keep);
+        actions.extend(others.map(|address| deregister(group, *address)));
+    }
+    actions
+}
+
+/// All of `these` in, nobody out.
+pub(crate) fn arm(groups: &[Group], these: &BTreeSet<IpAddr>) -> Vec<Action> {
+    let absent = |group: &Group| these.difference(&group.targets).copied().collect::<Vec<_>>();
+    groups
+        .iter()
+        .flat_map(|group| absent(group).into_iter().map(|address| register(group, address)).collect::<Vec<_>>())
+        .collect()
+}
+
+/// Out with registered addresses that are no core node of ours, when two complete listings lack them.
+pub(crate) fn clean(
+    view: &View,
+    missing: &mut BTreeMap<IpAddr, Millis>,
+    actions: &mut Vec<Action>,
+    refusals: &mut Vec<Refusal>,
+) {
+    let core = view.observations.iter().filter(|seen| seen.node.kind == Kind::Core);
+    let ours: BTreeSet<IpAddr> = core.map(|seen| seen.node.address).collect();
+    let registered: BTreeSet<IpAddr> = view.groups.iter().flat_map(|group| &group.targets).copied().collect();
+    let foreign: BTreeSet<IpAddr> = registered.difference(&ours).copied().collect();
+    if !view.complete {
+        if !foreign.is_empty() {
+            refusals.push(Refusal::IncompleteListing { kept: foreign.into_iter().collect() });
+        }
+        return;
+    }
+    missing.retain(|address, _| foreign.contains(address));
+    for address in foreign {
+        let first = *missing.entry(address).or_insert(view.listed_at);
+        if view.listed_at.since(first) < GONE_AFTER {
+            continue;
+        }
+        for group in view.groups.iter().filter(|group| group.targets.contains(&address)) {
+            let call = deregister(group, address);
+            if actions.contains(&call) {
+                continue;
+            }
+            if left_in(group, actions) > 1 {
+                actions.push(call);
+            } else {
+                refusals.push(Refusal::WouldEmpty { port: group.port, address });
+            }
+        }
+    }
+}
+
+/// How many targets `group` has when `actions` are done.
+pub(crate) fn left_in(group: &Group, actions: &[Action]) -> usize {
+    let mut targets = group.targets.clone();
+    for action in actions.iter().filter(|action| action.group() == group.arn) {
+        match action {
+            Action::Register { address, .. } => targets.insert(*address),
+            Action::Deregister { address, .. } => targets.remove(address),
+        };
+    }
+    targets.len()
+}
+
+fn register(group: &Group, address: IpAddr) -> Action {
+    Action::Register { group: group.arn.clone(), port: group.port, address }
+}
+
+fn deregister(group: &Group, address: IpAddr) -> Action {
+    Action::Deregister { group: group.arn.clone(), port: group.port, address }
+}

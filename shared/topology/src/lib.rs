@@ -1,0 +1,27 @@
+//! What the control plane knows of a cluster and what follows from it: data in, data out.
+//!
+//! ```text
+//! now + Policy + State + Memory + View --decide--> Decision { verdict, actions, refusals, sentence, state, memory }
+//! ```
+//!
+//! Nothing here does I/O, reads a clock or an environment variable, or is async.
+
+mod action;
+mod answer;
+mod decide;
+mod groups;
+mod policy;
+mod sentence;
+mod state;
+mod time;
+mod verdict;
+mod view;
+
+pub use action::Action;
+pub use answer::{Answer, NotKnown};
+pub use decide::{Decision, Memory, decide};
+pub use policy::{Policy, Rearm, Unfitting};
+pub use state::{Master, State, UnknownVersion};
+pub use time::Millis;
+pub use verdict::{Refusal, Verdict};
+pub use view::{Group, Kind, Node, Observation, View};

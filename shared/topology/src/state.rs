@@ -1,0 +1,126 @@
+//! What rounds remember: one small object, written only on change, each time on condition that nobody else wrote.
+
+use std::{collections::BTreeMap, net::IpAddr, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Millis, Node};
+
+/// The version of this form.
+const VERSION: u8 = 1;
+/// Switches within it make the next one harder to believe.
+const RECENT: Duration = Duration::from_secs(300);
+
+/// The state between rounds and invocations.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct State {
+    /// The version of its form.
+    pub version: u8,
+    /// Raised by every write: whoever holds an older one has lost the race.
+    pub generation: u64,
+    /// The master that is followed.
+    pub master: Option<Master>,
+    /// When the write groups were cut to one master last; none before the first switch, when there is nothing to cut.
+    pub cut_at: Option<Millis>,
+    /// The switches of the last minutes.
+    pub switches: Vec<Millis>,
+    /// Since when nobody is the master.
+    pub no_master_since: Option<Millis>,
+    /// Registered addresses that are no task of ours, by the first complete listing without them.
+    pub missing: BTreeMap<IpAddr, Millis>,
+    /// What the last written round said.
+    pub sentence: String,
+}
+
+/// A confirmed master.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Master {
+    /// Its slot.
+    pub slot: String,
+    /// Its task.
+    pub task: String,
+    /// Its address.
+    pub address: IpAddr,
+    /// When it was confirmed.
+    pub since: Millis,
+}
+
+/// A state that this version can not read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the state is of version {found} and this function reads version {VERSION}: deploy the newer function again, or \
+     delete the object and the master is found afresh"
+)]
+pub struct UnknownVersion {
+    found: u8,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            version: VERSION,
+            generation: 0,
+            master: None,
+            cut_at: None,
+            switches: Vec::new(),
+            no_master_since: None,
+            missing: BTreeMap::new(),
+            sentence: String::new(),
+        }
+    }
+}
+
+impl State {
+    /// Refuses a state of another version.
+    pub fn readable(self) -> Result<Self, UnknownVersion> {
+        if self.version == VERSION { Ok(self) } else { Err(UnknownVersion { found: self.version }) }
+    }
+
+    /// Whether `node` is the followed master: the same task at the same address.
+    pub(crate) fn follows(&self, node: &Node) -> bool {
+        self.master.as_ref().is_some_and(|master| master.task == node.task && master.address == node.address)
+    }
+
+    /// Follows `node` from `now` on.
+    pub(crate) fn switch(&mut self, node: &Node, now: Millis) {
+        if self.master.is_some() {
+            self.cut_at = Some(now);
+            self.switches.push(now);
+        }
+        let (slot, task, address) = (node.slot.clone(), node.task.clone(), node.address);
+        self.master = Some(Master { slot, task, address, since: now });
+    }
+
+    /// How many switches there were lately.
+    pub(crate) fn recent_switches(&self, now: Millis) -> usize {
+        self.switches.iter().filter(|at| now.since(**at) < RECENT).count()
+    }
+
+    /// Forgets switches that are long ago, so that the object stays small.
+    pub(crate) fn forget_old_switches(&mut self, now: Millis) {
+        self.switches.retain(|at| now.since(*at) < RECENT);
+    }
+
+    /// Whether the two differ in more than what they say and in switches that are merely long ago.
+    pub(crate) fn differs(&self, other: &Self) -> bool {
+        let silent = |state: &Self| Self {
+            sentence: String::new(),
+            generation: 0,
+            switches: Vec::new(),
+            ..state.clone()
+        };
+        silent(self) != silent(other)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_newer_form_is_refused_with_what_to_do() {
+        let error = State { version: 2, ..State::default() }.readable().unwrap_err().to_string();
+        assert!(error.starts_with("the state is of version 2 and this function reads version 1"), "{error}");
+        assert!(State::default().readable().is_ok());
+    }
+}

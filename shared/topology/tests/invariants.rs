@@ -1,0 +1,115 @@
+//! What holds in every round, whatever nodes say and whatever is registered.
+
+use std::{collections::BTreeSet, net::IpAddr, time::Duration};
+
+use proptest::prelude::*;
+use topology::{
+    Action, Answer, Group, Kind, Memory, Millis, Node, NotKnown, Observation, Policy, Rearm, State, Verdict, View, decide,
+};
+
+fn policy() -> Policy {
+    Policy {
+        core_size: 3,
+        slave_only_size: 2,
+        probe_deadline: Duration::from_secs(1),
+        hot_deadline: Duration::from_millis(250),
+        round: Duration::from_secs(2),
+        pause: Duration::from_millis(50),
+        confirmations: 2,
+        heartbeat_timeout: Duration::from_secs(6),
+        rearm: Rearm::After(Duration::from_secs(3)),
+    }
+}
+
+fn node(index: u8) -> Node {
+    let kind = if index < 3 { Kind::Core } else { Kind::SlaveOnly };
+    let address = IpAddr::from([10, 0, 0, index]);
+    Node { slot: format!("slot-{index}"), kind, task: format!("task-{index}"), address }
+}
+
+fn answer() -> impl Strategy<Value = Option<Answer>> {
+    prop_oneof![
+        1 => Just(None),
+        3 => Just(Some(Answer::Master)),
+        4 => Just(Some(Answer::Slave)),
+        1 => Just(Some(Answer::NotKnown(NotKnown::Unsettled))),
+        2 => Just(Some(Answer::NotKnown(NotKnown::Silent))),
+    ]
+}
+
+/// Answers of five nodes (none: no task), whether the listing was complete, and which calls fail.
+type Round = (Vec<Option<Answer>>, bool, bool);
+
+fn rounds() -> impl Strategy<Value = (BTreeSet<u8>, Vec<Round>)> {
+    let round = (prop::collection::vec(answer(), 5), any::<bool>(), any::<bool>());
+    (prop::collection::btree_set(0_u8..9, 0..6), prop::collection::vec(round, 1..40))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn holds((registered, rounds) in rounds()) {
+        let policy = policy();
+        let targets = registered.into_iter().map(|index| IpAddr::from([10, 0, 0, index])).collect();
+        let mut group = Group { arn: "arn".into(), port: 7474, targets };
+        let (mut state, mut memory) = (State::default(), Memory::default());
+        for (step, (answers, complete, fails)) in rounds.into_iter().enumerate() {
+            let now = Millis(step as u64 * 1000);
+            let observations: Vec<Observation> = (0..).zip(&answers)
+                .filter_map(|(index, answer)| Some(Observation { node: node(index), answer: (*answer)? }))
+                .collect();
+            let view = View { listed_at: now, complete, observations, groups: vec![group.clone()] };
+            let decision = decide(now, &policy, &state, &memory, &view);
+
+            let voters = view.observations.iter().filter(|seen| seen.answer.took_part()).count();
+            let claimants: Vec<IpAddr> = view.observations.iter()
+                .filter(|seen| seen.node.kind == Kind::Core && seen.answer == Answer::Master)
+                .map(|seen| seen.node.address).collect();
+            if voters < 3 {
+                prop_assert!(decision.actions.is_empty(), "acted without a majority");
+                prop_assert_eq!(&decision.state.master, &state.master);
+            }
+            prop_assert!(decision.actions.is_empty() || decision.writes(&state), "acted without a conditional write");
+
+            let mut after = group.targets.clone();
+            for action in &decision.actions {
+                match action {
+                    Action::Register { address, .. } => {
+                        let said = view.observations.iter().find(|seen| seen.node.address == *address);
+                        prop_assert!(said.is_some_and(|seen| seen.node.kind == Kind::Core && seen.answer.is_firm()),
+                            "registered {} without a firm answer of a core node", address);
+                        after.insert(*address);
+                    }
+                    Action::Deregister { address, .. } => {
+                        after.remove(address);
+                    }
+                }
+                prop_assert!(group.targets.is_empty() || !after.is_empty(), "emptied the group");
+            }
+            match decision.verdict {
+                Verdict::DualMaster => {
+                    let armed = decision.actions.iter().filter(|action| matches!(action, Action::Register { .. }));
+                    prop_assert!(armed.count() <= 1, "armed somebody beside the incumbent");
+                }
+                Verdict::NoMaster => {
+                    let registers = decision.actions.iter().any(|action| matches!(action, Action::Register { .. }));
+                    prop_assert!(!registers, "registered a slave as the writer");
+                }
+                Verdict::NewMaster if decision.state.master != state.master => {
+                    let master = decision.state.master.as_ref().map(|master| master.address);
+                    prop_assert_eq!(vec![master.unwrap()], claimants);
+                    if state.master.is_some() {
+                        prop_assert_eq!(&after, &BTreeSet::from([master.unwrap()]), "the switch did not cut to one");
+                    }
+                }
+                _ => {}
+            }
+            if !fails {
+                group.targets = after;
+            }
+            state = decision.state;
+            memory = decision.memory;
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! Golden scenarios: a folder each, `rounds.txt` in, `expected.txt` out. `UPDATE_GOLDEN=1` writes what comes out, to be
+//! read before it is committed.
+//!
+//! `rounds.txt`: a policy line, then rounds. Groups are given once and follow the decided actions, but for the calls
+//! that a round says fail; a round says only what changes of the nodes.
+//!
+//! ```text
+//! policy core=3 slave-only=0 rearm=60 confirmations=2
+//! group 7474 10.0.0.1 10.0.0.2
+//! at 0
+//!   core-1 10.0.0.1 master
+//! at 1 incomplete fails=deregister invocation
+//!   core-1 gone
+//! ```
+
+use std::{collections::BTreeMap, env, fs, net::IpAddr, path::Path, time::Duration};
+
+use topology::{Action, Answer, Group, Kind, Memory, Millis, Node, NotKnown, Observation, Policy, Rearm, State, View, decide};
+
+#[test]
+fn every_scenario_ends_as_expected() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios");
+    let mut folders: Vec<_> = fs::read_dir(&root).unwrap().map(|entry| entry.unwrap().path()).collect();
+    folders.sort();
+    assert!(folders.len() >= 12, "scenarios are missing: {folders:?}");
+    let mut wrong = Vec::new();
+    for folder in folders {
+        for file in fs::read_dir(&folder).unwrap() {
+            let name = file.unwrap().file_name();
+            assert!(name == "rounds.txt" || name == "expected.txt", "{}: {name:?} is read by nobody", folder.display());
+        }
+        let happened = play(&fs::read_to_string(folder.join("rounds.txt")).unwrap());
+        let golden = folder.join("expected.txt");
+        if env::var_os("UPDATE_GOLDEN").is_some() {
+            fs::write(&golden, &happened).unwrap();
+        }
+        if fs::read_to_string(&golden).unwrap_or_default() != happened {
+            wrong.push(format!("== {}\n{happened}", folder.display()));
+        }
+    }
+    assert!(wrong.is_empty(), "not as expected; this happened:\n{}", wrong.join("\n"));
+}
+
+/// A cluster as a scenario tells it.
+struct Stage {
+    policy: Policy,
+    groups: Vec<Group>,
+    nodes: BTreeMap<String, (Node, Answer)>,
+    state: State,
+    memory: Memory,
+}
+
+fn play(text: &str) -> String {
+    let mut lines = text.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#'));
+    let policy = policy(lines.next().expect("a policy line"));
+    let mut stage = Stage { policy, groups: vec![], nodes: BTreeMap::new(), state: State::default(), memory: Memory::default() };
+    let mut told = String::new();
+    let mut round: Option<&str> = None;
+    for line in lines {
+        if let Some(group) = line.strip_prefix("group ") {
+            let (port, targets) = group.split_once(' ').unwrap_or((group, ""));
+            let targets = targets.split_whitespace().map(address).collect();
+            stage.groups.push(Group { arn: format!("arn:{port}"), port: port.parse().unwrap(), targets });
+        } else if let Some(head) = line.strip_prefix("at ") {
+            if let Some(head) = round.replace(head) {
+                told += &stage.round(head);
+            }
+        } else {
+            stage.node(line);
+        }
+    }
+    told + &stage.round(round.expect("at least one round"))
+}
+
+impl Stage {
+    /// `SLOT ADDRESS [slave-only] ANSWER` or `SLOT gone`.
+    fn node(&mut self, line: &str) {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        match words[..] {
+            [slot, "gone"] => {
+                self.nodes.remove(slot).expect("a node that was there");
+            }
+            [slot, ip, ref rest @ ..] => {
+                let kind = if rest[0] == "slave-only" { Kind::SlaveOnly } else { Kind::Core };
+                let (slot, task) = (slot.to_owned(), format!("task-{ip}"));
+                let node = Node { slot: slot.clone(), kind, task, address: address(ip) };
+                self.nodes.insert(slot, (node, answer(rest[rest.len() - 1])));
+            }
+            _ => panic!("not a node: {line}"),
+        }
+    }
+
+    /// `SECONDS[.TENTHS] [incomplete] [fails=register|deregister] [invocation]`
+    fn round(&mut self, head: &str) -> String {
+        let mut words = head.split_whitespace();
+        let seconds: f64 = words.next().unwrap().parse().unwrap();
+        let now = Millis((seconds * 1000.0).round() as u64);
+        let (mut complete, mut fails) = (true, "");
+        for word in words {
+            match word {
+                "incomplete" => complete = false,
+                "invocation" => self.memory = Memory::default(),
+                other => fails = other.strip_prefix("fails=").expect("incomplete, invocation or fails="),
+            }
+        }
+        let observations =
+            self.nodes.values().map(|(node, answer)| Observation { node: node.clone(), answer: *answer }).collect();
+        let view = View { listed_at: now, complete, observations, groups: self.groups.clone() };
+        let decision = decide(now, &self.policy, &self.state, &self.memory, &view);
+        for action in &decision.actions {
+            let group = self.groups.iter_mut().find(|group| group.arn == action.group()).unwrap();
+            match action {
+                Action::Register { address, .. } if fails != "register" => group.targets.insert(*address),
+                Action::Deregister { address, .. } if fails != "deregister" => group.targets.remove(address),
+                _ => true,
+            };
+        }
+        let mut told = format!("at {head}: {}", decision.verdict);
+        if decision.writes(&self.state) {
+            told += &format!(", writes generation {}", decision.state.generation);
+        }
+        if decision.look_again {
+            told += ", looks again";
+        }
+        told += &format!("\n  {}\n", decision.sentence);
+        for group in &self.groups {
+            let targets: Vec<String> = group.targets.iter().map(ToString::to_string).collect();
+            told += &format!("  {} -> {}\n", group.port, targets.join(" "));
+        }
+        self.state = decision.state;
+        self.memory = decision.memory;
+        told
+    }
+}
+
+fn policy(line: &str) -> Policy {
+    let words = line.strip_prefix("policy ").expect("a policy line first");
+    let values: BTreeMap<&str, i64> =
+        words.split_whitespace().map(|word| word.split_once('=').unwrap()).map(|(k, v)| (k, v.parse().unwrap())).collect();
+    let size = |name: &str| usize::try_from(values[name]).unwrap();
+    Policy {
+        core_size: size("core"),
+        slave_only_size: size("slave-only"),
+        probe_deadline: Duration::from_secs(1),
+        hot_deadline: Duration::from_millis(250),
+        round: Duration::from_secs(2),
+        pause: Duration::from_millis(50),
+        confirmations: u32::try_from(values["confirmations"]).unwrap(),
+        heartbeat_timeout: Duration::from_secs(6),
+        rearm: u64::try_from(values["rearm"]).map_or(Rearm::Never, |seconds| Rearm::After(Duration::from_secs(seconds))),
+    }
+}
+
+fn answer(word: &str) -> Answer {
+    match word {
+        "master" => Answer::Master,
+        "slave" => Answer::Slave,
+        "unsettled" => Answer::NotKnown(NotKnown::Unsettled),
+        "refused" => Answer::NotKnown(NotKnown::Refused),
+        "silent" => Answer::NotKnown(NotKnown::Silent),
+        "unexpected" => Answer::NotKnown(NotKnown::Unexpected),
+        other => panic!("not an answer: {other}"),
+    }
+}
+
+fn address(word: &str) -> IpAddr {
+    word.parse().unwrap_or_else(|_| panic!("not an address: {word}"))
+}

@@ -1,0 +1,1 @@
+//! End-to-end tests: deploy, break, look. All of them are in `tests/`.

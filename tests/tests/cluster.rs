@@ -1,0 +1,60 @@
+//! The deployed stack on real Neo4j nodes: one cluster for all tests, broken in order.
+//!
+//! Heartbeats are slower than the demo's (1 s / 6 s), because a machine that runs other things answers late. Nothing
+//! here measures time: every wait is for a condition, with a deadline far above what it takes.
+
+mod stage;
+
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Trial};
+use stage::Stage;
+
+type Test = (&'static str, fn(&Stage) -> Result<(), String>);
+
+/// In this order: each test leaves a cluster at rest for the next one.
+const TESTS: [Test; 9] = [
+    ("the_deployed_stack_forms_one_cluster_and_comes_to_rest", stage::forming::forms_and_rests),
+    ("what_the_emulator_lacks_was_left_out_and_said", stage::forming::left_out),
+    ("writes_reach_the_master_through_the_balancer", stage::forming::writes),
+    ("fault_24_with_no_answers_or_too_few_nothing_is_called", stage::election::blind_and_partial),
+    ("fault_25_a_deregistration_that_fails_is_made_up_for", stage::election::deregister_fails),
+    ("fault_19_43_killed_master_writes_move_on_and_it_returns_with_a_new_address", stage::election::killed),
+    ("fault_42_a_dead_neo4j_ends_its_task_and_the_slot_comes_back", stage::processes::dead_jvm),
+    ("fault_42_a_stopped_task_stops_neo4j_cleanly", stage::processes::stopped),
+    ("fault_44_a_cold_restart_of_all_nodes_forms_one_cluster", stage::processes::cold_restart),
+];
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    // The tests share one cluster.
+    arguments.test_threads = Some(1);
+    if arguments.list {
+        return libtest_mimic::run(&arguments, trials(None)).exit_code();
+    }
+    let stage = match Stage::set() {
+        Ok(stage) => Box::leak(Box::new(stage)),
+        Err(error) => {
+            eprintln!("the stage for the tests on a real cluster cannot be set: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let conclusion = libtest_mimic::run(&arguments, trials(Some(stage)));
+    stage.strike(conclusion.has_failed());
+    conclusion.exit_code()
+}
+
+fn trials(stage: Option<&'static Stage>) -> Vec<Trial> {
+    TESTS
+        .iter()
+        .map(|(name, test)| {
+            Trial::test(*name, move || {
+                let stage = stage.ok_or("listed only")?;
+                test(stage).map_err(|error| {
+                    stage.explain();
+                    error.into()
+                })
+            })
+        })
+        .collect()
+}

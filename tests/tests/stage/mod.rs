@@ -1,0 +1,146 @@
+//! The stage: a local cloud with the deployed stack, and what the tests ask of it.
+
+pub mod election;
+pub mod forming;
+pub mod processes;
+
+use std::{
+    future::Future,
+    net::SocketAddr,
+    sync::Mutex,
+    time::{Duration, SystemTime},
+};
+
+use local::{
+    cloud::{Cloud, Settings},
+    control::{self, HTTP_PORT, Status},
+    demo, deploy,
+    layout::Layout,
+    report,
+};
+use serde_json::{Value, json};
+use tokio::runtime::Runtime;
+
+/// Longer than any election, restart or sweep takes on two busy cores.
+pub const PATIENCE: Duration = Duration::from_secs(240);
+/// Slower than the demo's, faster than AWS's; the re-arm short enough to be waited for.
+const OVERRIDES: [(&str, &str); 3] =
+    [("HeartbeatIntervalMs", "1000"), ("HeartbeatTimeoutMs", "6000"), ("StandbyRearmSeconds", "5")];
+
+pub type Outcome = Result<(), String>;
+
+/// A running cloud with the stack in it.
+pub struct Stage {
+    runtime: Runtime,
+    cloud: Mutex<Option<Cloud>>,
+}
+
+impl Stage {
+    /// Starts the cloud and deploys the stack.
+    pub fn set() -> Result<Self, String> {
+        let runtime = Runtime::new().map_err(|error| error.to_string())?;
+        let cloud = runtime.block_on(async {
+            let layout = Layout::find("test").map_err(|error| error.to_string())?;
+            let cloud = Cloud::start(layout, &Settings::default()).await.map_err(|error| error.to_string())?;
+            let built = deploy::build(&cloud.layout, cloud.endpoint).await;
+            let deployed = match built {
+                Ok(()) => deploy::deploy(&cloud.layout, cloud.endpoint, &OVERRIDES).await,
+                failed => failed,
+            };
+            match deployed {
+                Ok(()) => Ok(cloud),
+                Err(error) => {
+                    cloud.shutdown().await;
+                    Err(error.to_string())
+                }
+            }
+        })?;
+        Ok(Self { runtime, cloud: Mutex::new(Some(cloud)) })
+    }
+
+    /// Ends every process. Logs stay for whoever has to find out what failed.
+    pub fn strike(&self, failed: bool) {
+        if let Some(cloud) = self.cloud.lock().expect("tests run one by one").take() {
+            if failed {
+                eprintln!("the logs of every process are in {}", cloud.layout.run.join("logs").display());
+            }
+            self.runtime.block_on(cloud.shutdown());
+        }
+    }
+
+    /// Runs a test's steps on the cloud.
+    pub fn play<T>(&self, steps: impl AsyncFnOnce(&Cloud) -> Result<T, String>) -> Result<T, String> {
+        let cloud = self.cloud.lock().map_err(|_| "an earlier test panicked on stage")?;
+        let cloud = cloud.as_ref().ok_or("the stage was struck")?;
+        self.runtime.block_on(steps(cloud))
+    }
+
+    /// Prints what the cloud looks like when a test failed.
+    pub fn explain(&self) {
+        let shown = self.play(async |cloud| {
+            let status = report::status(&control::status(&cloud.gateway).await);
+            Ok(format!("{status}ELB calls so far: {:?}", elb_writes(cloud)))
+        });
+        eprintln!("{}", shown.unwrap_or_else(|error| error));
+    }
+}
+
+/// Waits for `ask` to answer; `otherwise` is what did not happen.
+pub async fn wait<T, F: Future<Output = Option<T>>>(otherwise: &str, ask: impl Fn() -> F) -> Result<T, String> {
+    demo::until(PATIENCE, ask).await.ok_or_else(|| format!("not within {PATIENCE:?}: {otherwise}"))
+}
+
+/// The cloud now.
+pub async fn status(cloud: &Cloud) -> Status {
+    control::status(&cloud.gateway).await
+}
+
+/// Invokes the deployed function, as a person would with `aws lambda invoke`, and returns its result.
+pub async fn invoke(cloud: &Cloud) -> Result<Value, String> {
+    use http::Request;
+    let path = format!("/2015-03-31/functions/{}-master-election/invocations", deploy::STACK);
+    let scope = "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/lambda/aws4_request, SignedHeaders=host, Signature=0";
+    let request = Request::post(path).header("host", cloud.endpoint.to_string()).header("authorization", scope);
+    let request = request.body(http_body_util::Full::new(bytes::Bytes::from_static(b"{}"))).expect("constants");
+    let answer = local::http::send(cloud.endpoint, request, Duration::from_secs(90)).await;
+    let (status, body) = answer.map_err(|error| error.to_string())?;
+    let result: Value = serde_json::from_slice(&body).map_err(|error| format!("{status}: {error}"))?;
+    if status == 200 && result["verdict"].is_string() { Ok(result) } else { Err(format!("{status}: {result}")) }
+}
+
+/// Waits until all nodes are registered and the master alone is let in; invoking, so that no test waits for a minute.
+pub async fn rest(cloud: &Cloud) -> Result<Status, String> {
+    for _ in 0..40 {
+        demo::form(cloud).await?;
+        invoke(cloud).await?;
+        if let Ok(status) = demo::at_rest(cloud, Duration::from_secs(15)).await {
+            return Ok(status);
+        }
+    }
+    Err("the cluster did not come to rest".into())
+}
+
+/// How often target groups were written to.
+pub fn elb_writes(cloud: &Cloud) -> Vec<(String, SystemTime)> {
+    let calls = cloud.gateway.calls.of("elasticloadbalancing", &["RegisterTargets", "DeregisterTargets"]);
+    calls.into_iter().map(|call| (call.action, call.at)).collect()
+}
+
+/// Writes one node through the balancer and returns its number when it is acknowledged.
+pub async fn write(cloud: &Cloud, number: u64) -> Outcome {
+    let endpoint = demo::write_endpoint(&status(cloud).await, HTTP_PORT).ok_or("no listener")?;
+    let create = "CREATE (:Written {number: $number})";
+    demo::cypher(endpoint, create, json!({ "number": number }), Duration::from_secs(10)).await.map(drop)
+}
+
+/// How often `number` is stored on the node at `address`.
+pub async fn count(address: SocketAddr, number: u64) -> Result<u64, String> {
+    let query = "MATCH (w:Written {number: $number}) RETURN count(w)";
+    let answer = demo::cypher(address, query, json!({ "number": number }), Duration::from_secs(10)).await?;
+    answer["results"][0]["data"][0]["row"][0].as_u64().ok_or_else(|| format!("no count in {answer}"))
+}
+
+/// The master, which every test needs to start with.
+pub fn master(status: &Status) -> Result<(String, std::net::Ipv4Addr, i32), String> {
+    demo::master(status).ok_or_else(|| format!("there is no master:\n{}", report::status(status)))
+}
