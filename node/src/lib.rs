@@ -1,1 +1,82 @@
-//! node
+//! The program that is PID 1 beside Neo4j: it configures Neo4j, waits until the whole cluster can be named, runs Neo4j
+//! as its child and ends with it.
+//!
+//! ```text
+//! environment --> settings --> conf --+
+//! ECS (peers) --> forming -----------+--> child: bin/neo4j console <-- signals
+//! ```
+
+mod child;
+mod conf;
+mod forming;
+mod peers;
+mod settings;
+
+pub use conf::{Conf, NotOurs, conf};
+pub use forming::{Formation, Forming};
+pub use settings::{Replication, Settings};
+
+use runtime::{Environment, Invalid};
+
+/// Why the program ends other than by an asked and clean stop.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// A parameter.
+    #[error("{0}")]
+    Invalid(#[from] Invalid),
+    /// A `NEO4J_*` variable.
+    #[error(transparent)]
+    NotOurs(#[from] NotOurs),
+    /// Its own address.
+    #[error("the task's own address is not known: {0}; without it peers cannot reach this node")]
+    Address(String),
+    /// A file or a process.
+    #[error("{what}: {error}")]
+    Io {
+        /// What was tried.
+        what: String,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// Neo4j ended unasked.
+    #[error("Neo4j ended by itself ({0}); the task ends with it, so that ECS starts a new one")]
+    Died(std::process::ExitStatus),
+    /// Neo4j was asked to stop and did not do it in time, or not well.
+    #[error("Neo4j was not stopped cleanly ({0}); it recovers its transaction logs at the next start")]
+    NotClean(std::process::ExitStatus),
+}
+
+impl Failure {
+    /// The log event.
+    pub fn event(&self) -> &'static str {
+        match self {
+            Self::Invalid(_) | Self::NotOurs(_) => "bad-parameter",
+            Self::Address(_) => "no-address",
+            Self::Io { .. } => "system-error",
+            Self::Died(_) => "neo4j-died",
+            Self::NotClean(_) => "stop-not-clean",
+        }
+    }
+}
+
+/// Runs until Neo4j has ended.
+///
+/// # Errors
+/// Unless Neo4j was stopped cleanly because somebody asked for it.
+pub async fn run(environment: &Environment) -> Result<(), Failure> {
+    let settings = Settings::read(environment)?;
+    // A variable that is refused shall not wait for the peers to be refused.
+    conf(&settings, std::net::Ipv4Addr::LOCALHOST.into(), &[])?;
+    let mut signals = child::Signals::listen()?;
+    let address = peers::own_address(&settings).await?;
+    let hosts = tokio::select! {
+        hosts = peers::wait_for_all(&settings, address) => hosts,
+        () = signals.stop() => {
+            tracing::info!(event = "stopped", "asked to stop before Neo4j was started");
+            return Ok(());
+        }
+    };
+    conf(&settings, address, &hosts)?.write(&settings)?;
+    tracing::info!(event = "configured", %address, hosts = ?hosts, "Neo4j is configured");
+    child::run(&settings, address, signals).await
+}

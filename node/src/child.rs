@@ -1,0 +1,127 @@
+//! Neo4j as a child: started, told signals, waited for.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    os::unix::process::ExitStatusExt,
+    process::ExitStatus,
+    time::Duration,
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::{
+    process::{Child, Command},
+    signal::unix::{self, SignalKind, signal},
+    time::timeout,
+};
+use topology::{Answer, NotKnown};
+use tracing::{info, warn};
+
+use crate::{Failure, Settings};
+
+/// A JVM that answers nothing for so long when it is asked to stop is not going to stop.
+const UNRESPONSIVE: Duration = Duration::from_secs(1);
+/// Kept of the stop timeout, so that this program still says how it ended before it is killed itself.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+const HTTP_PORT: u16 = 7474;
+/// What the JVM answers when SIGTERM ended it in good order.
+const TERMINATED: i32 = 128 + 15;
+
+/// The signals of PID 1. They are listened to from the start: PID 1 ignores what it has no handler for.
+pub struct Signals {
+    term: unix::Signal,
+    int: unix::Signal,
+    quit: unix::Signal,
+}
+
+impl Signals {
+    /// Starts to listen.
+    pub fn listen() -> Result<Self, Failure> {
+        let listen = |kind| signal(kind).map_err(|error| Failure::Io { what: "listening to signals".into(), error });
+        Ok(Self {
+            term: listen(SignalKind::terminate())?,
+            int: listen(SignalKind::interrupt())?,
+            quit: listen(SignalKind::quit())?,
+        })
+    }
+
+    /// Waits for SIGTERM or SIGINT.
+    pub async fn stop(&mut self) {
+        tokio::select! {
+            _ = self.term.recv() => {}
+            _ = self.int.recv() => {}
+        }
+    }
+}
+
+/// Starts Neo4j and stays until it has ended.
+///
+/// # Errors
+/// When it ended unasked, or was asked and did not end well.
+pub async fn run(settings: &Settings, address: IpAddr, mut signals: Signals) -> Result<(), Failure> {
+    let mut neo4j = start(settings)?;
+    let pid = neo4j.id();
+    info!(event = "neo4j-started", pid, %address, "Neo4j is started");
+    loop {
+        tokio::select! {
+            ended = neo4j.wait() => return Err(Failure::Died(status(ended)?)),
+            _ = signals.quit.recv() => tell(&neo4j, Signal::QUIT), // the JVM prints its threads
+            _ = signals.term.recv() => break,
+            _ = signals.int.recv() => break,
+        }
+    }
+    let within = settings.stop_timeout.saturating_sub(LAST_WORDS).max(UNRESPONSIVE);
+    info!(event = "stopping", within_seconds = within.as_secs(), "asked to stop; Neo4j is told");
+    tell(&neo4j, Signal::TERM);
+    let ended = stop(settings, address, &mut neo4j, within).await?;
+    if ended.success() || ended.code() == Some(TERMINATED) || ended.signal() == Some(Signal::TERM.as_raw()) {
+        info!(event = "stopped", "Neo4j has stopped");
+        return Ok(());
+    }
+    Err(Failure::NotClean(ended))
+}
+
+fn start(settings: &Settings) -> Result<Child, Failure> {
+    let program = settings.home.join("bin/neo4j");
+    let mut command = Command::new(&program);
+    command.arg("console").env_clear().kill_on_drop(true);
+    // The task's own variables stay here: Neo4j needs none of the cloud's.
+    for name in ["PATH", "HOME", "JAVA_HOME", "LANG", "TZ"] {
+        if let Some(value) = std::env::var_os(name) {
+            command.env(name, value);
+        }
+    }
+    command.env("NEO4J_HOME", &settings.home).env("NEO4J_CONF", &settings.conf);
+    command.spawn().map_err(|error| Failure::Io { what: format!("starting {}", program.display()), error })
+}
+
+/// Waits for the end; a JVM that answers nothing, or takes too long, is killed.
+async fn stop(settings: &Settings, address: IpAddr, neo4j: &mut Child, within: Duration) -> Result<ExitStatus, Failure> {
+    let http = SocketAddr::new(address, HTTP_PORT);
+    let silent = async {
+        // A refused connection is a JVM that is starting or stopping; silence is one that is frozen.
+        if neo4j::probe(settings.dialect, http, UNRESPONSIVE).await != Answer::NotKnown(NotKnown::Silent) {
+            std::future::pending::<()>().await;
+        }
+    };
+    let why = tokio::select! {
+        ended = timeout(within, neo4j.wait()) => match ended {
+            Ok(ended) => return status(ended),
+            Err(_) => format!("it did not stop within {} s", within.as_secs()),
+        },
+        () = silent => format!("it answered nothing for {} s", UNRESPONSIVE.as_secs()),
+    };
+    warn!(event = "neo4j-killed", "Neo4j is killed: {why}");
+    tell(neo4j, Signal::KILL);
+    status(neo4j.wait().await)
+}
+
+fn tell(neo4j: &Child, signal: Signal) {
+    let pid = neo4j.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
+    if let Some(pid) = pid {
+        let _ended_meanwhile = kill_process(pid, signal);
+    }
+}
+
+fn status(ended: std::io::Result<ExitStatus>) -> Result<ExitStatus, Failure> {
+    ended.map_err(|error| Failure::Io { what: "waiting for Neo4j".into(), error })
+}

@@ -1,0 +1,131 @@
+//! `neo4j.conf`, as a function of the settings and the addresses.
+
+use std::{collections::BTreeMap, fmt, fs, net::IpAddr, time::Duration};
+
+use neo4j::Dialect;
+
+use crate::{Failure, Replication, Settings};
+
+/// Where members of the cluster talk to each other; each has an address of its own, so the ports are the same.
+const COORDINATION_PORT: u16 = 5001;
+const DATA_PORT: u16 = 6001;
+const BACKUP_PORT: u16 = 6362;
+/// Role checks share the workers with queries (facts: a busy master of as many workers as processors answers its own
+/// check late, and the balancer throws it out), so there are always more than queries alone would need.
+const WORKERS_PER_PROCESSOR: usize = 4;
+const FEWEST_WORKERS: usize = 16;
+
+/// The lines of a `neo4j.conf`, sorted by name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Conf(BTreeMap<String, String>);
+
+/// A `NEO4J_*` variable that sets what follows from the stack's own parameters.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{0} cannot be set by a NEO4J_ variable: it follows from the stack's parameters and the task's address, and another \
+     value would break the cluster"
+)]
+pub struct NotOurs(String);
+
+/// The configuration of the node at `address` in a cluster that starts from `hosts`.
+///
+/// # Errors
+/// When a variable sets what only this program may set.
+pub fn conf(settings: &Settings, address: IpAddr, hosts: &[IpAddr]) -> Result<Conf, NotOurs> {
+    let mut owned = common(settings, address);
+    if settings.dialect == Dialect::Ha {
+        owned.extend(high_availability(settings, address, hosts));
+    }
+    let mut lines: BTreeMap<String, String> = defaults(settings).into_iter().map(named).collect();
+    for (name, value) in &settings.overrides {
+        if owned.iter().any(|(own, _)| own == name) {
+            return Err(NotOurs(name.clone()));
+        }
+        lines.insert(name.clone(), value.clone());
+    }
+    lines.extend(owned.into_iter().map(named));
+    Ok(Conf(lines))
+}
+
+type Line = (&'static str, String);
+
+fn named((name, value): Line) -> (String, String) {
+    (name.to_owned(), value)
+}
+
+/// What people may set otherwise.
+fn defaults(settings: &Settings) -> Vec<Line> {
+    let workers = (settings.processors * WORKERS_PER_PROCESSOR).max(FEWEST_WORKERS);
+    vec![
+        ("dbms.threads.worker_count", workers.to_string()),
+        ("dbms.tx_log.rotation.retention_policy", "100M size".into()),
+        // 3.4.6 leaks disk space with its default provider.
+        ("dbms.index.default_schema_provider", "lucene+native-2.0".into()),
+        ("dbms.udc.enabled", "false".into()),
+        ("dbms.connector.https.enabled", "false".into()),
+    ]
+}
+
+fn common(settings: &Settings, address: IpAddr) -> Vec<Line> {
+    let below = |name: &str| settings.data.join(name).display().to_string();
+    vec![
+        ("dbms.connectors.default_listen_address", address.to_string()),
+        ("dbms.connectors.default_advertised_address", address.to_string()),
+        ("dbms.connector.bolt.enabled", "true".into()),
+        ("dbms.connector.http.enabled", "true".into()),
+        // Backups come from other hosts; the port has no password, so it is the security group that guards it.
+        ("dbms.backup.enabled", "true".into()),
+        ("dbms.backup.address", format!("{address}:{BACKUP_PORT}")),
+        ("dbms.directories.data", settings.data.display().to_string()),
+        ("dbms.directories.certificates", below("certificates")),
+        ("dbms.directories.run", settings.logs.display().to_string()),
+        ("dbms.directories.logs", settings.logs.display().to_string()),
+    ]
+}
+
+fn high_availability(settings: &Settings, address: IpAddr, hosts: &[IpAddr]) -> Vec<Line> {
+    let hosts: Vec<String> = hosts.iter().map(|host| format!("{host}:{COORDINATION_PORT}")).collect();
+    let (push_factor, pull_interval) = match settings.replication {
+        Replication::Push => ("1", "1s"),
+        Replication::Pull => ("0", "100ms"),
+    };
+    vec![
+        ("dbms.mode", "HA".into()),
+        ("ha.server_id", settings.server_id.to_string()),
+        ("ha.initial_hosts", hosts.join(",")),
+        ("ha.host.coordination", format!("{address}:{COORDINATION_PORT}")),
+        ("ha.host.data", format!("{address}:{DATA_PORT}")),
+        ("ha.heartbeat_interval", millis(settings.heartbeat_interval)),
+        ("ha.heartbeat_timeout", millis(settings.heartbeat_timeout)),
+        // Below the ten seconds of a role switch, so that survivors of a frozen master elect by themselves.
+        ("ha.slave_read_timeout", millis(settings.slave_read_timeout)),
+        ("ha.slave_lock_timeout", "20s".into()),
+        ("ha.tx_push_factor", push_factor.into()),
+        ("ha.tx_push_strategy", "fixed_ascending".into()),
+        ("ha.pull_interval", pull_interval.into()),
+        // The balancer asks without a password.
+        ("dbms.security.ha_status_auth_enabled", "false".into()),
+    ]
+}
+
+fn millis(duration: Duration) -> String {
+    format!("{}ms", duration.as_millis())
+}
+
+impl Conf {
+    /// Writes the file, and makes the directories it names.
+    pub(crate) fn write(&self, settings: &Settings) -> Result<(), Failure> {
+        for dir in [&settings.conf, &settings.data, &settings.logs] {
+            fs::create_dir_all(dir).map_err(|error| Failure::Io { what: format!("making {}", dir.display()), error })?;
+        }
+        let file = settings.conf.join("neo4j.conf");
+        fs::write(&file, self.to_string())
+            .map_err(|error| Failure::Io { what: format!("writing {}", file.display()), error })
+    }
+}
+
+impl fmt::Display for Conf {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|(name, value)| writeln!(out, "{name}={value}"))
+    }
+}
