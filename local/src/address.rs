@@ -31,7 +31,8 @@ impl AddressPool {
     /// After 253 addresses: a run that starts so many tasks is caught in a restart loop.
     pub fn next(&self) -> Ipv4Addr {
         let last = self.next.fetch_add(1, Ordering::Relaxed);
-        let last = u8::try_from(last).ok().filter(|last| *last < 254).expect("more than 253 addresses in one run");
+        let last =
+            u8::try_from(last).ok().filter(|last| *last < 254).expect("more than 253 addresses in one run");
         Ipv4Addr::new(127, self.block[0], self.block[1], last)
     }
 }

@@ -72,10 +72,15 @@ type Outcome = Result<(), Box<dyn Error>>;
 impl Command {
     /// Runs it; a failure is one message on standard error and exit code 1.
     pub fn run(self) -> ExitCode {
-        let filter = EnvFilter::try_from_env("LOCAL_LOG").unwrap_or_else(|_| EnvFilter::new("warn,local=info"));
+        let filter =
+            EnvFilter::try_from_env("LOCAL_LOG").unwrap_or_else(|_| EnvFilter::new("warn,local=info"));
         let quiet = !matches!(self, Self::Serve(_));
         let filter = if quiet { EnvFilter::new("error") } else { filter };
-        tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_writer(std::io::stderr).init();
+        tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_target(false)
+            .with_writer(std::io::stderr)
+            .init();
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         let outcome = runtime.map_err(Into::into).and_then(|runtime| runtime.block_on(self.perform()));
         match outcome {
@@ -129,7 +134,9 @@ async fn up(layout: Layout, options: &Options) -> Outcome {
     cloud::end_leftovers(&layout);
     layout.make_run()?;
     let mut command = tokio::process::Command::new(std::env::current_exe()?);
-    command.args(["serve", "--propagation-ms", &options.propagation_ms.to_string()]).current_dir(&layout.root);
+    command
+        .args(["serve", "--propagation-ms", &options.propagation_ms.to_string()])
+        .current_dir(&layout.root);
     // Not in the journal: that one is the cloud's own, made when it starts.
     let journal = layout.run.with_extension("serve");
     let log = layout.run.with_extension("log");
@@ -151,6 +158,7 @@ async fn up(layout: Layout, options: &Options) -> Outcome {
     deploy::build(&layout, at).await?;
     println!("deploying the stack {} (sam deploy)", deploy::STACK);
     deploy::deploy(&layout, at, &[]).await?;
+    println!("{}", report::left_out(&status(&layout).await?));
     println!("waiting for the cluster to form");
     let status = demo::until(demo::FORMING, || async {
         let status = status(&layout).await.ok()?;
@@ -215,13 +223,15 @@ async fn status(layout: &Layout) -> Result<Status, Box<dyn Error>> {
 }
 
 fn gateway(layout: &Layout) -> Result<SocketAddr, Box<dyn Error>> {
-    let text = fs::read_to_string(layout.gateway_file()).map_err(|_| "no local cloud is up: run `make up` first")?;
+    let text =
+        fs::read_to_string(layout.gateway_file()).map_err(|_| "no local cloud is up: run `make up` first")?;
     Ok(text.trim().parse()?)
 }
 
 /// SIGINT or SIGTERM.
 async fn interrupted() {
-    let (Ok(mut int), Ok(mut term)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else {
+    let (Ok(mut int), Ok(mut term)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
         return std::future::pending().await;
     };
     tokio::select! {

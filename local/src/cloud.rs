@@ -19,8 +19,10 @@ use crate::{
     processes::{self, Processes},
 };
 
-/// How often the emulator's services and balancers are looked at: ECS and NLB take seconds on AWS.
+/// How often the emulator's services are looked at: ECS takes seconds on AWS.
 const LOOK: Duration = Duration::from_millis(500);
+/// How often its balancers are: they change with deployments only.
+const LOOK_AT_BALANCERS: Duration = Duration::from_secs(2);
 /// What a process gets between SIGTERM and SIGKILL when the cloud ends.
 const GRACE: Duration = Duration::from_secs(2);
 /// Where the artifacts of `sam deploy` go.
@@ -69,7 +71,8 @@ impl Cloud {
         let endpoint = gateway::address(ip);
         let listener = TcpListener::bind(endpoint).await?;
         let processes = Processes::new(layout.journal());
-        let (emulator, child) = Emulator::start(&layout, &processes, ip, endpoint.port() - 1, endpoint).await?;
+        let (emulator, child) =
+            Emulator::start(&layout, &processes, ip, endpoint.port() - 1, endpoint).await?;
         emulator.put_object(ARTIFACTS, bytes::Bytes::new()).await?;
         let elb = Elb::new(&format!("http://{}", emulator.at), addresses.clone(), settings.propagation);
         let ecs = Ecs::new(emulator, endpoint, image(&layout), processes, addresses);
@@ -97,15 +100,20 @@ impl Cloud {
     pub async fn function_logs(&self, function: &str, since: SystemTime) -> Vec<serde_json::Value> {
         let since = since.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis();
         let since = u64::try_from(since).unwrap_or(u64::MAX);
-        let mut request = serde_json::json!({"logGroupName": format!("/aws/lambda/{function}"), "startTime": since});
+        let mut request =
+            serde_json::json!({"logGroupName": format!("/aws/lambda/{function}"), "startTime": since});
         let mut lines = Vec::new();
         // Pages are bounded so that a broken token cannot hold the caller.
         for _page in 0..50 {
-            let Ok(answer) = self.gateway.emulator.json("logs", "Logs_20140328.FilterLogEvents", &request).await else {
+            let Ok(answer) =
+                self.gateway.emulator.json("logs", "Logs_20140328.FilterLogEvents", &request).await
+            else {
                 break;
             };
             let events = answer["events"].as_array().cloned().unwrap_or_default();
-            let parsed = events.iter().filter_map(|event| serde_json::from_str(event["message"].as_str()?.trim()).ok());
+            let parsed = events
+                .iter()
+                .filter_map(|event| serde_json::from_str(event["message"].as_str()?.trim()).ok());
             lines.extend(parsed);
             match answer["nextToken"].as_str() {
                 Some(token) => request["nextToken"] = token.into(),
@@ -153,7 +161,7 @@ async fn refresh(gateway: Gateway) {
         if let Err(error) = gateway.elb.refresh().await {
             warn!(%error, "balancers cannot be read; listeners stay as they are");
         }
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(LOOK_AT_BALANCERS).await;
     }
 }
 

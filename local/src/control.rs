@@ -31,6 +31,8 @@ pub struct Status {
     pub nodes: Vec<Node>,
     /// Every balancer.
     pub balancers: Vec<elb::BalancerStatus>,
+    /// Resources of the template that the emulator lacks: `Logical (Type)`.
+    pub left_out: Vec<String>,
 }
 
 /// One task.
@@ -88,13 +90,14 @@ pub fn routes() -> Router<Gateway> {
 pub async fn status(gateway: &Gateway) -> Status {
     let tasks = gateway.ecs.tasks();
     let alive = tasks.into_iter().filter(|task| task.stopped.is_none());
-    let asked: Vec<_> = alive.map(|task| tokio::spawn(async move { node(&task, role(task.address).await) })).collect();
+    let asked: Vec<_> =
+        alive.map(|task| tokio::spawn(async move { node(&task, role(task.address).await) })).collect();
     let mut nodes = Vec::new();
     for answer in asked {
         nodes.extend(answer.await);
     }
     nodes.sort_by(|a, b| a.service.cmp(&b.service));
-    Status { nodes, balancers: gateway.elb.status() }
+    Status { nodes, balancers: gateway.elb.status(), left_out: gateway.left_out.all() }
 }
 
 /// The role a node tells, asked the way the seed's balancer did, not through the product's own probe.
@@ -153,7 +156,8 @@ async fn metadata(State(gateway): State<Gateway>, Path(task): Path<String>) -> R
 impl Node {
     /// Whether a person means this node by `name`.
     pub fn answers_to(&self, name: &str) -> bool {
-        let by_name = self.service == name || self.task == name || self.service.ends_with(&format!("-{name}"));
+        let by_name =
+            self.service == name || self.task == name || self.service.ends_with(&format!("-{name}"));
         by_name || (name == "master" && self.role == "master")
     }
 }

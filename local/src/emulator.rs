@@ -83,14 +83,19 @@ impl Emulator {
     ) -> Result<(Self, Child), Error> {
         let mut command = Command::new(layout.cloud_python());
         // Functions inherit this environment, so it is made from nothing: a developer's own AWS settings stay out.
-        command.args(["-m", "ministack"]).env_clear().current_dir(&layout.run).envs(cloud_environment(gateway)).envs([
-            ("PATH", "/usr/bin:/bin".into()),
-            ("HOME", layout.run.display().to_string()),
-            ("BIND_HOST", ip.to_string()),
-            ("MINISTACK_HOST", ip.to_string()),
-            ("GATEWAY_PORT", port.to_string()),
-            ("LAMBDA_EXECUTOR", "local".into()),
-        ]);
+        command
+            .args(["-m", "ministack"])
+            .env_clear()
+            .current_dir(&layout.run)
+            .envs(cloud_environment(gateway))
+            .envs([
+                ("PATH", "/usr/bin:/bin".into()),
+                ("HOME", layout.run.display().to_string()),
+                ("BIND_HOST", ip.to_string()),
+                ("MINISTACK_HOST", ip.to_string()),
+                ("GATEWAY_PORT", port.to_string()),
+                ("LAMBDA_EXECUTOR", "local".into()),
+            ]);
         let log = layout.log("ministack");
         let child = processes.start("ministack", command, &log)?;
         let emulator = Self { at: SocketAddr::from((ip, port)) };
@@ -118,13 +123,15 @@ impl Emulator {
 
     /// An object of the emulator's S3.
     pub async fn get_object(&self, bucket_and_key: &str) -> Result<Bytes, Error> {
-        let request = self.request("s3", "application/octet-stream").method("GET").uri(format!("/{bucket_and_key}"));
+        let request =
+            self.request("s3", "application/octet-stream").method("GET").uri(format!("/{bucket_and_key}"));
         self.send(&format!("GetObject {bucket_and_key}"), request, Bytes::new()).await
     }
 
     /// Writes an object, or with an empty key makes a bucket.
     pub async fn put_object(&self, bucket_and_key: &str, body: Bytes) -> Result<(), Error> {
-        let request = self.request("s3", "application/octet-stream").method("PUT").uri(format!("/{bucket_and_key}"));
+        let request =
+            self.request("s3", "application/octet-stream").method("PUT").uri(format!("/{bucket_and_key}"));
         self.send(&format!("PutObject {bucket_and_key}"), request, body).await.map(drop)
     }
 

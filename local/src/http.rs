@@ -50,14 +50,19 @@ fn request(to: SocketAddr, method: &Method, path: &str, body: Bytes) -> Request<
 }
 
 /// Sends a ready request; its URI is the path.
-pub async fn send(to: SocketAddr, request: Request<Full<Bytes>>, within: Duration) -> Result<Answer, Failure> {
+pub async fn send(
+    to: SocketAddr,
+    request: Request<Full<Bytes>>,
+    within: Duration,
+) -> Result<Answer, Failure> {
     timeout(within, exchange(to, request)).await.map_err(|_| Failure::Timeout(to, within))?
 }
 
 async fn exchange(to: SocketAddr, request: Request<Full<Bytes>>) -> Result<Answer, Failure> {
     let lost = |error: &dyn std::fmt::Display| Failure::Connection(to, error.to_string());
     let stream = TcpStream::connect(to).await.map_err(|error| lost(&error))?;
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|error| lost(&error))?;
+    let (mut sender, connection) =
+        http1::handshake(TokioIo::new(stream)).await.map_err(|error| lost(&error))?;
     let driving = tokio::spawn(connection);
     let answer = sender.send_request(request).await.map_err(|error| lost(&error));
     let answer = match answer {

@@ -96,8 +96,11 @@ pub fn entries(path: &Path) -> Vec<Entry> {
 /// Returns what was ended.
 pub fn end_all(path: &Path, grace: Duration) -> Vec<Entry> {
     let alive: Vec<Entry> = entries(path).into_iter().filter(Entry::is_alive).collect();
-    let below: Vec<(i32, u64)> =
-        alive.iter().flat_map(|entry| descendants(entry.pid)).filter_map(|pid| Some((pid, started(pid)?))).collect();
+    let below: Vec<(i32, u64)> = alive
+        .iter()
+        .flat_map(|entry| descendants(entry.pid))
+        .filter_map(|pid| Some((pid, started(pid)?)))
+        .collect();
     for entry in &alive {
         // A frozen process keeps SIGTERM for later; woken, it can end as it should.
         signal_group(entry.pid, Signal::CONT);
@@ -150,7 +153,11 @@ mod tests {
     use super::*;
 
     fn journal() -> PathBuf {
-        let dir = std::env::temp_dir().join(format!("processes-{}-{:?}", std::process::id(), thread::current().id()));
+        let dir = std::env::temp_dir().join(format!(
+            "processes-{}-{:?}",
+            std::process::id(),
+            thread::current().id()
+        ));
         fs::create_dir_all(&dir).unwrap();
         dir.join("journal")
     }

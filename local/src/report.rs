@@ -8,8 +8,7 @@ use crate::control::Status;
 pub fn status(status: &Status) -> String {
     let mut text = String::new();
     let mut line = |cells: [&str; 4]| {
-        let _infallible =
-            writeln!(text, "  {:<28} {:<16} {:<12} {}", cells[0], cells[1], cells[2], cells[3]);
+        let _infallible = writeln!(text, "  {:<28} {:<16} {:<12} {}", cells[0], cells[1], cells[2], cells[3]);
     };
     line(["NODE", "ADDRESS", "TASK", "ROLE"]);
     for node in &status.nodes {
@@ -29,6 +28,14 @@ pub fn status(status: &Status) -> String {
         }
     }
     text
+}
+
+/// What of the template is not deployed here.
+pub fn left_out(status: &Status) -> String {
+    match status.left_out.join(", ") {
+        none if none.is_empty() => "all of the template is deployed".to_owned(),
+        some => format!("left out here, because the emulator lacks the type: {some}"),
+    }
 }
 
 /// What to type after `make up`.

@@ -61,7 +61,10 @@ pub fn without_listed_types(text: &str) -> Result<Local, Error> {
     for section in ["Resources", "Outputs"] {
         for (name, part) in template.get(section).and_then(Value::as_object).into_iter().flatten() {
             if let Some(needed) = gone.iter().find(|logical| refers_to(part, logical)) {
-                return Err(Error::StillNeeded { dropped: needed.clone(), used_by: format!("{section}.{name}") });
+                return Err(Error::StillNeeded {
+                    dropped: needed.clone(),
+                    used_by: format!("{section}.{name}"),
+                });
             }
         }
     }
@@ -178,7 +181,8 @@ mod tests {
     #[test]
     fn what_is_still_needed_cannot_be_left_out() {
         for reference in ["!Ref Rule", "!GetAtt Rule.Id", "!Sub 'x-${Rule}'", "!Sub ['${Rule.Id}', {}]"] {
-            let text = format!("Resources:\n  Rule: {{Type: '{LISTED}'}}\nOutputs:\n  Id: {{Value: {reference}}}\n");
+            let text =
+                format!("Resources:\n  Rule: {{Type: '{LISTED}'}}\nOutputs:\n  Id: {{Value: {reference}}}\n");
             let error = without_listed_types(&text).unwrap_err().to_string();
             assert!(error.contains("Outputs.Id refers to Rule"), "{reference}: {error}");
         }
@@ -193,7 +197,10 @@ mod tests {
 
     #[test]
     fn both_styles_of_url_name_the_same_object() {
-        for url in ["http://127.0.0.1:4566/bucket/a/b.template", "https://bucket.s3.us-east-1.amazonaws.com/a/b.template"] {
+        for url in [
+            "http://127.0.0.1:4566/bucket/a/b.template",
+            "https://bucket.s3.us-east-1.amazonaws.com/a/b.template",
+        ] {
             assert_eq!(bucket_and_key(url).as_deref(), Some("bucket/a/b.template"), "{url}");
         }
         assert_eq!(bucket_and_key("./relative.yml"), None);

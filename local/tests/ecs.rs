@@ -35,12 +35,16 @@ async fn answer(State(services): State<Services>, headers: HeaderMap) -> Json<Va
     Json(match target.rsplit('.').next().unwrap() {
         "ListClusters" => json!({"clusterArns": [CLUSTER]}),
         "ListServices" => json!({"serviceArns": ["arn:service/c/core-1"]}),
-        "DescribeServices" => json!({"services": [{"serviceName": "core-1", "status": "ACTIVE", "clusterArn": CLUSTER,
-            "desiredCount": services.0.load(Ordering::SeqCst), "taskDefinition": "arn:d:1"}]}),
-        "DescribeTaskDefinition" => json!({"taskDefinition": {"taskDefinitionArn": "arn:d:1", "family": "core-1",
+        "DescribeServices" => {
+            json!({"services": [{"serviceName": "core-1", "status": "ACTIVE", "clusterArn": CLUSTER,
+            "desiredCount": services.0.load(Ordering::SeqCst), "taskDefinition": "arn:d:1"}]})
+        }
+        "DescribeTaskDefinition" => {
+            json!({"taskDefinition": {"taskDefinitionArn": "arn:d:1", "family": "core-1",
             "containerDefinitions": [{"name": "neo4j", "essential": true, "stopTimeout": 2,
                 "environment": [{"name": "SERVER_ID", "value": "1"}],
-                "mountPoints": [{"sourceVolume": "data", "containerPath": "/data"}]}]}}),
+                "mountPoints": [{"sourceVolume": "data", "containerPath": "/data"}]}]}})
+        }
         other => panic!("{other} is not the emulator's to answer"),
     })
 }
@@ -88,9 +92,12 @@ impl Stage {
     }
 
     async fn one_running(&self) -> Task {
-        let tasks = self.until("one task runs", |tasks| tasks.iter().any(|task| task.last_status() == "RUNNING")).await;
+        let tasks = self
+            .until("one task runs", |tasks| tasks.iter().any(|task| task.last_status() == "RUNNING"))
+            .await;
         let log = self.dir.join(format!("core-1-{}.log", tasks[0].id()));
-        self.until("its program is up", |_| fs::read_to_string(&log).is_ok_and(|text| text.contains("up"))).await;
+        self.until("its program is up", |_| fs::read_to_string(&log).is_ok_and(|text| text.contains("up")))
+            .await;
         tasks.into_iter().find(|task| task.last_status() == "RUNNING").unwrap()
     }
 }
@@ -111,7 +118,9 @@ async fn a_task_that_ends_is_stopped_and_replaced_on_another_address() {
     let stage = Stage::set("replaced", OBEYS_SIGTERM).await;
     let first = stage.one_running().await;
     local::processes::signal_group(first.pid, local::processes::Signal::KILL);
-    let tasks = stage.until("a second task runs", |tasks| tasks.iter().any(|t| t.pid != first.pid && t.stopped.is_none())).await;
+    let tasks = stage
+        .until("a second task runs", |tasks| tasks.iter().any(|t| t.pid != first.pid && t.stopped.is_none()))
+        .await;
     let end = ended(&tasks, &first.arn).unwrap();
     // API/API_Task.html, stopCode: EssentialContainerExited when an essential container exits; 137 is 128 + SIGKILL.
     assert_eq!((end.code, end.exit), ("EssentialContainerExited", Some(137)));
@@ -171,9 +180,15 @@ async fn a_volume_belongs_to_the_slot_and_outlives_its_tasks() {
     let stage = Stage::set("volume", script).await;
     let first = stage.one_running().await;
     stage.ecs.stop(&first.arn, "enough", "UserInitiated");
-    stage.until("it is replaced", |tasks| tasks.iter().any(|t| t.arn != first.arn && t.stopped.is_none())).await;
+    stage
+        .until("it is replaced", |tasks| tasks.iter().any(|t| t.arn != first.arn && t.stopped.is_none()))
+        .await;
     let starts = stage.dir.join("volumes/core-1/data/starts");
-    stage.until("the second start left its mark", |_| fs::read_to_string(&starts).is_ok_and(|text| text == "x\nx\n")).await;
+    stage
+        .until("the second start left its mark", |_| {
+            fs::read_to_string(&starts).is_ok_and(|text| text == "x\nx\n")
+        })
+        .await;
 }
 
 /// `API/API_ListTasks.html`: RUNNING is the default status; cluster, service and family filter; pages have a token.
@@ -193,7 +208,10 @@ async fn list_tasks_filters_and_pages() {
     assert_eq!(length(&first), 2);
     let second = list(json!({"cluster": "c", "maxResults": 2, "nextToken": first["nextToken"]}));
     assert_eq!((length(&second), second["nextToken"].is_null()), (1, true));
-    assert_eq!(api::list_tasks(&tasks, &json!({"maxResults": 101})).unwrap_err().kind, "InvalidParameterException");
+    assert_eq!(
+        api::list_tasks(&tasks, &json!({"maxResults": 101})).unwrap_err().kind,
+        "InvalidParameterException"
+    );
 }
 
 /// `API/API_DescribeTasks.html`: what is not found is a failure `MISSING`; stopped tasks stay visible; an awsvpc task
@@ -210,14 +228,20 @@ async fn describe_tasks_tells_addresses_failures_and_ends() {
     let described = &answer["tasks"][0];
     assert_eq!(described["containers"][0]["networkInterfaces"][0]["privateIpv4Address"], address.as_str());
     assert_eq!(described["attachments"][0]["details"][0]["value"], address.as_str());
-    assert_eq!((&described["lastStatus"], &described["group"]), (&json!("RUNNING"), &json!("service:core-1")));
+    assert_eq!(
+        (&described["lastStatus"], &described["group"]),
+        (&json!("RUNNING"), &json!("service:core-1"))
+    );
     assert_eq!(answer["failures"], json!([{"arn": "arn:nobody/c/1", "reason": "MISSING"}]));
 
     stage.desired.store(0, Ordering::SeqCst);
     stage.ecs.stop(&task.arn, "enough", "UserInitiated");
     let tasks = stage.until("it is stopped", |tasks| ended(tasks, &task.arn).is_some()).await;
     let described = &describe(&tasks)["tasks"][0];
-    assert_eq!((&described["lastStatus"], &described["stoppedReason"]), (&json!("STOPPED"), &json!("enough")));
+    assert_eq!(
+        (&described["lastStatus"], &described["stoppedReason"]),
+        (&json!("STOPPED"), &json!("enough"))
+    );
     assert_eq!(described["containers"][0]["exitCode"], 0);
     assert!(api::stop_task(&tasks, &json!({"cluster": "c", "task": "nobody"})).is_err());
 }

@@ -36,7 +36,8 @@ pub struct Signals {
 impl Signals {
     /// Starts to listen.
     pub fn listen() -> Result<Self, Failure> {
-        let listen = |kind| signal(kind).map_err(|error| Failure::Io { what: "listening to signals".into(), error });
+        let listen =
+            |kind| signal(kind).map_err(|error| Failure::Io { what: "listening to signals".into(), error });
         Ok(Self {
             term: listen(SignalKind::terminate())?,
             int: listen(SignalKind::interrupt())?,
@@ -95,7 +96,12 @@ fn start(settings: &Settings) -> Result<Child, Failure> {
 }
 
 /// Waits for the end; a JVM that answers nothing, or takes too long, is killed.
-async fn stop(settings: &Settings, address: IpAddr, neo4j: &mut Child, within: Duration) -> Result<ExitStatus, Failure> {
+async fn stop(
+    settings: &Settings,
+    address: IpAddr,
+    neo4j: &mut Child,
+    within: Duration,
+) -> Result<ExitStatus, Failure> {
     let http = SocketAddr::new(address, HTTP_PORT);
     let silent = async {
         // A refused connection is a JVM that is starting or stopping; silence is one that is frozen.

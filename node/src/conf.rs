@@ -116,7 +116,8 @@ impl Conf {
     /// Writes the file, and makes the directories it names.
     pub(crate) fn write(&self, settings: &Settings) -> Result<(), Failure> {
         for dir in [&settings.conf, &settings.data, &settings.logs] {
-            fs::create_dir_all(dir).map_err(|error| Failure::Io { what: format!("making {}", dir.display()), error })?;
+            fs::create_dir_all(dir)
+                .map_err(|error| Failure::Io { what: format!("making {}", dir.display()), error })?;
         }
         let file = settings.conf.join("neo4j.conf");
         fs::write(&file, self.to_string())

@@ -65,7 +65,10 @@ mod tests {
 
     fn slots(last: [Option<u8>; 3]) -> Vec<(String, Option<IpAddr>)> {
         let address = |last: u8| IpAddr::from([10, 0, 0, last]);
-        last.iter().enumerate().map(|(index, last)| (format!("core-{}", index + 1), last.map(address))).collect()
+        last.iter()
+            .enumerate()
+            .map(|(index, last)| (format!("core-{}", index + 1), last.map(address)))
+            .collect()
     }
 
     fn hosts(last: &[u8]) -> Vec<IpAddr> {
@@ -85,7 +88,10 @@ mod tests {
         let all = [Some(1), Some(2), Some(3)];
         assert_eq!(settled(Duration::ZERO, all), Formation::Start(hosts(&[1, 2, 3])));
         let early = TIMEOUT - Duration::from_secs(1);
-        assert_eq!(settled(early, [Some(1), None, Some(3)]), Formation::Wait("no address yet of core-2".into()));
+        assert_eq!(
+            settled(early, [Some(1), None, Some(3)]),
+            Formation::Wait("no address yet of core-2".into())
+        );
     }
 
     #[test]

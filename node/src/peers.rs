@@ -59,7 +59,10 @@ pub async fn wait_for_all(settings: &Settings, own: IpAddr) -> Vec<IpAddr> {
             Formation::Start(hosts) => return hosts,
             Formation::StartWithout { hosts, missing } => {
                 let (waited, missing) = (began.elapsed().as_secs(), missing.join(", "));
-                error!(event = "formation-timeout", waited, missing, "starting with a majority, without {missing}");
+                error!(
+                    event = "formation-timeout",
+                    waited, missing, "starting with a majority, without {missing}"
+                );
                 return hosts;
             }
             Formation::Wait(reason) => {
@@ -76,15 +79,22 @@ pub async fn wait_for_all(settings: &Settings, own: IpAddr) -> Vec<IpAddr> {
 }
 
 /// A slot whose service cannot be listed counts as one without an address, and the reason is said.
-async fn slots(settings: &Settings, own: IpAddr, inventory: &aws::Inventory) -> Vec<(String, Option<IpAddr>)> {
+async fn slots(
+    settings: &Settings,
+    own: IpAddr,
+    inventory: &aws::Inventory,
+) -> Vec<(String, Option<IpAddr>)> {
     let mut known = Vec::new();
     for service in &settings.core_services {
         match inventory.tasks_of(service).await {
-            Ok(tasks) => known.extend(tasks.into_iter().filter_map(|task| Some((service.clone(), task.address?)))),
+            Ok(tasks) => {
+                known.extend(tasks.into_iter().filter_map(|task| Some((service.clone(), task.address?))))
+            }
             Err(error) => warn!(event = "listing-failed", "{error}"),
         }
     }
-    settings.slots(own, |service| known.iter().rev().find(|(of, _)| of == service).map(|(_, address)| *address))
+    settings
+        .slots(own, |service| known.iter().rev().find(|(of, _)| of == service).map(|(_, address)| *address))
 }
 
 /// The part of the agent's answer that is of use here.
@@ -121,13 +131,16 @@ async fn get(url: &str) -> Result<Bytes, String> {
     let mut found = lookup_host((host, port)).await.map_err(|error| error.to_string())?;
     let at: SocketAddr = found.next().ok_or("no such host")?;
     let stream = TcpStream::connect(at).await.map_err(|error| error.to_string())?;
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
+    let (mut sender, connection) =
+        http1::handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
     let driving = tokio::spawn(connection);
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
-    let request = Request::get(path).header("host", host).body(Empty::<Bytes>::new()).map_err(|e| e.to_string())?;
+    let request =
+        Request::get(path).header("host", host).body(Empty::<Bytes>::new()).map_err(|e| e.to_string())?;
     let answer = sender.send_request(request).await.map_err(|error| error.to_string())?;
     let status = answer.status();
-    let body = Limited::new(answer.into_body(), MAX_METADATA).collect().await.map_err(|error| error.to_string());
+    let body =
+        Limited::new(answer.into_body(), MAX_METADATA).collect().await.map_err(|error| error.to_string());
     driving.abort();
     let body = body?.to_bytes();
     if status.is_success() { Ok(body) } else { Err(format!("HTTP {status}")) }

@@ -98,7 +98,11 @@ impl Settings {
     }
 
     /// The slots with their addresses as far as they are known, this one's own among them.
-    pub fn slots(&self, own: IpAddr, known: impl Fn(&str) -> Option<IpAddr>) -> Vec<(String, Option<IpAddr>)> {
+    pub fn slots(
+        &self,
+        own: IpAddr,
+        known: impl Fn(&str) -> Option<IpAddr>,
+    ) -> Vec<(String, Option<IpAddr>)> {
         let slot = |(index, service): (usize, &String)| {
             let address = if index + 1 == self.server_id { Some(own) } else { known(service) };
             (service.clone(), address)
@@ -160,7 +164,8 @@ mod tests {
 
     #[test]
     fn settings_of_the_database_are_named_as_the_official_image_names_them() {
-        let variables = [("NEO4J_dbms_memory_heap_max__size", "1g"), ("NEO4J_HOME", "/opt/neo4j"), ("NEO4J_AUTH", "x")];
+        let variables =
+            [("NEO4J_dbms_memory_heap_max__size", "1g"), ("NEO4J_HOME", "/opt/neo4j"), ("NEO4J_AUTH", "x")];
         let settings = Settings::read(&environment(&variables)).unwrap();
         assert_eq!(settings.overrides, [("dbms.memory.heap.max_size".to_owned(), "1g".to_owned())]);
         assert_eq!(settings.home, PathBuf::from("/opt/neo4j"));

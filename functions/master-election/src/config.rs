@@ -54,13 +54,17 @@ impl Config {
             round: environment.millis_or("ROUND_MS", 2000)?,
             pause: environment.millis_or("PAUSE_MS", 50)?,
             confirmations: environment.parse_or("CONFIRMATIONS", 2)?,
-            heartbeat_timeout: environment.parse("HEARTBEAT_TIMEOUT_MS").map(std::time::Duration::from_millis)?,
+            heartbeat_timeout: environment
+                .parse("HEARTBEAT_TIMEOUT_MS")
+                .map(std::time::Duration::from_millis)?,
             rearm: rearm(environment)?,
         };
         policy.validate()?;
         if dialect == neo4j::Dialect::Single && policy.core_size + policy.slave_only_size != 1 {
             let reason = "a SINGLE has exactly one service, so DIALECT must be HA for more".to_owned();
-            return Err(Invalid::Value { name: "CORE_SERVICES", value: core_services.join(","), reason }.into());
+            return Err(
+                Invalid::Value { name: "CORE_SERVICES", value: core_services.join(","), reason }.into()
+            );
         }
         Ok(Self {
             dialect,

@@ -12,7 +12,10 @@ pub(crate) struct Voice {
 impl Voice {
     /// Logs the round if it differs from the last one that was logged, or acts.
     pub(crate) fn tell(&mut self, decision: &Decision, generation: u64) {
-        let heard = (decision.verdict, decision.refusals.iter().filter(|refusal| !counts(refusal)).cloned().collect());
+        let heard = (
+            decision.verdict,
+            decision.refusals.iter().filter(|refusal| !counts(refusal)).cloned().collect(),
+        );
         if decision.actions.is_empty() && self.said.as_ref() == Some(&heard) {
             return;
         }

@@ -82,15 +82,21 @@ impl World for Live {
     }
 
     async fn load(&self) -> Result<(State, Version), Trouble> {
-        let Some(stored) = self.object.get().await? else { return Ok((State::default(), Version::default())) };
-        let state = serde_json::from_slice::<State>(&stored.body)
-            .map_err(|error| Trouble::NotAState { object: self.object_name.clone(), reason: error.to_string() })?;
+        let Some(stored) = self.object.get().await? else {
+            return Ok((State::default(), Version::default()));
+        };
+        let state = serde_json::from_slice::<State>(&stored.body).map_err(|error| Trouble::NotAState {
+            object: self.object_name.clone(),
+            reason: error.to_string(),
+        })?;
         Ok((state.readable()?, Version(Some(stored.etag))))
     }
 
     async fn store(&self, state: &State, seen: &Version) -> Result<Stored, Trouble> {
-        let body = serde_json::to_vec(state)
-            .map_err(|error| Trouble::NotAState { object: self.object_name.clone(), reason: error.to_string() })?;
+        let body = serde_json::to_vec(state).map_err(|error| Trouble::NotAState {
+            object: self.object_name.clone(),
+            reason: error.to_string(),
+        })?;
         Ok(match self.object.put(body, seen.0.as_deref()).await? {
             Put::Written(etag) => Stored::Written(Version(Some(etag))),
             Put::Lost => Stored::Lost,
@@ -99,8 +105,12 @@ impl World for Live {
 
     async fn act(&self, action: &Action) -> Result<(), Trouble> {
         Ok(match action {
-            Action::Register { group, port, address } => self.target_groups.register(group, *address, *port).await,
-            Action::Deregister { group, port, address } => self.target_groups.deregister(group, *address, *port).await,
+            Action::Register { group, port, address } => {
+                self.target_groups.register(group, *address, *port).await
+            }
+            Action::Deregister { group, port, address } => {
+                self.target_groups.deregister(group, *address, *port).await
+            }
         }?)
     }
 }

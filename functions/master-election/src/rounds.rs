@@ -87,7 +87,8 @@ impl<W: World> Invocation<'_, W> {
                 }
             };
             let pause = self.policy.pause.max(self.back_off);
-            let next = self.world.now().0 + u64::try_from((pause + self.policy.round).as_millis()).unwrap_or(u64::MAX);
+            let next = self.world.now().0
+                + u64::try_from((pause + self.policy.round).as_millis()).unwrap_or(u64::MAX);
             if !look_again || next > until.0 {
                 return outcome;
             }

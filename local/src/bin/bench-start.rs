@@ -37,9 +37,15 @@ fn measure() -> Result<bool, Box<dyn Error>> {
     println!("zip                      {:>8.2} MB   (at most {} MB)", megabytes(zip), LIMITS.0 >> 20);
     println!(
         "exec to first poll       {:>8.1} ms   median of {RUNS}, slowest {:.1} (at most {} ms)",
-        millis(median), millis(slowest), LIMITS.1
+        millis(median),
+        millis(slowest),
+        LIMITS.1
     );
-    println!("memory at the first poll {:>8.1} MB   (at most {} MB)", megabytes(memory << 10), LIMITS.2 >> 10);
+    println!(
+        "memory at the first poll {:>8.1} MB   (at most {} MB)",
+        megabytes(memory << 10),
+        LIMITS.2 >> 10
+    );
     Ok(zip <= LIMITS.0 && median.as_millis() <= LIMITS.1 && memory <= LIMITS.2)
 }
 
@@ -59,7 +65,8 @@ fn zip_size(binary: &Path) -> Result<u64, Box<dyn Error>> {
 fn start() -> Result<(Duration, u64), Box<dyn Error>> {
     let runtime = TcpListener::bind("127.0.0.1:0")?;
     let begun = Instant::now();
-    let mut child = Command::new(BINARY).env_clear().envs(environment(&runtime.local_addr()?.to_string())).spawn()?;
+    let mut child =
+        Command::new(BINARY).env_clear().envs(environment(&runtime.local_addr()?.to_string())).spawn()?;
     let polled = runtime.accept().and_then(|(mut stream, _)| {
         let mut head = [0; 512];
         let read = stream.read(&mut head)?;

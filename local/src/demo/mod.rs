@@ -48,6 +48,7 @@ pub async fn run(cloud: &Cloud) -> Result<(), String> {
     say("deploying the stack (sam deploy)");
     deploy::deploy(&cloud.layout, cloud.endpoint, &[]).await.map_err(|error| error.to_string())?;
 
+    say(&report::left_out(&control::status(&cloud.gateway).await));
     say("waiting for three Neo4j 3.4.6 Enterprise HA nodes to form a cluster");
     form(cloud).await?;
     say("waiting for the scheduled master-election Lambda to register them");
@@ -59,38 +60,60 @@ pub async fn run(cloud: &Cloud) -> Result<(), String> {
     say(&format!("a client writes every 50 ms through the balancer at {endpoint}"));
     let writer = Writer::start(endpoint);
     let started = Instant::now();
-    observed(until(Duration::from_secs(30), || async {
-        (writer.acknowledged_since(started) >= WARM).then_some(())
-    }), "no writes were acknowledged through the balancer").await?;
+    observed(
+        until(Duration::from_secs(30), || async {
+            (writer.acknowledged_since(started) >= WARM).then_some(())
+        }),
+        "no writes were acknowledged through the balancer",
+    )
+    .await?;
     let others = before.nodes.iter().map(|node| node.address).filter(|address| *address != old.1).collect();
     let watch = Watch::start(others, cloud.gateway.elb.clone(), HTTP_PORT);
 
     say(&format!("killing the master {} at {} with SIGKILL", old.0, old.1));
     let (fault, fault_at) = (Instant::now(), SystemTime::now());
     signal_group(old.2, Signal::KILL);
-    observed(until(SWEEPING, || async { (writer.acknowledged_since(fault) > 0).then_some(()) }),
-        "no write was acknowledged after the kill").await?;
+    observed(
+        until(SWEEPING, || async { (writer.acknowledged_since(fault) > 0).then_some(()) }),
+        "no write was acknowledged after the kill",
+    )
+    .await?;
     say("writes are acknowledged again");
 
-    let new = observed(until(SWEEPING, || async { watch.seen().elected.keys().next().copied() }),
-        "no survivor became master").await?;
-    let events = observed(until(SWEEPING, || async { retarget(cloud, fault_at, new).await }),
-        "the Lambda wrote no retarget event for the new master").await?;
+    let new = observed(
+        until(SWEEPING, || async { watch.seen().elected.keys().next().copied() }),
+        "no survivor became master",
+    )
+    .await?;
+    let events = observed(
+        until(SWEEPING, || async { retarget(cloud, fault_at, new).await }),
+        "the Lambda wrote no retarget event for the new master",
+    )
+    .await?;
     let calls = cloud.gateway.calls.of("elasticloadbalancing", &["RegisterTargets", "DeregisterTargets"]);
     let calls: Vec<_> = calls.into_iter().filter(|call| call.at >= fault_at).collect();
-    observed(until(SWEEPING, || async {
-        let groups = control::status(&cloud.gateway).await;
-        registered(&groups.balancers).iter().all(|targets| targets[..] == [new]).then_some(())
-    }), "the write groups were not cut to the new master").await?;
+    observed(
+        until(SWEEPING, || async {
+            let groups = control::status(&cloud.gateway).await;
+            registered(&groups.balancers).iter().all(|targets| targets[..] == [new]).then_some(())
+        }),
+        "the write groups were not cut to the new master",
+    )
+    .await?;
     say(&format!("the Lambda cut the write groups to the new master at {new}"));
 
     say(&format!("waiting for {} to come back", old.0));
-    let after = observed(until(REJOINING, || async {
-        let status = control::status(&cloud.gateway).await;
-        let back = status.nodes.iter().any(|node| node.service == old.0 && node.role == "slave");
-        (back && formed(&status, CORE_SIZE)).then_some(status)
-    }), "the killed node did not come back as a slave").await?;
-    say("it is back, as a slave with a new address");
+    observed(
+        until(REJOINING, || async {
+            let status = control::status(&cloud.gateway).await;
+            let back = status.nodes.iter().any(|node| node.service == old.0 && node.role == "slave");
+            (back && formed(&status, CORE_SIZE)).then_some(())
+        }),
+        "the killed node did not come back as a slave",
+    )
+    .await?;
+    say("it is back, as a slave with a new address; waiting for the standbys to be registered again");
+    let after = at_rest(cloud, SWEEPING).await?;
     print!("{}", report::status(&after));
 
     let writes = writer.stop().await;
@@ -101,8 +124,11 @@ pub async fn run(cloud: &Cloud) -> Result<(), String> {
     let phases = Phases { fault, fault_at, new, seen, event: events, calls, outage: outage(&writes, fault) };
     println!("\n{}", table(&phases));
     let acknowledged = writes.iter().filter(|write| write.acknowledged.is_some()).count();
-    println!("{acknowledged} of {} writes were acknowledged; {} of those are on the master {name} now.",
-        writes.len(), acknowledged - lost.len());
+    println!(
+        "{acknowledged} of {} writes were acknowledged; {} of those are on the master {name} now.",
+        writes.len(),
+        acknowledged - lost.len()
+    );
     for number in &lost {
         println!("LOST: write {number} was acknowledged and is not there");
     }
@@ -129,9 +155,14 @@ pub async fn at_rest(cloud: &Cloud, within: Duration) -> Result<Status, String> 
         let (_, master, _) = master(&status)?;
         let groups = registered(&status.balancers);
         let all = groups.iter().all(|targets| targets.len() == CORE_SIZE) && !groups.is_empty();
-        let ports = status.balancers.iter().flat_map(|balancer| &balancer.listeners).map(|listener| listener.port);
+        let ports =
+            status.balancers.iter().flat_map(|balancer| &balancer.listeners).map(|listener| listener.port);
         let alone = ports.into_iter().all(|port| healthy(&status.balancers, port) == [master]);
-        (all && alone && formed(&status, CORE_SIZE)).then_some(status)
+        // A standby that was never checked to its end would be let in by one good check instead of two.
+        let mut targets =
+            status.balancers.iter().flat_map(|b| &b.listeners).flat_map(|listener| &listener.targets);
+        let checked = targets.all(|target| target.state != "initial");
+        (all && alone && checked && formed(&status, CORE_SIZE)).then_some(status)
     });
     observed(rest, "the write groups did not come to rest; the function's log is in CloudWatch Logs").await
 }
@@ -150,7 +181,8 @@ pub fn master(status: &Status) -> Option<(String, Ipv4Addr, i32)> {
 
 /// Where clients connect for `port`.
 pub fn write_endpoint(status: &Status, port: u16) -> Option<SocketAddr> {
-    let balancer = status.balancers.iter().find(|b| b.listeners.iter().any(|listener| listener.port == port))?;
+    let balancer =
+        status.balancers.iter().find(|b| b.listeners.iter().any(|listener| listener.port == port))?;
     Some((balancer.address, port).into())
 }
 
@@ -169,7 +201,8 @@ pub fn registered(balancers: &[BalancerStatus]) -> Vec<Vec<Ipv4Addr>> {
 
 /// The addresses that the balancer's own check lets in on `port`.
 pub fn healthy(balancers: &[BalancerStatus], port: u16) -> Vec<Ipv4Addr> {
-    let listeners = balancers.iter().flat_map(|balancer| &balancer.listeners).filter(|listener| listener.port == port);
+    let listeners =
+        balancers.iter().flat_map(|balancer| &balancer.listeners).filter(|listener| listener.port == port);
     let targets = listeners.flat_map(|listener| &listener.targets);
     targets.filter(|target| target.state == "healthy").map(|target| target.ip).collect()
 }

@@ -33,7 +33,8 @@ pub struct Phases {
 pub fn table(phases: &Phases) -> String {
     let since = |at: Instant| millis(at.saturating_duration_since(phases.fault));
     let wall = |at: SystemTime| millis(at.duration_since(phases.fault_at).unwrap_or_default());
-    let first_seen = |map: &std::collections::HashMap<Ipv4Addr, Instant>| map.get(&phases.new).map(|at| since(*at));
+    let first_seen =
+        |map: &std::collections::HashMap<Ipv4Addr, Instant>| map.get(&phases.new).map(|at| since(*at));
     let logged = |field: &str| {
         let at = phases.event[field].as_u64().map(|ms| SystemTime::UNIX_EPOCH + Duration::from_millis(ms));
         at.map(wall)
@@ -42,7 +43,11 @@ pub fn table(phases: &Phases) -> String {
     let answered = phases.calls.iter().filter_map(|call| call.answered).map(|(at, _)| at).max();
     let rows: [(&str, Option<u128>, &str); 8] = [
         ("fault: SIGKILL of the master", Some(0), "the demo"),
-        ("election: a survivor says it is the master", first_seen(&phases.seen.elected), "a prober, every 20 ms"),
+        (
+            "election: a survivor says it is the master",
+            first_seen(&phases.seen.elected),
+            "a prober, every 20 ms",
+        ),
         ("check: the balancer lets it in", first_seen(&phases.seen.admitted), "the balancer"),
         ("first write acknowledged", phases.outage.map(|(_, after)| since(after)), "the client"),
         ("sweep: the Lambda saw the new master", logged("detected_at"), "its retarget event"),

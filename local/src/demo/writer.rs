@@ -88,9 +88,15 @@ pub async fn stored(node: SocketAddr) -> Result<Vec<u64>, String> {
 
 /// Runs one statement in a transaction of its own. Neo4j answers 200 with a list of errors when it fails, so the list
 /// counts, not the status.
-pub async fn run(to: SocketAddr, statement: &str, parameters: Value, within: Duration) -> Result<Value, String> {
+pub async fn run(
+    to: SocketAddr,
+    statement: &str,
+    parameters: Value,
+    within: Duration,
+) -> Result<Value, String> {
     let body = json!({"statements": [{"statement": statement, "parameters": parameters}]}).to_string();
-    let (status, answer) = wire::post(to, PATH, body.into(), within).await.map_err(|error| error.to_string())?;
+    let (status, answer) =
+        wire::post(to, PATH, body.into(), within).await.map_err(|error| error.to_string())?;
     let answer: Value = serde_json::from_slice(&answer).map_err(|error| format!("{status}: {error}"))?;
     match answer["errors"].as_array() {
         Some(errors) if errors.is_empty() => Ok(answer),
@@ -101,7 +107,8 @@ pub async fn run(to: SocketAddr, statement: &str, parameters: Value, within: Dur
 /// The longest time without a committed write around a fault: last acknowledged before to first acknowledged after.
 pub fn outage(writes: &[Write], fault: Instant) -> Option<(Instant, Instant)> {
     let before = writes.iter().filter_map(|write| write.acknowledged).filter(|at| *at <= fault).max()?;
-    let after = writes.iter().filter(|write| write.sent > fault).filter_map(|write| write.acknowledged).min()?;
+    let after =
+        writes.iter().filter(|write| write.sent > fault).filter_map(|write| write.acknowledged).min()?;
     Some((before, after))
 }
 
@@ -120,7 +127,8 @@ mod tests {
     fn an_outage_is_from_the_last_write_before_to_the_first_one_after() {
         let start = Instant::now();
         let at = |ms: u64| start + Duration::from_millis(ms);
-        let write = |number, sent, acked: Option<u64>| Write { number, sent: at(sent), acknowledged: acked.map(at) };
+        let write =
+            |number, sent, acked: Option<u64>| Write { number, sent: at(sent), acknowledged: acked.map(at) };
         let writes = [
             write(0, 0, Some(10)),
             write(1, 50, Some(60)),

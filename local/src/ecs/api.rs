@@ -55,7 +55,8 @@ pub fn list_tasks(tasks: &[Task], request: &Value) -> Result<Value, Refusal> {
 
 /// `DescribeTasks`: what is known of each, and a failure `MISSING` for each that is not.
 pub fn describe_tasks(tasks: &[Task], request: &Value) -> Result<Value, Refusal> {
-    let asked: Vec<&str> = request["tasks"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let asked: Vec<&str> =
+        request["tasks"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     if asked.is_empty() || asked.len() > PAGE {
         return Err(invalid(format!("Tasks must hold 1 to {PAGE} task ids or ARNs.")));
     }

@@ -123,14 +123,18 @@ impl Ecs {
             let names = self.call("ListServices", &json!({"cluster": cluster, "maxResults": 100})).await?;
             let names = names["serviceArns"].as_array().cloned().unwrap_or_default();
             for ten in names.chunks(10) {
-                let found = self.call("DescribeServices", &json!({"cluster": cluster, "services": ten})).await?;
+                let found =
+                    self.call("DescribeServices", &json!({"cluster": cluster, "services": ten})).await?;
                 let found = found["services"].as_array().cloned().unwrap_or_default();
-                services.extend(found.iter().filter(|service| service["status"] == "ACTIVE").map(|service| Service {
-                    cluster: text(cluster),
-                    name: text(&service["serviceName"]),
-                    desired: service["desiredCount"].as_u64().and_then(|n| n.try_into().ok()).unwrap_or(0),
-                    definition: text(&service["taskDefinition"]),
-                }));
+                services.extend(found.iter().filter(|service| service["status"] == "ACTIVE").map(
+                    |service| Service {
+                        cluster: text(cluster),
+                        name: text(&service["serviceName"]),
+                        desired:
+                            service["desiredCount"].as_u64().and_then(|n| n.try_into().ok()).unwrap_or(0),
+                        definition: text(&service["taskDefinition"]),
+                    },
+                ));
             }
         }
         Ok(services)
@@ -165,7 +169,8 @@ impl Ecs {
         let address = inner.addresses.next();
         let stop_timeout = definition.stop_timeout;
         let own = (service.name.as_str(), id.as_str());
-        let child = match run::start(&inner.image, &inner.processes, own, &definition, address, inner.gateway) {
+        let child = match run::start(&inner.image, &inner.processes, own, &definition, address, inner.gateway)
+        {
             Ok(child) => child,
             Err(error) => return warn!(service = service.name, %error, "a task cannot be started"),
         };

@@ -54,7 +54,9 @@ pub fn reconcile(services: &[Service], tasks: &[Seen]) -> Vec<Step> {
     let mut steps = Vec::new();
     for task in tasks.iter().filter(|task| task.wanted) {
         match services.iter().find(|service| service.owns(task)) {
-            None => steps.push(Step::Stop(task.task.clone(), "Scaling activity initiated by service removal")),
+            None => {
+                steps.push(Step::Stop(task.task.clone(), "Scaling activity initiated by service removal"))
+            }
             Some(service) if service.definition != task.definition => {
                 steps.push(Step::Stop(task.task.clone(), "Scaling activity initiated by deployment"));
             }
@@ -122,7 +124,10 @@ mod tests {
     fn the_next_one_starts_only_when_the_stopping_one_let_go() {
         let one = service(1, "d:1");
         assert!(reconcile(std::slice::from_ref(&one), &[task("a", false, None)]).is_empty());
-        assert_eq!(reconcile(std::slice::from_ref(&one), &[task("a", false, Some((99, 0)))]), [Step::Start(one)]);
+        assert_eq!(
+            reconcile(std::slice::from_ref(&one), &[task("a", false, Some((99, 0)))]),
+            [Step::Start(one)]
+        );
     }
 
     #[test]

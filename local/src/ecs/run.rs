@@ -85,9 +85,14 @@ fn path_variable(path: &str) -> String {
 }
 
 /// Waits until the task has ended: by itself, or after a stop was asked: SIGTERM, `stop_timeout`, SIGKILL.
-pub async fn until_ended(mut child: Child, stop_timeout: Duration, asked: oneshot::Receiver<Stop>) -> Stopped {
+pub async fn until_ended(
+    mut child: Child,
+    stop_timeout: Duration,
+    asked: oneshot::Receiver<Stop>,
+) -> Stopped {
     let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).unwrap_or_default();
-    let by_itself = || Stop { reason: "Essential container in task exited".into(), code: "EssentialContainerExited" };
+    let by_itself =
+        || Stop { reason: "Essential container in task exited".into(), code: "EssentialContainerExited" };
     let (status, stop) = tokio::select! {
         status = child.wait() => (status, by_itself()),
         Ok(stop) = asked => {

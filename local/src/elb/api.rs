@@ -27,7 +27,12 @@ pub fn targets(form: &BTreeMap<String, String>, default_port: u16) -> Result<Vec
         };
         match (id.parse(), port) {
             (Ok(ip), Some(port)) => found.push(SocketAddrV4::new(ip, port)),
-            _ => return Err(error("InvalidTarget", &format!("The target '{id}' is not a valid IPv4 address and port"))),
+            _ => {
+                return Err(error(
+                    "InvalidTarget",
+                    &format!("The target '{id}' is not a valid IPv4 address and port"),
+                ));
+            }
         }
     }
     Ok(found)

@@ -90,7 +90,8 @@ pub async fn read(client: &Client) -> Result<Configuration, Unreadable> {
         let attributes = client.describe_target_group_attributes().target_group_arn(arn).send().await;
         let attributes = attributes.map_err(failed("DescribeTargetGroupAttributes"))?;
         let attributes = attributes.attributes().iter();
-        let attributes = attributes.filter_map(|pair| Some((pair.key()?.to_owned(), pair.value()?.to_owned())));
+        let attributes =
+            attributes.filter_map(|pair| Some((pair.key()?.to_owned(), pair.value()?.to_owned())));
         configuration.groups.insert(arn.to_owned(), rules(group, &attributes.collect())?);
     }
     let found = client.describe_load_balancers().send().await.map_err(failed("DescribeLoadBalancers"))?;
@@ -155,7 +156,9 @@ fn rules(group: &TargetGroup, attributes: &HashMap<String, String>) -> Result<Ru
         None | Some(ProtocolEnum::Tcp) => None,
         Some(other) => return Err(refuse("HealthCheckProtocol", other.as_str().to_owned())),
     };
-    let seconds = |given: Option<i32>, default| Duration::from_secs(given.and_then(|n| n.try_into().ok()).unwrap_or(default));
+    let seconds = |given: Option<i32>, default| {
+        Duration::from_secs(given.and_then(|n| n.try_into().ok()).unwrap_or(default))
+    };
     let count = |given: Option<i32>, default| given.and_then(|n| n.try_into().ok()).unwrap_or(default);
     Ok(Rules {
         port: group.port().and_then(|port| u16::try_from(port).ok()).unwrap_or_default(),

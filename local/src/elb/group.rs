@@ -106,7 +106,9 @@ impl Group {
         let (next, needed) = match (target.health, outcome) {
             (Health::Initial, Ok(())) => (Health::Healthy, 1),
             (Health::Unhealthy(_), Ok(())) => (Health::Healthy, check.healthy),
-            (Health::Initial | Health::Healthy, Err(failure)) => (Health::Unhealthy(failure), check.unhealthy),
+            (Health::Initial | Health::Healthy, Err(failure)) => {
+                (Health::Unhealthy(failure), check.unhealthy)
+            }
             (Health::Unhealthy(_), Err(failure)) => {
                 (target.health, target.streak) = (Health::Unhealthy(failure), 0);
                 return false;

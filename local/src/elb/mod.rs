@@ -125,14 +125,20 @@ impl Elb {
     /// When a port cannot be bound.
     pub async fn apply(&self, configuration: Configuration) -> Result<(), Unreadable> {
         self.apply_groups(configuration.groups);
-        let names: Vec<String> = configuration.balancers.iter().map(|balancer| balancer.name.clone()).collect();
+        let names: Vec<String> =
+            configuration.balancers.iter().map(|balancer| balancer.name.clone()).collect();
         let gone = self.state().balancers.extract_if(.., |name, _| !names.contains(name)).collect::<Vec<_>>();
-        gone.iter().flat_map(|(_, balancer)| balancer.listeners.values()).for_each(|(_, serving)| serving.abort());
+        gone.iter()
+            .flat_map(|(_, balancer)| balancer.listeners.values())
+            .for_each(|(_, serving)| serving.abort());
         for balancer in configuration.balancers {
             let address = {
                 let mut state = self.state();
                 let known = state.balancers.entry(balancer.name.clone());
-                let known = known.or_insert_with(|| Balancer { address: self.0.addresses.next(), listeners: BTreeMap::new() });
+                let known = known.or_insert_with(|| Balancer {
+                    address: self.0.addresses.next(),
+                    listeners: BTreeMap::new(),
+                });
                 known.listeners.retain(|_, (listener, serving)| {
                     let stays = balancer.listeners.contains(listener);
                     if !stays {
@@ -211,7 +217,9 @@ impl Elb {
     pub async fn shutdown(&self) {
         let state = std::mem::take(&mut *self.state());
         let serving = state.balancers.into_values().flat_map(|balancer| balancer.listeners.into_values());
-        let tasks = serving.map(|(_, serving)| serving).chain(state.groups.into_values().map(|served| served.checking));
+        let tasks = serving
+            .map(|(_, serving)| serving)
+            .chain(state.groups.into_values().map(|served| served.checking));
         for task in tasks {
             task.abort();
             let _aborted = task.await;
@@ -238,7 +246,10 @@ impl Elb {
     async fn listen(&self, balancer: &str, address: Ipv4Addr, listener: Listener) -> Result<(), Unreadable> {
         let served = {
             let state = self.state();
-            let known = state.balancers.get(balancer).is_some_and(|known| known.listeners.contains_key(&listener.port));
+            let known = state
+                .balancers
+                .get(balancer)
+                .is_some_and(|known| known.listeners.contains_key(&listener.port));
             let group = state.groups.get(&listener.group);
             let served = group.map(|served| (Arc::clone(&served.group), served.connections.clone()));
             if known { None } else { served }

@@ -43,7 +43,8 @@ pub struct Matcher(Vec<(u16, u16)>);
 impl Matcher {
     /// Reads the `HttpCode` of a matcher; none when it is not one.
     pub fn parse(text: &str) -> Option<Self> {
-        let code = |text: &str| text.trim().parse::<u16>().ok().filter(|code| StatusCode::from_u16(*code).is_ok());
+        let code =
+            |text: &str| text.trim().parse::<u16>().ok().filter(|code| StatusCode::from_u16(*code).is_ok());
         let range = |part: &str| match part.split_once('-') {
             Some((from, to)) => Some((code(from)?, code(to)?)),
             None => code(part).map(|code| (code, code)),

@@ -50,7 +50,10 @@ impl Fault {
             ("application/x-amz-json-1.1", body)
         } else {
             let error = format!("<Type>Sender</Type><Code>{code}</Code><Message>injected</Message>");
-            ("text/xml", format!("<ErrorResponse><Error>{error}</Error><RequestId>0</RequestId></ErrorResponse>"))
+            (
+                "text/xml",
+                format!("<ErrorResponse><Error>{error}</Error><RequestId>0</RequestId></ErrorResponse>"),
+            )
         };
         (status, [(header::CONTENT_TYPE, kind)], body).into_response()
     }

@@ -27,6 +27,7 @@ use tracing::warn;
 pub use calls::{Call, Calls};
 pub use faults::{Fault, Faults};
 use request::{Parsed, decode_form, encode_form};
+pub use stacks::LeftOut;
 
 use crate::{
     control,
@@ -51,6 +52,8 @@ pub struct Gateway {
     pub calls: Calls,
     /// Calls that shall fail.
     pub faults: Faults,
+    /// What was left out of the deployed stacks.
+    pub left_out: LeftOut,
     /// Tells the owner of the cloud that somebody asked for its end.
     pub ending: Arc<tokio::sync::Notify>,
     client: Client<HttpConnector, Full<Bytes>>,
@@ -60,8 +63,9 @@ impl Gateway {
     /// A gateway over these parts.
     pub fn new(emulator: Emulator, ecs: Ecs, elb: Elb) -> Self {
         let client = Client::builder(TokioExecutor::new()).build_http();
-        let (calls, faults, ending) = (Calls::default(), Faults::default(), Arc::default());
-        Self { emulator, ecs, elb, calls, faults, ending, client }
+        let (calls, faults, left_out, ending) =
+            (Calls::default(), Faults::default(), LeftOut::default(), Arc::default());
+        Self { emulator, ecs, elb, calls, faults, left_out, ending, client }
     }
 
     /// Serves until the process ends.
@@ -117,7 +121,7 @@ impl Gateway {
 
     async fn pass_on(&self, mut parsed: Parsed) -> Result<Response, String> {
         if parsed.service == "cloudformation" {
-            let form = stacks::localise(&self.emulator, decode_form(&parsed.body)).await?;
+            let form = stacks::localise(&self.emulator, &self.left_out, decode_form(&parsed.body)).await?;
             parsed.body = encode_form(&form).into();
         }
         let (service, action) = (parsed.service.clone(), parsed.action.clone());
@@ -146,12 +150,16 @@ impl Gateway {
         request.headers_mut().remove(header::CONTENT_LENGTH);
         request.headers_mut().remove(header::TRANSFER_ENCODING);
         let host = self.emulator.at.to_string();
-        request.headers_mut().insert(header::HOST, HeaderValue::from_str(&host).map_err(|error| error.to_string())?);
+        request
+            .headers_mut()
+            .insert(header::HOST, HeaderValue::from_str(&host).map_err(|error| error.to_string())?);
         let uri = format!("http://{host}{}", parsed.path_and_query);
         *request.uri_mut() = uri.parse::<Uri>().map_err(|error| error.to_string())?;
-        let answer = self.client.request(request).await.map_err(|error| format!("the emulator is gone: {error}"))?;
+        let answer =
+            self.client.request(request).await.map_err(|error| format!("the emulator is gone: {error}"))?;
         let (head, body) = answer.into_parts();
-        let body = body.collect().await.map_err(|error| format!("the emulator's answer broke off: {error}"))?;
+        let body =
+            body.collect().await.map_err(|error| format!("the emulator's answer broke off: {error}"))?;
         Ok((head.status, head.headers, body.to_bytes()))
     }
 

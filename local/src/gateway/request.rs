@@ -41,7 +41,9 @@ pub fn parse(head: Parts, body: Bytes) -> Parsed {
     let service = scope.rsplit('/').nth(1).unwrap_or_default().to_owned();
     let action = match header("x-amz-target") {
         Some(target) => target.rsplit('.').next().unwrap_or_default().to_owned(),
-        None if header("content-type").is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded")) => {
+        None if header("content-type")
+            .is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded")) =>
+        {
             decode_form(&body).remove("Action").unwrap_or_default()
         }
         None => head.method.to_string(),
@@ -54,12 +56,16 @@ pub fn parse(head: Parts, body: Bytes) -> Parsed {
 pub fn decode_form(body: &[u8]) -> Form {
     let text = String::from_utf8_lossy(body);
     let pairs = text.split('&').filter(|pair| !pair.is_empty());
-    pairs.map(|pair| pair.split_once('=').unwrap_or((pair, ""))).map(|(k, v)| (decode(k), decode(v))).collect()
+    pairs
+        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+        .map(|(k, v)| (decode(k), decode(v)))
+        .collect()
 }
 
 /// The reverse.
 pub fn encode_form(form: &Form) -> String {
-    let pairs: Vec<String> = form.iter().map(|(key, value)| format!("{}={}", encode(key), encode(value))).collect();
+    let pairs: Vec<String> =
+        form.iter().map(|(key, value)| format!("{}={}", encode(key), encode(value))).collect();
     pairs.join("&")
 }
 
@@ -88,7 +94,9 @@ fn decode(text: &str) -> String {
 
 fn encode(text: &str) -> String {
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~".contains(byte);
-    text.bytes().map(|byte| if plain(&byte) { char::from(byte).into() } else { format!("%{byte:02X}") }).collect()
+    text.bytes()
+        .map(|byte| if plain(&byte) { char::from(byte).into() } else { format!("%{byte:02X}") })
+        .collect()
 }
 
 #[cfg(test)]
@@ -100,7 +108,8 @@ mod tests {
         parse(request.body(()).unwrap().into_parts().0, Bytes::from_static(body.as_bytes()))
     }
 
-    const SIGNED: &str = "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/ecs/aws4_request, SignedHeaders=host";
+    const SIGNED: &str =
+        "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/ecs/aws4_request, SignedHeaders=host";
 
     #[test]
     fn the_service_is_in_the_signature_and_the_action_in_the_protocol() {
@@ -112,9 +121,13 @@ mod tests {
         let form = Request::post("/").header("authorization", signed);
         let form = form.header("content-type", "application/x-www-form-urlencoded; charset=utf-8");
         let form = parsed(form, "Action=DescribeTargetHealth&Version=1");
-        assert_eq!((form.service.as_str(), form.action.as_str()), ("elasticloadbalancing", "DescribeTargetHealth"));
+        assert_eq!(
+            (form.service.as_str(), form.action.as_str()),
+            ("elasticloadbalancing", "DescribeTargetHealth")
+        );
 
-        let presigned = Request::get("/b/k?X-Amz-Credential=test%2F20260101%2Fus-east-1%2Fs3%2Faws4_request&x=1");
+        let presigned =
+            Request::get("/b/k?X-Amz-Credential=test%2F20260101%2Fus-east-1%2Fs3%2Faws4_request&x=1");
         let presigned = parsed(presigned, "");
         assert_eq!((presigned.service.as_str(), presigned.action.as_str()), ("s3", "GET"));
         assert!(parsed(Request::get("/health"), "").service.is_empty());
@@ -122,8 +135,12 @@ mod tests {
 
     #[test]
     fn a_form_survives_the_way_there_and_back() {
-        let form = Form::from([("A b".to_owned(), "1&2=3%/ü+\n".to_owned()), ("C".to_owned(), String::new())]);
+        let form =
+            Form::from([("A b".to_owned(), "1&2=3%/ü+\n".to_owned()), ("C".to_owned(), String::new())]);
         assert_eq!(decode_form(encode_form(&form).as_bytes()), form);
-        assert_eq!(decode_form(b"a=1+2&b=%7e%zz"), Form::from([("a".into(), "1 2".into()), ("b".into(), "~%zz".into())]));
+        assert_eq!(
+            decode_form(b"a=1+2&b=%7e%zz"),
+            Form::from([("a".into(), "1 2".into()), ("b".into(), "~%zz".into())])
+        );
     }
 }

@@ -43,7 +43,11 @@ impl Kind {
 
 impl Error {
     /// Reads an SDK error.
-    pub(crate) fn of<E>(call: &'static str, what: impl fmt::Display, error: &SdkError<E, HttpResponse>) -> Self
+    pub(crate) fn of<E>(
+        call: &'static str,
+        what: impl fmt::Display,
+        error: &SdkError<E, HttpResponse>,
+    ) -> Self
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {

@@ -48,10 +48,12 @@ impl Inventory {
         if arns.is_empty() {
             return Ok(Vec::new());
         }
-        let described = self.client.describe_tasks().cluster(&self.cluster).set_tasks(Some(arns)).send().await;
+        let described =
+            self.client.describe_tasks().cluster(&self.cluster).set_tasks(Some(arns)).send().await;
         let described = described.map_err(|error| Error::of("ecs:DescribeTasks", &what, &error))?;
         if let Some(failure) = described.failures().first() {
-            let reason = format!("{} {}", failure.arn().unwrap_or_default(), failure.reason().unwrap_or_default());
+            let reason =
+                format!("{} {}", failure.arn().unwrap_or_default(), failure.reason().unwrap_or_default());
             return Err(Error { call: "ecs:DescribeTasks", what, reason, kind: Kind::Other });
         }
         Ok(described.tasks().iter().map(task).collect())

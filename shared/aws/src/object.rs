@@ -52,7 +52,8 @@ impl Object {
             Err(error) if error.code() == Some("NoSuchKey") => return Ok(None),
             Err(error) => return Err(Error::of("s3:GetObject", self.name(), &error)),
         };
-        let failed = |reason: String| Error { call: "s3:GetObject", what: self.name(), reason, kind: Kind::Other };
+        let failed =
+            |reason: String| Error { call: "s3:GetObject", what: self.name(), reason, kind: Kind::Other };
         if answer.content_length().is_some_and(|length| length > LONGEST) {
             return Err(failed(format!("it is larger than {LONGEST} bytes, so it is not the state")));
         }
@@ -72,7 +73,9 @@ impl Object {
             Ok(answer) => Ok(Put::Written(answer.e_tag().unwrap_or_default().to_owned())),
             // 412 when another version is there, 409 when another conditional write is under way, 404 when it was
             // deleted meanwhile.
-            Err(error) if matches!(error.raw_response().map(|raw| raw.status().as_u16()), Some(404 | 409 | 412)) => {
+            Err(error)
+                if matches!(error.raw_response().map(|raw| raw.status().as_u16()), Some(404 | 409 | 412)) =>
+            {
                 Ok(Put::Lost)
             }
             Err(error) => Err(Error::of("s3:PutObject", self.name(), &error)),

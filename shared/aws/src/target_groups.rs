@@ -25,7 +25,8 @@ impl TargetGroups {
     /// The addresses registered in the group `arn`; those that only drain are not.
     pub async fn registered(&self, arn: &str) -> Result<BTreeSet<IpAddr>, Error> {
         let health = self.client.describe_target_health().target_group_arn(arn).send().await;
-        let health = health.map_err(|error| Error::of("elasticloadbalancing:DescribeTargetHealth", arn, &error))?;
+        let health =
+            health.map_err(|error| Error::of("elasticloadbalancing:DescribeTargetHealth", arn, &error))?;
         let drains = |state: Option<&TargetHealthStateEnum>| state == Some(&TargetHealthStateEnum::Draining);
         let registered = health
             .target_health_descriptions()
@@ -37,13 +38,20 @@ impl TargetGroups {
 
     /// Registers `address` at `port`; one that is registered already is no error.
     pub async fn register(&self, arn: &str, address: IpAddr, port: u16) -> Result<(), Error> {
-        let call = self.client.register_targets().target_group_arn(arn).targets(target(address, port)).send().await;
+        let call =
+            self.client.register_targets().target_group_arn(arn).targets(target(address, port)).send().await;
         call.map(drop).map_err(|error| Error::of("elasticloadbalancing:RegisterTargets", arn, &error))
     }
 
     /// Deregisters `address` at `port`; one that is not registered is no error.
     pub async fn deregister(&self, arn: &str, address: IpAddr, port: u16) -> Result<(), Error> {
-        let call = self.client.deregister_targets().target_group_arn(arn).targets(target(address, port)).send().await;
+        let call = self
+            .client
+            .deregister_targets()
+            .target_group_arn(arn)
+            .targets(target(address, port))
+            .send()
+            .await;
         call.map(drop).map_err(|error| Error::of("elasticloadbalancing:DeregisterTargets", arn, &error))
     }
 }

@@ -75,7 +75,11 @@ impl Dialect {
 
 /// What a complete answer means in `dialect`.
 pub fn classify(dialect: Dialect, status: u16, body: &[u8]) -> Answer {
-    let known = dialect.row().answers.iter().find(|(expected, wanted, _)| *expected == status && wanted.accepts(body));
+    let known = dialect
+        .row()
+        .answers
+        .iter()
+        .find(|(expected, wanted, _)| *expected == status && wanted.accepts(body));
     match (known, status) {
         (Some((_, _, answer)), _) => *answer,
         (None, 401 | 403) => Answer::NotKnown(NotKnown::Forbidden),
@@ -124,10 +128,14 @@ mod tests {
     #[test]
     fn a_single_node_is_the_master_when_neo4j_itself_answers() {
         let old = br#"{"management":"http://h:7474/db/manage/","data":"http://h:7474/db/data/","bolt":"bolt://h:7687"}"#;
-        let new = br#"{"bolt_routing":"neo4j://h:7687","bolt_direct":"bolt://h:7687","neo4j_version":"5.26.0"}"#;
+        let new =
+            br#"{"bolt_routing":"neo4j://h:7687","bolt_direct":"bolt://h:7687","neo4j_version":"5.26.0"}"#;
         assert_eq!(classify(Dialect::Single, 200, old), Answer::Master);
         assert_eq!(classify(Dialect::Single, 200, new), Answer::Master);
-        assert_eq!(classify(Dialect::Single, 200, b"<html>It works!</html>"), Answer::NotKnown(NotKnown::Unexpected));
+        assert_eq!(
+            classify(Dialect::Single, 200, b"<html>It works!</html>"),
+            Answer::NotKnown(NotKnown::Unexpected)
+        );
     }
 
     #[test]

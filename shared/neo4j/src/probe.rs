@@ -38,7 +38,8 @@ pub async fn probe(dialect: Dialect, node: SocketAddr, deadline: Duration) -> An
 
 async fn ask(dialect: Dialect, node: SocketAddr) -> Result<Answer, NotKnown> {
     let stream = TcpStream::connect(node).await.map_err(|_| NotKnown::Refused)?;
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|error| kind(&error))?;
+    let (mut sender, connection) =
+        http1::handshake(TokioIo::new(stream)).await.map_err(|error| kind(&error))?;
     let exchange = async move {
         let answer = sender.send_request(request(dialect, node)).await.map_err(|error| kind(&error))?;
         let status = answer.status().as_u16();

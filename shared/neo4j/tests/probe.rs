@@ -58,8 +58,14 @@ async fn complete_answers_are_classified() {
         (b"HTTP/1.1 404 Not Found\r\ncontent-length: 5\r\n\r\nfalse", Answer::Slave),
         (b"HTTP/1.1 404 Not Found\r\ncontent-length: 7\r\n\r\nUNKNOWN", not(NotKnown::Unsettled)),
         (b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nfalse", not(NotKnown::Unexpected)),
-        (b"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 22\r\n\r\n<html>It works!</html>", not(NotKnown::Unexpected)),
-        (b"HTTP/1.1 302 Found\r\nlocation: /elsewhere\r\ncontent-length: 4\r\n\r\ntrue", not(NotKnown::Unexpected)),
+        (
+            b"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 22\r\n\r\n<html>It works!</html>",
+            not(NotKnown::Unexpected),
+        ),
+        (
+            b"HTTP/1.1 302 Found\r\nlocation: /elsewhere\r\ncontent-length: 4\r\n\r\ntrue",
+            not(NotKnown::Unexpected),
+        ),
         (b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n", not(NotKnown::Forbidden)),
         (b"SSH-2.0-OpenSSH_9.2p1\r\n", not(NotKnown::Unexpected)),
     ];
@@ -79,7 +85,11 @@ async fn ten_megabytes_and_endless_chunks_are_not_read() {
         })
         .await;
         let begun = Instant::now();
-        assert_eq!(probe(Dialect::Ha, at, Duration::from_secs(60)).await, not(NotKnown::Unexpected), "{head}");
+        assert_eq!(
+            probe(Dialect::Ha, at, Duration::from_secs(60)).await,
+            not(NotKnown::Unexpected),
+            "{head}"
+        );
         assert!(begun.elapsed() < Duration::from_secs(30), "{head} was read on");
     }
 }
@@ -114,7 +124,10 @@ async fn refused_and_cut_connections_are_refused() {
     drop(closed);
     assert_eq!(asked(at).await, not(NotKnown::Refused));
     assert_eq!(asked(node(|stream| async move { drop(stream) }).await).await, not(NotKnown::Refused));
-    assert_eq!(asked(says(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\ntr").await).await, not(NotKnown::Refused));
+    assert_eq!(
+        asked(says(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\ntr").await).await,
+        not(NotKnown::Refused)
+    );
 }
 
 #[tokio::test]

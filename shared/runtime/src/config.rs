@@ -33,7 +33,9 @@ impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for Environment {
 impl Environment {
     /// The variables of this process; those that are no text are left out.
     pub fn of_process() -> Self {
-        env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect()
+        env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect()
     }
 
     /// All variables whose name starts with `prefix`, sorted.
@@ -86,7 +88,11 @@ impl Environment {
 }
 
 fn parse<T: FromStr<Err: Display>>(name: &'static str, text: &str) -> Result<T, Invalid> {
-    text.parse().map_err(|error: T::Err| Invalid::Value { name, value: text.to_owned(), reason: error.to_string() })
+    text.parse().map_err(|error: T::Err| Invalid::Value {
+        name,
+        value: text.to_owned(),
+        reason: error.to_string(),
+    })
 }
 
 #[cfg(test)]

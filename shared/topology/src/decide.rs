@@ -158,9 +158,11 @@ impl Round<'_> {
             self.actions = cut(&self.view.groups, master);
             return false;
         }
-        let slaves = self.view.observations.iter().filter(|seen| {
-            seen.node.kind == Kind::Core && seen.answer == Answer::Slave
-        });
+        let slaves = self
+            .view
+            .observations
+            .iter()
+            .filter(|seen| seen.node.kind == Kind::Core && seen.answer == Answer::Slave);
         let (fit, almost): (Vec<IpAddr>, Vec<IpAddr>) = slaves
             .map(|seen| seen.node.address)
             .partition(|address| self.memory.firm.get(address).is_some_and(|rounds| *rounds >= FIT_ROUNDS));
@@ -172,7 +174,8 @@ impl Round<'_> {
     fn finish(mut self, before: &State, verdict: Verdict, look_again: bool) -> Decision {
         self.actions.sort();
         self.state.forget_old_switches(self.now);
-        let sentence = sentence::of(verdict, &self.state, self.view, self.policy, &self.actions, &self.refusals);
+        let sentence =
+            sentence::of(verdict, &self.state, self.view, self.policy, &self.actions, &self.refusals);
         if !self.actions.is_empty() || self.state.differs(before) {
             self.state.generation += 1;
             self.state.sentence.clone_from(&sentence);

@@ -27,7 +27,9 @@ pub(crate) fn arm(groups: &[Group], these: &BTreeSet<IpAddr>) -> Vec<Action> {
     let absent = |group: &Group| these.difference(&group.targets).copied().collect::<Vec<_>>();
     groups
         .iter()
-        .flat_map(|group| absent(group).into_iter().map(|address| register(group, address)).collect::<Vec<_>>())
+        .flat_map(|group| {
+            absent(group).into_iter().map(|address| register(group, address)).collect::<Vec<_>>()
+        })
         .collect()
 }
 

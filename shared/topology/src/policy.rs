@@ -62,14 +62,16 @@ impl Policy {
                 self.probe_deadline < self.round,
                 format!(
                     "PROBE_DEADLINE_MS ({}) must be shorter than ROUND_MS ({}), the round it is part of",
-                    ms(self.probe_deadline), ms(self.round)
+                    ms(self.probe_deadline),
+                    ms(self.round)
                 ),
             ),
             (
                 self.hot_deadline <= self.probe_deadline,
                 format!(
                     "HOT_DEADLINE_MS ({}) must not be longer than PROBE_DEADLINE_MS ({})",
-                    ms(self.hot_deadline), ms(self.probe_deadline)
+                    ms(self.hot_deadline),
+                    ms(self.probe_deadline)
                 ),
             ),
             (
@@ -81,7 +83,9 @@ impl Policy {
                 format!(
                     "HEARTBEAT_TIMEOUT_MS ({}) must be longer than confirming a master takes: CONFIRMATIONS x \
                      (HOT_DEADLINE_MS + PAUSE_MS) + {} ms for the API calls = {} ms",
-                    ms(self.heartbeat_timeout), ms(API_BUDGET), ms(confirming)
+                    ms(self.heartbeat_timeout),
+                    ms(API_BUDGET),
+                    ms(confirming)
                 ),
             ),
         ];
@@ -143,7 +147,10 @@ mod tests {
         let second = Duration::from_secs(1);
         let table: [(Policy, &str); 6] = [
             (Policy { core_size: 0, ..fitting() }, "CORE_SERVICES must name"),
-            (Policy { probe_deadline: 2 * second, ..fitting() }, "PROBE_DEADLINE_MS (2000) must be shorter than ROUND_MS (2000)"),
+            (
+                Policy { probe_deadline: 2 * second, ..fitting() },
+                "PROBE_DEADLINE_MS (2000) must be shorter than ROUND_MS (2000)",
+            ),
             (Policy { hot_deadline: 2 * second, ..fitting() }, "HOT_DEADLINE_MS (2000) must not be longer"),
             (Policy { hot_deadline: Duration::ZERO, ..fitting() }, "must be at least 1"),
             (Policy { confirmations: 11, ..fitting() }, "CONFIRMATIONS (11) must be 1 to 10"),

@@ -17,7 +17,9 @@ pub(crate) fn of(
         (Verdict::NewMaster, Some(master)) if refusals.iter().all(|refusal| !unconfirmed(refusal)) => {
             format!("{master} is the new master; {answering}")
         }
-        (Verdict::NoMaster, Some(master)) => format!("nobody is the master; {answering}; the last one was {master}"),
+        (Verdict::NoMaster, Some(master)) => {
+            format!("nobody is the master; {answering}; the last one was {master}")
+        }
         (Verdict::DualMaster, _) => {
             let claimants: Vec<_> = view.claimants().iter().map(|node| node.address).collect();
             format!("{} both say that they are the master; {answering}", list(&claimants))

@@ -94,9 +94,14 @@ impl fmt::Display for Refusal {
                 write!(f, "nothing is changed with {answered} answers where a majority is {needed}")
             }
             Self::Unconfirmed { address, rounds, needed } => {
-                write!(f, "{address} is not followed before {needed} rounds in a row confirm it ({rounds} so far)")
+                write!(
+                    f,
+                    "{address} is not followed before {needed} rounds in a row confirm it ({rounds} so far)"
+                )
             }
-            Self::NobodyToFollow => f.write_str("no slave is made the write target because there is no master"),
+            Self::NobodyToFollow => {
+                f.write_str("no slave is made the write target because there is no master")
+            }
             Self::SlaveOnlyClaims { address } => {
                 write!(f, "{address} is not followed because it is a slave-only node")
             }

@@ -4,7 +4,8 @@ use std::{collections::BTreeSet, net::IpAddr, time::Duration};
 
 use proptest::prelude::*;
 use topology::{
-    Action, Answer, Group, Kind, Memory, Millis, Node, NotKnown, Observation, Policy, Rearm, State, Verdict, View, decide,
+    Action, Answer, Group, Kind, Memory, Millis, Node, NotKnown, Observation, Policy, Rearm, State, Verdict,
+    View, decide,
 };
 
 fn policy() -> Policy {

@@ -15,7 +15,10 @@
 
 use std::{collections::BTreeMap, env, fs, net::IpAddr, path::Path, time::Duration};
 
-use topology::{Action, Answer, Group, Kind, Memory, Millis, Node, NotKnown, Observation, Policy, Rearm, State, View, decide};
+use topology::{
+    Action, Answer, Group, Kind, Memory, Millis, Node, NotKnown, Observation, Policy, Rearm, State, View,
+    decide,
+};
 
 #[test]
 fn every_scenario_ends_as_expected() {
@@ -27,7 +30,11 @@ fn every_scenario_ends_as_expected() {
     for folder in folders {
         for file in fs::read_dir(&folder).unwrap() {
             let name = file.unwrap().file_name();
-            assert!(name == "rounds.txt" || name == "expected.txt", "{}: {name:?} is read by nobody", folder.display());
+            assert!(
+                name == "rounds.txt" || name == "expected.txt",
+                "{}: {name:?} is read by nobody",
+                folder.display()
+            );
         }
         let happened = play(&fs::read_to_string(folder.join("rounds.txt")).unwrap());
         let golden = folder.join("expected.txt");
@@ -53,7 +60,13 @@ struct Stage {
 fn play(text: &str) -> String {
     let mut lines = text.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#'));
     let policy = policy(lines.next().expect("a policy line"));
-    let mut stage = Stage { policy, groups: vec![], nodes: BTreeMap::new(), state: State::default(), memory: Memory::default() };
+    let mut stage = Stage {
+        policy,
+        groups: vec![],
+        nodes: BTreeMap::new(),
+        state: State::default(),
+        memory: Memory::default(),
+    };
     let mut told = String::new();
     let mut round: Option<&str> = None;
     for line in lines {
@@ -103,8 +116,11 @@ impl Stage {
                 other => fails = other.strip_prefix("fails=").expect("incomplete, invocation or fails="),
             }
         }
-        let observations =
-            self.nodes.values().map(|(node, answer)| Observation { node: node.clone(), answer: *answer }).collect();
+        let observations = self
+            .nodes
+            .values()
+            .map(|(node, answer)| Observation { node: node.clone(), answer: *answer })
+            .collect();
         let view = View { listed_at: now, complete, observations, groups: self.groups.clone() };
         let decision = decide(now, &self.policy, &self.state, &self.memory, &view);
         for action in &decision.actions {
@@ -135,8 +151,11 @@ impl Stage {
 
 fn policy(line: &str) -> Policy {
     let words = line.strip_prefix("policy ").expect("a policy line first");
-    let values: BTreeMap<&str, i64> =
-        words.split_whitespace().map(|word| word.split_once('=').unwrap()).map(|(k, v)| (k, v.parse().unwrap())).collect();
+    let values: BTreeMap<&str, i64> = words
+        .split_whitespace()
+        .map(|word| word.split_once('=').unwrap())
+        .map(|(k, v)| (k, v.parse().unwrap()))
+        .collect();
     let size = |name: &str| usize::try_from(values[name]).unwrap();
     Policy {
         core_size: size("core"),
@@ -147,7 +166,8 @@ fn policy(line: &str) -> Policy {
         pause: Duration::from_millis(50),
         confirmations: u32::try_from(values["confirmations"]).unwrap(),
         heartbeat_timeout: Duration::from_secs(6),
-        rearm: u64::try_from(values["rearm"]).map_or(Rearm::Never, |seconds| Rearm::After(Duration::from_secs(seconds))),
+        rearm: u64::try_from(values["rearm"])
+            .map_or(Rearm::Never, |seconds| Rearm::After(Duration::from_secs(seconds))),
     }
 }
 

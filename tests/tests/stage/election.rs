@@ -18,7 +18,8 @@ pub fn blind_and_partial(stage: &Stage) -> Outcome {
         for (frozen, expected) in [(2, "PartialView"), (3, "Blind")] {
             let before = rest(cloud).await?;
             let calls = elb_writes(cloud).len();
-            let jvms: Vec<i32> = before.nodes.iter().take(frozen).flat_map(|node| children(node.pid)).collect();
+            let jvms: Vec<i32> =
+                before.nodes.iter().take(frozen).flat_map(|node| children(node.pid)).collect();
             if jvms.len() != frozen {
                 return Err(format!("{frozen} JVMs expected below the node programs, found {jvms:?}"));
             }
@@ -31,7 +32,10 @@ pub fn blind_and_partial(stage: &Stage) -> Outcome {
             }
             let after = elb_writes(cloud);
             if after.len() != calls {
-                return Err(format!("{expected}, and yet target groups were written to: {:?}", &after[calls..]));
+                return Err(format!(
+                    "{expected}, and yet target groups were written to: {:?}",
+                    &after[calls..]
+                ));
             }
         }
         Ok(())
@@ -59,7 +63,8 @@ pub fn deregister_fails(stage: &Stage) -> Outcome {
             groups.iter().all(|targets| !targets.contains(&old.1) && targets.contains(&new)).then_some(())
         })
         .await?;
-        let tried = elb_writes(cloud)[from..].iter().filter(|(action, _)| action == "DeregisterTargets").count();
+        let tried =
+            elb_writes(cloud)[from..].iter().filter(|(action, _)| action == "DeregisterTargets").count();
         if tried <= 3 {
             return Err(format!("{tried} deregistrations were tried: the injected failures were not met"));
         }
@@ -75,7 +80,8 @@ pub fn killed(stage: &Stage) -> Outcome {
         let fault = SystemTime::now();
         signal_group(old.2, Signal::KILL);
         wait("no master any more", || async {
-            (control::role(old.1).await != "master" && demo::master(&status(cloud).await).is_none()).then_some(())
+            (control::role(old.1).await != "master" && demo::master(&status(cloud).await).is_none())
+                .then_some(())
         })
         .await?;
         // Fault 19: while nobody is master nothing is registered.
@@ -103,12 +109,16 @@ pub fn killed(stage: &Stage) -> Outcome {
         if back.address == old.1 {
             return Err(format!("{} came back with its old address: nothing was shown", old.0));
         }
-        let followed = demo::registered(&after.balancers).iter().all(|targets| targets.contains(&back.address));
+        let followed =
+            demo::registered(&after.balancers).iter().all(|targets| targets.contains(&back.address));
         if followed { Ok(()) } else { Err(format!("the groups do not hold {} at {}", old.0, back.address)) }
     })
 }
 
-async fn new_master(cloud: &local::cloud::Cloud, old: std::net::Ipv4Addr) -> Result<std::net::Ipv4Addr, String> {
+async fn new_master(
+    cloud: &local::cloud::Cloud,
+    old: std::net::Ipv4Addr,
+) -> Result<std::net::Ipv4Addr, String> {
     wait("a new master", || async {
         let (_, address, _) = demo::master(&status(cloud).await)?;
         tokio::time::sleep(Duration::from_millis(50)).await;

@@ -41,7 +41,8 @@ impl Stage {
         let runtime = Runtime::new().map_err(|error| error.to_string())?;
         let cloud = runtime.block_on(async {
             let layout = Layout::find("test").map_err(|error| error.to_string())?;
-            let cloud = Cloud::start(layout, &Settings::default()).await.map_err(|error| error.to_string())?;
+            let cloud =
+                Cloud::start(layout, &Settings::default()).await.map_err(|error| error.to_string())?;
             let built = deploy::build(&cloud.layout, cloud.endpoint).await;
             let deployed = match built {
                 Ok(()) => deploy::deploy(&cloud.layout, cloud.endpoint, &OVERRIDES).await,
@@ -86,7 +87,10 @@ impl Stage {
 }
 
 /// Waits for `ask` to answer; `otherwise` is what did not happen.
-pub async fn wait<T, F: Future<Output = Option<T>>>(otherwise: &str, ask: impl Fn() -> F) -> Result<T, String> {
+pub async fn wait<T, F: Future<Output = Option<T>>>(
+    otherwise: &str,
+    ask: impl Fn() -> F,
+) -> Result<T, String> {
     demo::until(PATIENCE, ask).await.ok_or_else(|| format!("not within {PATIENCE:?}: {otherwise}"))
 }
 
@@ -100,12 +104,18 @@ pub async fn invoke(cloud: &Cloud) -> Result<Value, String> {
     use http::Request;
     let path = format!("/2015-03-31/functions/{}-master-election/invocations", deploy::STACK);
     let scope = "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/lambda/aws4_request, SignedHeaders=host, Signature=0";
-    let request = Request::post(path).header("host", cloud.endpoint.to_string()).header("authorization", scope);
-    let request = request.body(http_body_util::Full::new(bytes::Bytes::from_static(b"{}"))).expect("constants");
+    let request =
+        Request::post(path).header("host", cloud.endpoint.to_string()).header("authorization", scope);
+    let request =
+        request.body(http_body_util::Full::new(bytes::Bytes::from_static(b"{}"))).expect("constants");
     let answer = local::http::send(cloud.endpoint, request, Duration::from_secs(90)).await;
     let (status, body) = answer.map_err(|error| error.to_string())?;
     let result: Value = serde_json::from_slice(&body).map_err(|error| format!("{status}: {error}"))?;
-    if status == 200 && result["verdict"].is_string() { Ok(result) } else { Err(format!("{status}: {result}")) }
+    if status == 200 && result["verdict"].is_string() {
+        Ok(result)
+    } else {
+        Err(format!("{status}: {result}"))
+    }
 }
 
 /// Waits until all nodes are registered and the master alone is let in; invoking, so that no test waits for a minute.

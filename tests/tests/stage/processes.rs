@@ -15,10 +15,15 @@ pub fn dead_jvm(stage: &Stage) -> Outcome {
     stage.play(async |cloud| {
         let slave = a_slave(cloud).await?;
         let jvm = children(slave.pid);
-        let [jvm] = jvm[..] else { return Err(format!("one JVM expected below the node program, found {jvm:?}")) };
+        let [jvm] = jvm[..] else {
+            return Err(format!("one JVM expected below the node program, found {jvm:?}"));
+        };
         signal(jvm, Signal::KILL);
         let end = ended(cloud, &slave.arn).await?;
-        if end.code != "EssentialContainerExited" || end.exit == Some(0) || end.exit.is_none_or(|code| code > 128) {
+        if end.code != "EssentialContainerExited"
+            || end.exit == Some(0)
+            || end.exit.is_none_or(|code| code > 128)
+        {
             return Err(format!("the node program should have exited by itself with a failure: {end:?}"));
         }
         comes_back(cloud, &slave).await

@@ -1,0 +1,275 @@
+//! The node program as a process, with a stand-in for Neo4j that a test can steer: it is started, told signals, dies,
+//! freezes. (The real Neo4j is in the end-to-end tests.)
+
+use std::{
+    fs,
+    io::Read,
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+    os::unix::fs::PermissionsExt,
+    path::PathBuf,
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use axum::{
+    Json, Router,
+    extract::State,
+    http::HeaderMap,
+    routing::{get, post},
+};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Obeys SIGTERM as the JVM does: it ends with 128 + 15.
+const OBEYS: &str = "trap 'exit 143' TERM; echo started; while :; do sleep 0.05; done";
+const IGNORES: &str = "trap '' TERM; echo started; while :; do sleep 0.05; done";
+
+/// A task: its metadata, its peers as ECS lists them, and a home with the stand-in.
+struct Task {
+    address: Ipv4Addr,
+    dir: PathBuf,
+    cloud: SocketAddr,
+    peers: Arc<Mutex<Vec<Option<Ipv4Addr>>>>,
+    runtime: tokio::runtime::Runtime,
+}
+
+/// A loopback address of this test's own.
+fn address(test: u8) -> Ipv4Addr {
+    let process = std::process::id().to_be_bytes();
+    Ipv4Addr::new(127, 240 + process[2] % 14, process[3], test)
+}
+
+impl Task {
+    fn new(test: u8, script: &str) -> Self {
+        let address = address(test);
+        let dir = std::env::temp_dir().join(format!("node-{}-{test}", std::process::id()));
+        let _absent = fs::remove_dir_all(&dir);
+        fs::create_dir_all(dir.join("home/bin")).unwrap();
+        let program = dir.join("home/bin/neo4j");
+        fs::write(&program, format!("#!/bin/sh\n[ \"$1\" = console ] || exit 9\n{script}\n")).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let peers = Arc::new(Mutex::new(vec![None; 3]));
+        let metadata = json!({"Containers": [{"Networks": [{"IPv4Addresses": [address.to_string()]}]}]});
+        let app = Router::new()
+            .route("/meta/task", get(async move || Json(metadata)))
+            .route("/", post(ecs))
+            .with_state(Arc::clone(&peers));
+        let listener = runtime.block_on(tokio::net::TcpListener::bind((address, 0))).unwrap();
+        let cloud = listener.local_addr().unwrap();
+        runtime.spawn(async move { axum::serve(listener, app).await });
+        Self { address, dir, cloud, peers, runtime }
+    }
+
+    fn start(&self, changed: &[(&str, &str)]) -> Node {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_node"));
+        command.env_clear().envs([
+            ("PATH", "/usr/bin:/bin"),
+            ("DIALECT", "SINGLE"),
+            ("CLUSTER", "c"),
+            ("CORE_SERVICES", "core-1,core-2,core-3"),
+            ("SERVER_ID", "1"),
+            ("STOP_TIMEOUT_SECONDS", "30"),
+            ("AWS_REGION", "us-east-1"),
+            ("AWS_ACCESS_KEY_ID", "test"),
+            ("AWS_SECRET_ACCESS_KEY", "test"),
+        ]);
+        command.env("AWS_ENDPOINT_URL", format!("http://{}", self.cloud));
+        command.env("ECS_CONTAINER_METADATA_URI_V4", format!("http://{}/meta", self.cloud));
+        for (name, dir) in
+            [("NEO4J_HOME", "home"), ("DATA_DIR", "data"), ("LOG_DIR", "logs"), ("CONF_DIR", "conf")]
+        {
+            command.env(name, self.dir.join(dir));
+        }
+        let log = self.dir.join("log");
+        let output = fs::File::create(&log).unwrap();
+        command.envs(changed.iter().copied()).stdin(Stdio::null()).stdout(output);
+        Node { child: command.spawn().unwrap(), log }
+    }
+}
+
+/// `ListTasks` and `DescribeTasks` over the peers: slot N has the task `tN`.
+async fn ecs(
+    State(peers): State<Arc<Mutex<Vec<Option<Ipv4Addr>>>>>,
+    headers: HeaderMap,
+    body: String,
+) -> Json<Value> {
+    let body: Value = serde_json::from_str(&body).unwrap();
+    let peers = peers.lock().unwrap().clone();
+    let slot = |name: &str| name.chars().last().and_then(|last| last.to_digit(10)).unwrap() as usize - 1;
+    Json(match headers["x-amz-target"].to_str().unwrap().rsplit('.').next().unwrap() {
+        "ListTasks" => {
+            let slot = slot(body["serviceName"].as_str().unwrap());
+            let arns: Vec<String> = peers[slot].iter().map(|_| format!("t{}", slot + 1)).collect();
+            json!({ "taskArns": arns })
+        }
+        "DescribeTasks" => {
+            let arn = body["tasks"][0].as_str().unwrap();
+            let address = peers[slot(arn)].unwrap().to_string();
+            json!({"failures": [], "tasks": [{"taskArn": arn, "lastStatus": "RUNNING",
+                "containers": [{"networkInterfaces": [{"privateIpv4Address": address}]}]}]})
+        }
+        other => panic!("{other} was called"),
+    })
+}
+
+struct Node {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Node {
+    fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    fn until_log(&self, wanted: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.log().contains(wanted) {
+            assert!(Instant::now() < deadline, "no {wanted:?} in\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    fn until_ended(&mut self) -> ExitStatus {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "it still runs:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap(), signal).unwrap();
+    }
+
+    /// The stand-in's process, once it runs.
+    fn neo4j(&self) -> Pid {
+        self.until_log("neo4j-started");
+        let id = self.child.id();
+        let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap();
+        Pid::from_raw(children.trim().parse().unwrap()).unwrap()
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let id = self.child.id();
+        let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
+        for child in
+            children.split_whitespace().filter_map(|word| word.parse().ok()).filter_map(Pid::from_raw)
+        {
+            let _gone = kill_process(child, Signal::KILL);
+        }
+        let _gone = (self.child.kill(), self.child.wait());
+    }
+}
+
+#[test]
+fn fault_42_the_program_ends_with_a_failure_when_neo4j_dies() {
+    for (test, script, said) in [(1, "exit 0", "exit status: 0"), (2, "exit 3", "exit status: 3")] {
+        let task = Task::new(test, script);
+        let mut node = task.start(&[]);
+        assert_eq!(node.until_ended().code(), Some(1), "{}", node.log());
+        assert!(node.log().contains("neo4j-died") && node.log().contains(said), "{}", node.log());
+    }
+}
+
+#[test]
+fn fault_42_sigterm_stops_neo4j_and_ends_well() {
+    let task = Task::new(3, OBEYS);
+    let mut node = task.start(&[]);
+    node.until_log("started\n");
+    node.signal(Signal::TERM);
+    assert_eq!(node.until_ended().code(), Some(0), "{}", node.log());
+    assert!(node.log().contains("\"event\":\"stopped\""), "{}", node.log());
+}
+
+#[test]
+fn fault_42_what_does_not_stop_is_killed_before_the_stop_timeout() {
+    let task = Task::new(4, IGNORES);
+    let mut node = task.start(&[("STOP_TIMEOUT_SECONDS", "3")]);
+    node.until_log("started\n");
+    let asked = Instant::now();
+    node.signal(Signal::TERM);
+    assert_eq!(node.until_ended().code(), Some(1), "{}", node.log());
+    assert!(asked.elapsed() < Duration::from_secs(3), "ECS would have killed the program first");
+    assert!(node.log().contains("neo4j-killed") && node.log().contains("stop-not-clean"), "{}", node.log());
+}
+
+#[test]
+fn a_frozen_neo4j_gets_one_second_to_stop() {
+    let task = Task::new(5, OBEYS);
+    // What a frozen JVM leaves behind: a socket that the kernel still accepts for, and nobody who answers.
+    let _silent = TcpListener::bind((task.address, 7474)).unwrap();
+    let mut node = task.start(&[]);
+    node.until_log("started\n");
+    kill_process(node.neo4j(), Signal::STOP).unwrap();
+    let asked = Instant::now();
+    node.signal(Signal::TERM);
+    assert_eq!(node.until_ended().code(), Some(1), "{}", node.log());
+    assert!(asked.elapsed() < Duration::from_secs(10), "the stop timeout is 30 s, silence for one is enough");
+    assert!(node.log().contains("it answered nothing for 1 s"), "{}", node.log());
+}
+
+#[test]
+fn sigquit_is_neo4js_own_matter() {
+    let task = Task::new(
+        6,
+        "trap 'echo threads' QUIT; trap 'exit 143' TERM; echo started; while :; do sleep 0.05; done",
+    );
+    let mut node = task.start(&[]);
+    node.until_log("started\n");
+    node.signal(Signal::QUIT);
+    node.until_log("threads");
+    assert!(node.child.try_wait().unwrap().is_none(), "it goes on");
+}
+
+#[test]
+fn fault_44_neo4j_starts_only_when_every_slot_has_an_address() {
+    let task = Task::new(7, OBEYS);
+    task.peers.lock().unwrap()[0] = Some(task.address);
+    let node = task.start(&[("DIALECT", "HA")]);
+    node.until_log("no address yet of core-2, core-3");
+    task.peers.lock().unwrap()[1] = Some([10, 0, 0, 2].into());
+    node.until_log("no address yet of core-3");
+    assert!(!node.log().contains("neo4j-started"), "a cluster of two was started:\n{}", node.log());
+    task.peers.lock().unwrap()[2] = Some([10, 0, 0, 3].into());
+    node.until_log("neo4j-started");
+    let mut conf = String::new();
+    fs::File::open(task.dir.join("conf/neo4j.conf")).unwrap().read_to_string(&mut conf).unwrap();
+    let hosts = format!("ha.initial_hosts={}:5001,10.0.0.2:5001,10.0.0.3:5001", task.address);
+    assert!(conf.lines().any(|line| line == hosts), "{conf}");
+}
+
+#[test]
+fn fault_44_when_ecs_cannot_be_asked_the_reason_is_said_and_nothing_starts() {
+    let task = Task::new(8, OBEYS);
+    let mut node = task.start(&[("DIALECT", "HA"), ("AWS_ENDPOINT_URL", "http://127.0.0.1:1")]);
+    node.until_log("listing-failed");
+    node.until_log("waiting-for-peers");
+    assert!(!node.log().contains("neo4j-started"));
+    node.signal(Signal::TERM);
+    assert_eq!(node.until_ended().code(), Some(0), "asked to stop while it waits: {}", node.log());
+    drop(task.runtime);
+}
+
+#[test]
+fn a_bad_parameter_is_one_line_and_a_failure() {
+    let task = Task::new(9, OBEYS);
+    for (name, value, said) in [
+        ("REPLICATION", "sync", "REPLICATION is"),
+        ("NEO4J_ha_server__id", "7", "ha.server_id cannot be set by a NEO4J_ variable"),
+    ] {
+        let mut node = task.start(&[("DIALECT", "HA"), (name, value)]);
+        assert_eq!(node.until_ended().code(), Some(1));
+        assert_eq!(node.log().lines().count(), 1, "{}", node.log());
+        assert!(node.log().contains(said), "{}", node.log());
+    }
+}
