@@ -36,12 +36,20 @@ pub fn not_in_the_emulator() -> impl Iterator<Item = &'static str> {
     LIST.lines().map(|line| line.split('#').next().unwrap_or_default().trim()).filter(|line| !line.is_empty())
 }
 
+/// A template in JSON, its short tags (`!Ref`) in the long form.
+///
+/// # Errors
+/// When it is neither YAML nor JSON.
+pub fn read(text: &str) -> Result<Value, Error> {
+    Ok(json(serde_yaml_ng::from_str(text)?))
+}
+
 /// Leaves the listed types out of `text` (YAML with CloudFormation's tags, or JSON).
 ///
 /// # Errors
 /// When it cannot be read, or when a resource that stays refers to one that would be left out.
 pub fn without_listed_types(text: &str) -> Result<Local, Error> {
-    let mut template = json(serde_yaml_ng::from_str(text)?);
+    let mut template = read(text)?;
     let mut dropped = Vec::new();
     let mut gone = Vec::new();
     if let Some(resources) = template.get_mut("Resources").and_then(Value::as_object_mut) {

@@ -27,6 +27,9 @@ pub const PATIENCE: Duration = Duration::from_secs(240);
 const OVERRIDES: [(&str, &str); 3] =
     [("HeartbeatIntervalMs", "1000"), ("HeartbeatTimeoutMs", "6000"), ("StandbyRearmSeconds", "5")];
 
+/// What the schedule sends.
+const SWEEP: &[u8] = include_bytes!("../../../events/sweep.json");
+
 pub type Outcome = Result<(), String>;
 
 /// A running cloud with the stack in it.
@@ -107,7 +110,7 @@ pub async fn invoke(cloud: &Cloud) -> Result<Value, String> {
     let request =
         Request::post(path).header("host", cloud.endpoint.to_string()).header("authorization", scope);
     let request =
-        request.body(http_body_util::Full::new(bytes::Bytes::from_static(b"{}"))).expect("constants");
+        request.body(http_body_util::Full::new(bytes::Bytes::from_static(SWEEP))).expect("constants");
     let answer = local::http::send(cloud.endpoint, request, Duration::from_secs(90)).await;
     let (status, body) = answer.map_err(|error| error.to_string())?;
     let result: Value = serde_json::from_slice(&body).map_err(|error| format!("{status}: {error}"))?;

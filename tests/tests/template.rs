@@ -1,0 +1,210 @@
+//! What the templates say, read as text and as data: what the emulator drops or does not feel is asserted here.
+
+use std::{fs, path::PathBuf};
+
+use local::templates;
+use serde_json::Value;
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+fn text(name: &str) -> String {
+    fs::read_to_string(root().join(name)).unwrap()
+}
+
+fn template(name: &str) -> Value {
+    templates::read(&text(name)).unwrap()
+}
+
+const ALL: [&str; 3] = ["template.yml", "cluster/balancer.yml", "cluster/slot.yml"];
+
+/// `(logical id, properties)` of every resource of a type.
+fn of_type<'a>(template: &'a Value, kind: &str) -> Vec<(&'a str, &'a Value)> {
+    let resources = template["Resources"].as_object().unwrap().iter();
+    resources.filter(|(_, r)| r["Type"] == *kind).map(|(name, r)| (name.as_str(), &r["Properties"])).collect()
+}
+
+fn attribute<'a>(list: &'a Value, key: &str) -> &'a str {
+    let pairs = list.as_array().unwrap();
+    let pair = pairs.iter().find(|pair| pair["Key"] == *key);
+    pair.unwrap_or_else(|| panic!("{key} is not set"))["Value"].as_str().unwrap()
+}
+
+#[test]
+fn the_balancer_has_every_attribute_whose_default_would_break_it() {
+    let balancer = template("cluster/balancer.yml");
+    let [(_, nlb)] = of_type(&balancer, "AWS::ElasticLoadBalancingV2::LoadBalancer")[..] else {
+        panic!("one balancer")
+    };
+    assert_eq!(nlb["Type"], "network");
+    assert_eq!(attribute(&nlb["LoadBalancerAttributes"], "load_balancing.cross_zone.enabled"), "true");
+    assert_eq!(nlb["SecurityGroups"].as_array().map(Vec::len), Some(1), "it cannot be added later");
+
+    let groups = of_type(&balancer, "AWS::ElasticLoadBalancingV2::TargetGroup");
+    assert_eq!(groups.len(), 2);
+    for (name, group) in groups {
+        let attributes = &group["TargetGroupAttributes"];
+        for (key, value) in [
+            ("deregistration_delay.timeout_seconds", "0"),
+            ("deregistration_delay.connection_termination.enabled", "true"),
+            ("target_health_state.unhealthy.connection_termination.enabled", "true"),
+            ("preserve_client_ip.enabled", "false"),
+        ] {
+            assert_eq!(attribute(attributes, key), value, "{name}: {key}");
+        }
+        assert_eq!(group["Matcher"]["HttpCode"], "200", "{name}");
+        assert_eq!(group["TargetType"], "ip", "{name}");
+        assert_eq!(group["HealthCheckProtocol"], "HTTP", "{name}");
+        assert_eq!(group["HealthCheckPort"], "7474", "{name}");
+        let number = |key: &str| group[key].as_u64().unwrap();
+        assert!((5..=300).contains(&number("HealthCheckIntervalSeconds")), "{name}");
+        assert!((2..=120).contains(&number("HealthCheckTimeoutSeconds")), "{name}");
+        assert!(number("HealthCheckTimeoutSeconds") <= number("HealthCheckIntervalSeconds"), "{name}");
+        assert!((2..=10).contains(&number("HealthyThresholdCount")), "{name}");
+        assert!((2..=10).contains(&number("UnhealthyThresholdCount")), "{name}");
+    }
+    assert_eq!(balancer["Mappings"]["MasterCheck"]["HA"]["Path"], "/db/manage/server/ha/master");
+
+    let listeners = of_type(&balancer, "AWS::ElasticLoadBalancingV2::Listener");
+    let mut ports: Vec<u64> =
+        listeners.iter().map(|(_, listener)| listener["Port"].as_u64().unwrap()).collect();
+    ports.sort_unstable();
+    assert_eq!(ports, [7474, 7687]);
+    for (name, listener) in listeners {
+        assert_eq!(attribute(&listener["ListenerAttributes"], "tcp.idle_timeout.seconds"), "3600", "{name}");
+        assert_eq!(listener["Protocol"], "TCP", "{name}");
+    }
+}
+
+#[test]
+fn ecs_does_not_register_targets_itself_and_a_deployment_ends() {
+    let slot = template("cluster/slot.yml");
+    let [(_, service)] = of_type(&slot, "AWS::ECS::Service")[..] else { panic!("one service a slot") };
+    assert!(service.get("LoadBalancers").is_none(), "master-election is the only registrar");
+    assert_eq!(service["DesiredCount"], 1);
+    let deployment = &service["DeploymentConfiguration"];
+    assert_eq!(deployment["DeploymentCircuitBreaker"]["Enable"], true);
+    assert_eq!(
+        (&deployment["MinimumHealthyPercent"], &deployment["MaximumPercent"]),
+        (&0.into(), &100.into())
+    );
+    let [(_, definition)] = of_type(&slot, "AWS::ECS::TaskDefinition")[..] else {
+        panic!("one definition a slot")
+    };
+    assert_eq!(definition["NetworkMode"], "awsvpc");
+}
+
+#[test]
+fn every_slot_has_its_own_server_id_and_every_parameter_of_the_slot() {
+    let (main, slot) = (template("template.yml"), template("cluster/slot.yml"));
+    let wanted = slot["Parameters"].as_object().unwrap();
+    let stacks = of_type(&main, "AWS::CloudFormation::Stack");
+    let slots: Vec<_> = stacks.iter().filter(|(name, _)| name.starts_with("Core")).collect();
+    assert_eq!(slots.len(), 5);
+    for (name, properties) in slots {
+        let given = properties["Parameters"].as_object().unwrap();
+        assert!(given.keys().eq(wanted.keys()), "{name} gives {:?}", given.keys());
+        assert_eq!(given["ServerId"].as_str().map(|id| format!("Core{id}")).as_deref(), Some(*name));
+    }
+    let conditions: Vec<&str> = ["Core1", "Core2", "Core3", "Core4", "Core5"]
+        .map(|name| main["Resources"][name]["Condition"].as_str().unwrap_or("always"))
+        .to_vec();
+    assert_eq!(conditions, ["always", "HasThree", "HasThree", "HasFive", "HasFive"]);
+}
+
+#[test]
+fn every_function_ends_its_events_soon_and_logs_for_a_limited_time() {
+    let main = template("template.yml");
+    let functions = of_type(&main, "AWS::Serverless::Function");
+    assert!(!functions.is_empty());
+    for (name, function) in functions {
+        assert_eq!(function["EventInvokeConfig"]["MaximumEventAgeInSeconds"], 60, "{name}");
+        assert_eq!(function["EventInvokeConfig"]["MaximumRetryAttempts"], 0, "{name}");
+        assert!(
+            function["LoggingConfig"]["LogGroup"].is_object(),
+            "{name}: a group of its own, with a retention"
+        );
+        assert!(function["Role"].is_object(), "{name}: a role that says what it may do");
+        assert!(function["Timeout"].as_u64().unwrap() < 60, "{name}: sweeps shall not overlap");
+    }
+    for (name, group) in of_type(&main, "AWS::Logs::LogGroup") {
+        assert!(!group["RetentionInDays"].is_null(), "{name}");
+    }
+}
+
+/// A stranger shall be able to read why each permission is there.
+#[test]
+fn every_iam_statement_has_a_comment_that_says_what_it_allows() {
+    let mut statements = 0;
+    for name in ALL {
+        let text = text(name);
+        let lines: Vec<&str> = text.lines().map(str::trim).collect();
+        for (index, line) in lines.iter().enumerate() {
+            let Some(effect) = line.strip_prefix("- Effect: ") else { continue };
+            statements += 1;
+            let word = if effect == "Deny" { "Denies" } else { "Allows" };
+            let above = lines[..index].iter().rev().take_while(|line| line.starts_with('#'));
+            assert!(
+                above.into_iter().any(|comment| comment.starts_with(&format!("# {word}"))),
+                "{name}:{}: no comment says what it {}",
+                index + 1,
+                word.to_lowercase()
+            );
+        }
+    }
+    assert!(statements >= 10, "{statements} statements were found");
+}
+
+/// "*" is for actions that know no resources; everything else names them.
+#[test]
+fn only_actions_without_resources_are_allowed_on_all() {
+    const WITHOUT_RESOURCES: [&str; 9] = [
+        "ecr:GetAuthorizationToken",
+        "ecs:ListTasks",
+        "elasticloadbalancing:DescribeTargetHealth",
+        "ec2:CreateNetworkInterface",
+        "ec2:DescribeNetworkInterfaces",
+        "ec2:DescribeSubnets",
+        "ec2:DeleteNetworkInterface",
+        "ec2:AssignPrivateIpAddresses",
+        "ec2:UnassignPrivateIpAddresses",
+    ];
+    let main = template("template.yml");
+    for (role, properties) in of_type(&main, "AWS::IAM::Role") {
+        for policy in properties["Policies"].as_array().unwrap() {
+            for statement in policy["PolicyDocument"]["Statement"].as_array().unwrap() {
+                let actions = match &statement["Action"] {
+                    Value::Array(actions) => actions.clone(),
+                    one => vec![one.clone()],
+                };
+                for action in actions {
+                    let action = action.as_str().unwrap();
+                    assert!(!action.contains('*'), "{role}: {action}");
+                    if statement["Resource"] == "*" {
+                        assert!(WITHOUT_RESOURCES.contains(&action), "{role}: {action} on everything");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_parameter_is_described_and_documented() {
+    let (main, docs) = (template("template.yml"), text("docs/parameters.md"));
+    for (name, parameter) in main["Parameters"].as_object().unwrap() {
+        assert!(parameter["Description"].as_str().is_some_and(|said| said.len() > 10), "{name}");
+        assert!(docs.contains(&format!("`{name}`")), "{name} is not in docs/parameters.md");
+    }
+}
+
+/// What the local cloud leaves out is a short list, and each entry has a reason.
+#[test]
+fn what_the_emulator_lacks_is_listed_with_a_reason() {
+    let list = text("local/not-in-the-emulator.txt");
+    for line in list.lines().filter(|line| !line.starts_with('#')) {
+        let (kind, reason) = line.split_once('#').unwrap_or_else(|| panic!("{line}: no reason"));
+        assert!(kind.trim().starts_with("AWS::") && reason.trim().len() > 10, "{line}");
+    }
+}
