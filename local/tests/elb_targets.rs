@@ -137,7 +137,7 @@ fn a_deregistered_target_drains_for_the_delay_without_new_connections() {
     group.deregister(now, target(1));
     assert_eq!(states(&group, now)[0], ("draining", Some("Target.DeregistrationInProgress")));
     assert!(!group.routable(now).contains(&target(1)));
-    assert!(group.expire(now + delay - SECOND).is_empty());
+    assert!(group.expire((now + delay).checked_sub(SECOND).unwrap()).is_empty());
     assert_eq!(group.expire(now + delay), [target(1)]);
     assert_eq!(group.describe(now + delay).len(), 1);
 }
@@ -199,7 +199,7 @@ fn a_call_reaches_the_data_plane_after_the_propagation() {
     let mut group = Group::new(rules(), propagation);
     group.register(now, target(1));
     assert_eq!(states(&group, now), [("initial", Some("Elb.RegistrationInProgress"))]);
-    assert!(group.checked_targets(now + propagation - SECOND).is_empty());
+    assert!(group.checked_targets((now + propagation).checked_sub(SECOND).unwrap()).is_empty());
     assert_eq!(group.routable(now + propagation), [target(1)]);
 
     let later = now + 10 * propagation;
@@ -207,11 +207,11 @@ fn a_call_reaches_the_data_plane_after_the_propagation() {
     group.deregister(later, target(1));
     assert_eq!(states(&group, later)[0].0, "draining");
     assert_eq!(
-        group.routable(later + propagation - SECOND),
+        group.routable((later + propagation).checked_sub(SECOND).unwrap()),
         [target(1)],
         "the data plane has not heard of it"
     );
-    assert!(group.expire(later + propagation - SECOND).is_empty());
+    assert!(group.expire((later + propagation).checked_sub(SECOND).unwrap()).is_empty());
     assert!(group.routable(later + propagation).is_empty());
     assert_eq!(group.expire(later + propagation), [target(1)]);
 }

@@ -87,7 +87,7 @@ mod tests {
     fn fault_44_nothing_starts_before_every_slot_has_an_address() {
         let all = [Some(1), Some(2), Some(3)];
         assert_eq!(settled(Duration::ZERO, all), Formation::Start(hosts(&[1, 2, 3])));
-        let early = TIMEOUT - Duration::from_secs(1);
+        let early = TIMEOUT.checked_sub(Duration::from_secs(1)).unwrap();
         assert_eq!(
             settled(early, [Some(1), None, Some(3)]),
             Formation::Wait("no address yet of core-2".into())

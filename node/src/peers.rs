@@ -88,7 +88,7 @@ async fn slots(
     for service in &settings.core_services {
         match inventory.tasks_of(service).await {
             Ok(tasks) => {
-                known.extend(tasks.into_iter().filter_map(|task| Some((service.clone(), task.address?))))
+                known.extend(tasks.into_iter().filter_map(|task| Some((service.clone(), task.address?))));
             }
             Err(error) => warn!(event = "listing-failed", "{error}"),
         }

@@ -116,17 +116,17 @@ pub async fn run(cloud: &Cloud) -> Result<(), String> {
     let after = at_rest(cloud, SWEEPING).await?;
     print!("{}", report::status(&after));
 
-    let writes = writer.stop().await;
+    let sent = writer.stop().await;
     let seen = watch.stop();
     let (name, address, _) = master(&after).ok_or("there is no master at the end")?;
     let stored = stored(SocketAddr::from((address, HTTP_PORT))).await?;
-    let lost = lost(&writes, &stored);
-    let phases = Phases { fault, fault_at, new, seen, event: events, calls, outage: outage(&writes, fault) };
+    let lost = lost(&sent, &stored);
+    let phases = Phases { fault, fault_at, new, seen, event: events, calls, outage: outage(&sent, fault) };
     println!("\n{}", table(&phases));
-    let acknowledged = writes.iter().filter(|write| write.acknowledged.is_some()).count();
+    let acknowledged = sent.iter().filter(|write| write.acknowledged.is_some()).count();
     println!(
         "{acknowledged} of {} writes were acknowledged; {} of those are on the master {name} now.",
-        writes.len(),
+        sent.len(),
         acknowledged - lost.len()
     );
     for number in &lost {

@@ -55,7 +55,7 @@ pub fn reconcile(services: &[Service], tasks: &[Seen]) -> Vec<Step> {
     for task in tasks.iter().filter(|task| task.wanted) {
         match services.iter().find(|service| service.owns(task)) {
             None => {
-                steps.push(Step::Stop(task.task.clone(), "Scaling activity initiated by service removal"))
+                steps.push(Step::Stop(task.task.clone(), "Scaling activity initiated by service removal"));
             }
             Some(service) if service.definition != task.definition => {
                 steps.push(Step::Stop(task.task.clone(), "Scaling activity initiated by deployment"));

@@ -97,12 +97,9 @@ pub async fn until_ended(
         status = child.wait() => (status, by_itself()),
         Ok(stop) = asked => {
             signal(pid, Signal::TERM);
-            let status = match timeout(stop_timeout, child.wait()).await {
-                Ok(status) => status,
-                Err(_) => {
-                    signal_group(pid, Signal::KILL);
-                    child.wait().await
-                }
+            let status = if let Ok(status) = timeout(stop_timeout, child.wait()).await { status } else {
+                signal_group(pid, Signal::KILL);
+                child.wait().await
             };
             (status, stop)
         }

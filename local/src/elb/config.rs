@@ -14,6 +14,7 @@ use crate::emulator::{KEY, REGION};
 
 /// A listener's idle timeout when its attribute is not set.
 const DEFAULT_IDLE: Duration = Duration::from_secs(350);
+const DELAY: &str = "deregistration_delay.timeout_seconds";
 /// A group's deregistration delay when its attribute is not set.
 const DEFAULT_DELAY: Duration = Duration::from_secs(300);
 
@@ -137,7 +138,6 @@ fn rules(group: &TargetGroup, attributes: &HashMap<String, String>) -> Result<Ru
         Some("false") => Ok(false),
         Some(other) => Err(refuse(key, other.to_owned())),
     };
-    const DELAY: &str = "deregistration_delay.timeout_seconds";
     let delay = match attributes.get(DELAY) {
         None => DEFAULT_DELAY,
         Some(text) => Duration::from_secs(text.parse().map_err(|_| refuse(DELAY, text.clone()))?),

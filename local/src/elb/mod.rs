@@ -231,14 +231,13 @@ impl Elb {
         let gone = state.groups.extract_if(|arn, _| !groups.contains_key(arn)).collect::<Vec<_>>();
         gone.iter().for_each(|(_, served)| served.checking.abort());
         for (arn, rules) in groups {
-            match state.groups.get(&arn) {
-                Some(served) => lock(&served.group).rules = rules,
-                None => {
-                    let group = Arc::new(Mutex::new(Group::new(rules, self.0.propagation)));
-                    let connections = Connections::default();
-                    let checking = tokio::spawn(watch(Arc::clone(&group), connections.clone()));
-                    state.groups.insert(arn, Served { group, connections, checking });
-                }
+            if let Some(served) = state.groups.get(&arn) {
+                lock(&served.group).rules = rules;
+            } else {
+                let group = Arc::new(Mutex::new(Group::new(rules, self.0.propagation)));
+                let connections = Connections::default();
+                let checking = tokio::spawn(watch(Arc::clone(&group), connections.clone()));
+                state.groups.insert(arn, Served { group, connections, checking });
             }
         }
     }

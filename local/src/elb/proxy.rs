@@ -155,7 +155,7 @@ impl Activity {
             if quiet >= time {
                 return;
             }
-            tokio::time::sleep(time - quiet).await;
+            tokio::time::sleep(time.checked_sub(quiet).unwrap()).await;
         }
     }
 }

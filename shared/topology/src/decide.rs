@@ -132,17 +132,14 @@ impl Round<'_> {
     fn several(&mut self, claimants: &[&Node]) -> (Verdict, bool) {
         self.memory.claim = None;
         self.state.no_master_since = None;
-        match claimants.iter().find(|node| self.state.follows(node)) {
-            Some(incumbent) => {
-                self.actions = cut(&self.view.groups, incumbent.address);
-                if !self.actions.is_empty() {
-                    self.state.cut_at = Some(self.now);
-                }
+        if let Some(incumbent) = claimants.iter().find(|node| self.state.follows(node)) {
+            self.actions = cut(&self.view.groups, incumbent.address);
+            if !self.actions.is_empty() {
+                self.state.cut_at = Some(self.now);
             }
-            None => {
-                let claimants = claimants.iter().map(|node| node.address).collect();
-                self.refusals.push(Refusal::NoEvidence { claimants });
-            }
+        } else {
+            let claimants = claimants.iter().map(|node| node.address).collect();
+            self.refusals.push(Refusal::NoEvidence { claimants });
         }
         (Verdict::DualMaster, true)
     }

@@ -98,7 +98,7 @@ impl Policy {
     /// A choice that works and that people regret: an even number of voters survives no more deaths than one less.
     pub fn warning(&self) -> Option<String> {
         let total = self.voters();
-        (total % 2 == 0).then(|| {
+        total.is_multiple_of(2).then(|| {
             format!(
                 "{total} members vote: an even number survives no more unclean deaths than {}, so add or remove one slot",
                 total - 1

@@ -106,8 +106,8 @@ impl Stage {
     /// `SECONDS[.TENTHS] [incomplete] [fails=register|deregister] [invocation]`
     fn round(&mut self, head: &str) -> String {
         let mut words = head.split_whitespace();
-        let seconds: f64 = words.next().unwrap().parse().unwrap();
-        let now = Millis((seconds * 1000.0).round() as u64);
+        let (seconds, tenths) = words.next().map(|time| time.split_once('.').unwrap_or((time, "0"))).unwrap();
+        let now = Millis(seconds.parse::<u64>().unwrap() * 1000 + tenths.parse::<u64>().unwrap() * 100);
         let (mut complete, mut fails) = (true, "");
         for word in words {
             match word {
