@@ -75,6 +75,14 @@ pub fn children(pid: i32) -> Vec<i32> {
     list.split_whitespace().filter_map(|word| word.parse().ok()).collect()
 }
 
+/// Files below `dir` that `pid` still has open although they are deleted.
+pub fn deleted_files(pid: i32, dir: &Path) -> Vec<String> {
+    let open = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+    let targets = open.filter_map(|entry| fs::read_link(entry.path()).ok());
+    let targets = targets.filter(|target| target.starts_with(dir)).map(|target| target.display().to_string());
+    targets.filter(|target| target.ends_with(" (deleted)")).collect()
+}
+
 /// The processes below `pid`, however deep.
 fn descendants(pid: i32) -> Vec<i32> {
     let mut found = children(pid);

@@ -27,12 +27,29 @@ pub struct Conf(BTreeMap<String, String>);
 )]
 pub struct NotOurs(String);
 
+/// What a node finds on its volume.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Volume {
+    /// No store: a slave copies one from the master, in place of the one it makes at its start.
+    Blank,
+    /// A store.
+    Filled,
+}
+
+impl Volume {
+    /// Looks for a store on the slot's volume.
+    pub fn look(settings: &Settings) -> Self {
+        let store = settings.data.join("databases/graph.db/neostore");
+        if store.exists() { Self::Filled } else { Self::Blank }
+    }
+}
+
 /// The configuration of the node at `address` in a cluster that starts from `hosts`.
 ///
 /// # Errors
 /// When a variable sets what only this program may set.
-pub fn conf(settings: &Settings, address: IpAddr, hosts: &[IpAddr]) -> Result<Conf, NotOurs> {
-    let mut owned = common(settings, address);
+pub fn conf(settings: &Settings, address: IpAddr, hosts: &[IpAddr], volume: Volume) -> Result<Conf, NotOurs> {
+    let mut owned = common(settings, address, volume);
     if settings.dialect == Dialect::Ha {
         owned.extend(high_availability(settings, address, hosts));
     }
@@ -66,7 +83,12 @@ fn defaults(settings: &Settings) -> Vec<Line> {
     ]
 }
 
-fn common(settings: &Settings, address: IpAddr) -> Vec<Line> {
+fn common(settings: &Settings, address: IpAddr, volume: Volume) -> Vec<Line> {
+    // A blank slave throws its own store away while it still starts. If the backup server is bound at that moment, 3.4.6
+    // fails half-way through the copy and goes on with a transaction log that is deleted on disk (seen in one of about
+    // ten formations): it cannot serve as a master, and its log is gone at the next start. So the backup server comes
+    // with the second start.
+    let backup = settings.dialect != Dialect::Ha || volume == Volume::Filled;
     let below = |name: &str| settings.data.join(name).display().to_string();
     vec![
         ("dbms.connectors.default_listen_address", address.to_string()),
@@ -74,7 +96,7 @@ fn common(settings: &Settings, address: IpAddr) -> Vec<Line> {
         ("dbms.connector.bolt.enabled", "true".into()),
         ("dbms.connector.http.enabled", "true".into()),
         // Backups come from other hosts; the port has no password, so it is the security group that guards it.
-        ("dbms.backup.enabled", "true".into()),
+        ("dbms.backup.enabled", backup.to_string()),
         ("dbms.backup.address", format!("{address}:{BACKUP_PORT}")),
         ("dbms.directories.data", settings.data.display().to_string()),
         ("dbms.directories.certificates", below("certificates")),

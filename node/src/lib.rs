@@ -12,7 +12,7 @@ mod forming;
 mod peers;
 mod settings;
 
-pub use conf::{Conf, NotOurs, conf};
+pub use conf::{Conf, NotOurs, Volume, conf};
 pub use forming::{Formation, Forming};
 pub use settings::{Replication, Settings};
 
@@ -66,7 +66,8 @@ impl Failure {
 pub async fn run(environment: &Environment) -> Result<(), Failure> {
     let settings = Settings::read(environment)?;
     // A variable that is refused shall not wait for the peers to be refused.
-    conf(&settings, std::net::Ipv4Addr::LOCALHOST.into(), &[])?;
+    let volume = Volume::look(&settings);
+    conf(&settings, std::net::Ipv4Addr::LOCALHOST.into(), &[], volume)?;
     let mut signals = child::Signals::listen()?;
     let address = peers::own_address(&settings).await?;
     let hosts = tokio::select! {
@@ -76,7 +77,7 @@ pub async fn run(environment: &Environment) -> Result<(), Failure> {
             return Ok(());
         }
     };
-    conf(&settings, address, &hosts)?.write(&settings)?;
-    tracing::info!(event = "configured", %address, hosts = ?hosts, "Neo4j is configured");
+    conf(&settings, address, &hosts, volume)?.write(&settings)?;
+    tracing::info!(event = "configured", %address, hosts = ?hosts, volume = ?volume, "Neo4j is configured");
     child::run(&settings, address, signals).await
 }

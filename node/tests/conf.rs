@@ -2,7 +2,7 @@
 
 use std::{env, fs, net::IpAddr, path::Path};
 
-use node::{Settings, conf};
+use node::{Settings, Volume, conf};
 use runtime::Environment;
 
 fn settings(changed: &[(&'static str, &'static str)]) -> Settings {
@@ -23,7 +23,7 @@ fn hosts() -> Vec<IpAddr> {
 }
 
 fn assert_golden(name: &str, settings: &Settings) {
-    let text = conf(settings, hosts()[1], &hosts()).unwrap().to_string();
+    let text = conf(settings, hosts()[1], &hosts(), Volume::Filled).unwrap().to_string();
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
     if env::var_os("UPDATE_GOLDEN").is_some() {
         fs::write(&file, &text).unwrap();
@@ -38,8 +38,17 @@ fn high_availability_with_push() {
 
 #[test]
 fn high_availability_with_pull() {
-    let text = conf(&settings(&[("REPLICATION", "pull")]), hosts()[1], &hosts()).unwrap().to_string();
+    let text = conf(&settings(&[("REPLICATION", "pull")]), hosts()[1], &hosts(), Volume::Filled)
+        .unwrap()
+        .to_string();
     assert!(text.contains("ha.tx_push_factor=0\n") && text.contains("ha.pull_interval=100ms\n"), "{text}");
+}
+
+#[test]
+fn a_blank_volume_is_filled_without_the_backup_server() {
+    let text = |volume| conf(&settings(&[]), hosts()[1], &hosts(), volume).unwrap().to_string();
+    assert!(text(Volume::Blank).contains("dbms.backup.enabled=false\n"));
+    assert!(text(Volume::Filled).contains("dbms.backup.enabled=true\n"));
 }
 
 #[test]
@@ -54,7 +63,7 @@ fn timings_are_the_parameters() {
         ("HEARTBEAT_TIMEOUT_MS", "2000"),
         ("SLAVE_READ_TIMEOUT_SECONDS", "3"),
     ];
-    let text = conf(&settings(&timings), hosts()[1], &hosts()).unwrap().to_string();
+    let text = conf(&settings(&timings), hosts()[1], &hosts(), Volume::Filled).unwrap().to_string();
     for line in ["ha.heartbeat_interval=500ms", "ha.heartbeat_timeout=2000ms", "ha.slave_read_timeout=3000ms"]
     {
         assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
@@ -65,14 +74,15 @@ fn timings_are_the_parameters() {
 fn what_is_a_default_can_be_set_and_what_forms_the_cluster_cannot() {
     let set =
         settings(&[("NEO4J_dbms_threads_worker__count", "64"), ("NEO4J_dbms_logs_query_enabled", "true")]);
-    let text = conf(&set, hosts()[1], &hosts()).unwrap().to_string();
+    let text = conf(&set, hosts()[1], &hosts(), Volume::Filled).unwrap().to_string();
     assert!(
         text.contains("dbms.threads.worker_count=64\n") && text.contains("dbms.logs.query.enabled=true\n")
     );
     for owned in
         ["NEO4J_ha_server__id", "NEO4J_ha_initial__hosts", "NEO4J_dbms_mode", "NEO4J_dbms_directories_data"]
     {
-        let error = conf(&settings(&[(owned, "7")]), hosts()[1], &hosts()).unwrap_err().to_string();
+        let error =
+            conf(&settings(&[(owned, "7")]), hosts()[1], &hosts(), Volume::Filled).unwrap_err().to_string();
         assert!(error.contains("cannot be set by a NEO4J_ variable"), "{owned}: {error}");
     }
 }

@@ -19,7 +19,7 @@ use crate::{
     control::{self, HTTP_PORT, Status},
     deploy,
     elb::BalancerStatus,
-    processes::{Signal, signal_group},
+    processes::{Signal, children, deleted_files, signal_group},
     report,
 };
 
@@ -145,7 +145,16 @@ pub async fn form(cloud: &Cloud) -> Result<Status, String> {
         let status = control::status(&cloud.gateway).await;
         formed(&status, CORE_SIZE).then_some(status)
     });
-    observed(formed, "the nodes did not form a cluster; their logs are in .local").await
+    let status = observed(formed, "the nodes did not form a cluster; their logs are in .local").await?;
+    let volumes = cloud.layout.run.join("volumes");
+    let jvms = status.nodes.iter().flat_map(|node| children(node.pid));
+    let deleted: Vec<String> = jvms.flat_map(|jvm| deleted_files(jvm, &volumes)).collect();
+    let logs: Vec<&String> = deleted.iter().filter(|file| file.contains("neostore.transaction")).collect();
+    if logs.is_empty() {
+        Ok(status)
+    } else {
+        Err(format!("a node writes to a transaction log that is deleted: {logs:?}"))
+    }
 }
 
 /// Waits until every node is registered in every write group and the balancer lets in the master alone.
