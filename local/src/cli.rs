@@ -166,7 +166,7 @@ async fn up(layout: Layout, options: &Options) -> Outcome {
     });
     let status = status.await.ok_or("the cluster did not form; `local status` shows what each node says")?;
     print!("{}", report::status(&status));
-    println!("{}", report::what_next(at));
+    println!("{}", report::what_next(at, &status));
     Ok(())
 }
 

@@ -38,9 +38,16 @@ pub fn left_out(status: &Status) -> String {
     }
 }
 
-/// What to type after `make up`.
-pub fn what_next(gateway: SocketAddr) -> String {
-    format!(
+/// Where to connect and what to type after `make up`.
+pub fn what_next(gateway: SocketAddr, status: &Status) -> String {
+    let mut text = String::new();
+    for balancer in &status.balancers {
+        for listener in &balancer.listeners {
+            let scheme = if listener.port == 7687 { "bolt" } else { "http" };
+            text += &format!("  {scheme}://{}:{:<24} leads to the master\n", balancer.address, listener.port);
+        }
+    }
+    text + &format!(
         "  aws --endpoint-url http://{gateway} ...    any AWS command\n  target/debug/local status                   \
          nodes, groups, health\n  target/debug/local kill|freeze|thaw master  break things\n  make down                  \
          \u{20}                the end"
