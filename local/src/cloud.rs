@@ -76,12 +76,14 @@ impl Cloud {
         emulator.put_object(ARTIFACTS, bytes::Bytes::new()).await?;
         let elb = Elb::new(&format!("http://{}", emulator.at), addresses.clone(), settings.propagation);
         let ecs = Ecs::new(emulator, endpoint, image(&layout), processes, addresses);
+        let changes = ecs.changes();
         let gateway = Gateway::new(emulator, ecs, elb);
         let loops = vec![
             tokio::spawn(serve(gateway.clone(), listener)),
             tokio::spawn(reconcile(gateway.clone())),
             tokio::spawn(refresh(gateway.clone())),
             tokio::spawn(reap(child)),
+            tokio::spawn(gateway::events::deliver(gateway.clone(), changes)),
         ];
         fs::write(layout.gateway_file(), endpoint.to_string())?;
         Ok(Self { layout, endpoint, gateway, loops })

@@ -121,6 +121,14 @@ impl Emulator {
         })
     }
 
+    /// Invokes a function asynchronously, as EventBridge does.
+    pub async fn invoke_async(&self, function: &str, event: &Value) -> Result<(), Error> {
+        let path = format!("/2015-03-31/functions/{function}/invocations");
+        let request =
+            self.request("lambda", "application/json").header("x-amz-invocation-type", "Event").uri(path);
+        self.send(&format!("Invoke {function}"), request, event.to_string().into()).await.map(drop)
+    }
+
     /// An object of the emulator's S3.
     pub async fn get_object(&self, bucket_and_key: &str) -> Result<Bytes, Error> {
         let request =

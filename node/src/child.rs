@@ -16,13 +16,14 @@ use tokio::{
 use topology::{Answer, NotKnown};
 use tracing::{info, warn};
 
-use crate::{Failure, Settings};
+use crate::{Failure, Settings, guard::Guard};
 
 /// A JVM that answers nothing for so long when it is asked to stop is not going to stop.
 const UNRESPONSIVE: Duration = Duration::from_secs(1);
 /// Kept of the stop timeout, so that this program still says how it ended before it is killed itself.
 const LAST_WORDS: Duration = Duration::from_secs(2);
-const HTTP_PORT: u16 = 7474;
+/// Where Neo4j tells its role.
+pub const HTTP_PORT: u16 = 7474;
 /// What the JVM answers when SIGTERM ended it in good order.
 const TERMINATED: i32 = 128 + 15;
 
@@ -58,12 +59,25 @@ impl Signals {
 ///
 /// # Errors
 /// When it ended unasked, or was asked and did not end well.
-pub async fn run(settings: &Settings, address: IpAddr, mut signals: Signals) -> Result<(), Failure> {
+pub async fn run(
+    settings: &Settings,
+    address: IpAddr,
+    mut signals: Signals,
+    guard: &Guard,
+) -> Result<(), Failure> {
     let mut neo4j = start(settings)?;
     let pid = neo4j.id();
     info!(event = "neo4j-started", pid, %address, "Neo4j is started");
+    let watching = guard.until_frozen();
+    tokio::pin!(watching);
     loop {
         tokio::select! {
+            silent = &mut watching => {
+                // It cannot be asked: SIGTERM waits in a frozen process.
+                tell(&neo4j, Signal::KILL);
+                status(neo4j.wait().await)?;
+                return Err(Failure::Frozen(silent.as_secs()));
+            }
             ended = neo4j.wait() => return Err(Failure::Died(status(ended)?)),
             _ = signals.quit.recv() => tell(&neo4j, Signal::QUIT), // the JVM prints its threads
             _ = signals.term.recv() => break,

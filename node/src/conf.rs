@@ -79,7 +79,8 @@ fn defaults(settings: &Settings) -> Vec<Line> {
         // 3.4.6 leaks disk space with its default provider.
         ("dbms.index.default_schema_provider", "lucene+native-2.0".into()),
         ("dbms.udc.enabled", "false".into()),
-        ("dbms.connector.https.enabled", "false".into()),
+        // With a certificate of its own unless one is put into the certificates' directory.
+        ("dbms.connector.https.enabled", "true".into()),
     ]
 }
 

@@ -4,17 +4,24 @@
 //! ```text
 //! environment --> settings --> conf --+
 //! ECS (peers) --> forming -----------+--> child: bin/neo4j console <-- signals
+//!                                                ^
+//! guard: role, every 75 ms --> watch --> doorbell (EventBridge), status port, SIGKILL when it is frozen
 //! ```
 
 mod child;
 mod conf;
+mod doorbell;
 mod forming;
+mod guard;
 mod peers;
 mod settings;
+mod status;
+mod watch;
 
 pub use conf::{Conf, NotOurs, Volume, conf};
 pub use forming::{Formation, Forming};
 pub use settings::{Replication, Settings};
+pub use watch::{Bell, Watch};
 
 use runtime::{Environment, Invalid};
 
@@ -41,6 +48,11 @@ pub enum Failure {
     /// Neo4j ended unasked.
     #[error("Neo4j ended by itself ({0}); the task ends with it, so that ECS starts a new one")]
     Died(std::process::ExitStatus),
+    /// Neo4j was frozen.
+    #[error(
+        "Neo4j answered nothing for {0} s and was killed; the task ends with it, so that ECS starts a new one"
+    )]
+    Frozen(u64),
     /// Neo4j was asked to stop and did not do it in time, or not well.
     #[error("Neo4j was not stopped cleanly ({0}); it recovers its transaction logs at the next start")]
     NotClean(std::process::ExitStatus),
@@ -54,6 +66,7 @@ impl Failure {
             Self::Address(_) => "no-address",
             Self::Io { .. } => "system-error",
             Self::Died(_) => "neo4j-died",
+            Self::Frozen(_) => "neo4j-frozen",
             Self::NotClean(_) => "stop-not-clean",
         }
     }
@@ -79,5 +92,7 @@ pub async fn run(environment: &Environment) -> Result<(), Failure> {
     };
     conf(&settings, address, &hosts, volume)?.write(&settings)?;
     tracing::info!(event = "configured", %address, hosts = ?hosts, volume = ?volume, "Neo4j is configured");
-    child::run(&settings, address, signals).await
+    let guard = guard::Guard::new(&settings, address, doorbell::Doorbell::new(&settings).await);
+    tokio::spawn(status::serve(address, guard.clone()));
+    child::run(&settings, address, signals, &guard).await
 }

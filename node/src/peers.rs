@@ -1,21 +1,15 @@
 //! Addresses: the own one from the agent, those of the peers from ECS.
 
 use std::{
-    net::{IpAddr, SocketAddr},
+    net::IpAddr,
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
-use http::{Request, Uri};
-use http_body_util::{BodyExt, Empty, Limited};
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
+use http::Uri;
 use neo4j::Dialect;
 use serde::Deserialize;
-use tokio::{
-    net::{TcpStream, lookup_host},
-    time::timeout,
-};
+use tokio::net::lookup_host;
 use tracing::{error, info, warn};
 
 use crate::{Failure, Formation, Forming, Settings};
@@ -35,10 +29,9 @@ pub async fn own_address(settings: &Settings) -> Result<IpAddr, Failure> {
     let Some(base) = &settings.metadata else { return Ok(IpAddr::from([127, 0, 0, 1])) };
     let mut reason = String::new();
     for _try in 0..AGENT_TRIES {
-        match timeout(AGENT, metadata(&format!("{base}/task"))).await {
-            Ok(Ok(address)) => return Ok(address),
-            Ok(Err(said)) => reason = said,
-            Err(_) => reason = format!("no answer from {base} within {} s", AGENT.as_secs()),
+        match metadata(&format!("{base}/task")).await {
+            Ok(address) => return Ok(address),
+            Err(said) => reason = said,
         }
         tokio::time::sleep(LOOK).await;
     }
@@ -129,19 +122,11 @@ async fn get(url: &str) -> Result<Bytes, String> {
     let uri: Uri = url.parse().map_err(|error| format!("{error}"))?;
     let (host, port) = (uri.host().unwrap_or_default(), uri.port_u16().unwrap_or(80));
     let mut found = lookup_host((host, port)).await.map_err(|error| error.to_string())?;
-    let at: SocketAddr = found.next().ok_or("no such host")?;
-    let stream = TcpStream::connect(at).await.map_err(|error| error.to_string())?;
-    let (mut sender, connection) =
-        http1::handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
-    let driving = tokio::spawn(connection);
+    let at = found.next().ok_or("no such host")?;
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
-    let request =
-        Request::get(path).header("host", host).body(Empty::<Bytes>::new()).map_err(|e| e.to_string())?;
-    let answer = sender.send_request(request).await.map_err(|error| error.to_string())?;
-    let status = answer.status();
-    let body =
-        Limited::new(answer.into_body(), MAX_METADATA).collect().await.map_err(|error| error.to_string());
-    driving.abort();
-    let body = body?.to_bytes();
-    if status.is_success() { Ok(body) } else { Err(format!("HTTP {status}")) }
+    match neo4j::get(at, path, MAX_METADATA, AGENT).await {
+        Ok((200, body)) => Ok(body),
+        Ok((status, _)) => Err(format!("HTTP {status}")),
+        Err(kind) => Err(format!("{kind:?}").to_lowercase()),
+    }
 }

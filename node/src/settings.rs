@@ -26,6 +26,12 @@ pub struct Settings {
     pub slave_read_timeout: Duration,
     /// How acknowledged writes reach slaves.
     pub replication: Replication,
+    /// Silence after which the JVM is killed; zero for never.
+    pub fence_after: Duration,
+    /// The event bus to ring; none to be silent.
+    pub event_bus: Option<String>,
+    /// The stack, which events name.
+    pub stack: String,
     /// From the container's SIGTERM to its SIGKILL.
     pub stop_timeout: Duration,
     /// Where the agent tells the task's address; `SINGLE` outside of ECS does without.
@@ -84,6 +90,9 @@ impl Settings {
             heartbeat_timeout: environment.millis_or("HEARTBEAT_TIMEOUT_MS", 6000)?,
             slave_read_timeout: environment.seconds_or("SLAVE_READ_TIMEOUT_SECONDS", 5)?,
             replication: environment.parse_or("REPLICATION", Replication::Push)?,
+            fence_after: environment.seconds_or("FENCE_AFTER_SECONDS", 12)?,
+            event_bus: environment.text("EVENT_BUS").map(str::to_owned),
+            stack: environment.text("STACK").unwrap_or_default().to_owned(),
             stop_timeout: environment.seconds_or("STOP_TIMEOUT_SECONDS", 30)?,
             metadata: environment.text("ECS_CONTAINER_METADATA_URI_V4").map(str::to_owned),
             data: path("DATA_DIR", "/data"),
@@ -127,6 +136,9 @@ impl Settings {
         }
         if self.heartbeat_interval.is_zero() || self.heartbeat_timeout < self.heartbeat_interval * 2 {
             return refuse("HEARTBEAT_TIMEOUT_MS", "it must be at least twice HEARTBEAT_INTERVAL_MS");
+        }
+        if !self.fence_after.is_zero() && self.fence_after < self.heartbeat_timeout * 2 {
+            return refuse("FENCE_AFTER_SECONDS", "it must be 0 or at least twice HEARTBEAT_TIMEOUT_MS");
         }
         if self.slave_read_timeout.is_zero() {
             return refuse("SLAVE_READ_TIMEOUT_SECONDS", "it must be at least 1");
@@ -192,6 +204,7 @@ mod tests {
             ("SERVER_ID", "one", "SERVER_ID is \"one\""),
             ("REPLICATION", "sync", "REPLICATION is \"sync\": it must be push or pull"),
             ("HEARTBEAT_TIMEOUT_MS", "1500", "HEARTBEAT_TIMEOUT_MS is \"1500\": it must be at least twice"),
+            ("FENCE_AFTER_SECONDS", "11", "FENCE_AFTER_SECONDS is \"11\": it must be 0 or at least twice"),
             ("SLAVE_READ_TIMEOUT_SECONDS", "0", "SLAVE_READ_TIMEOUT_SECONDS is \"0\""),
             ("ECS_CONTAINER_METADATA_URI_V4", "", "ECS_CONTAINER_METADATA_URI_V4 is not set"),
         ];

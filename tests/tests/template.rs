@@ -42,7 +42,7 @@ fn the_balancer_has_every_attribute_whose_default_would_break_it() {
     assert_eq!(nlb["SecurityGroups"].as_array().map(Vec::len), Some(1), "it cannot be added later");
 
     let groups = of_type(&balancer, "AWS::ElasticLoadBalancingV2::TargetGroup");
-    assert_eq!(groups.len(), 2);
+    assert_eq!(groups.len(), 3);
     for (name, group) in groups {
         let attributes = &group["TargetGroupAttributes"];
         for (key, value) in [
@@ -64,13 +64,15 @@ fn the_balancer_has_every_attribute_whose_default_would_break_it() {
         assert!((2..=10).contains(&number("HealthyThresholdCount")), "{name}");
         assert!((2..=10).contains(&number("UnhealthyThresholdCount")), "{name}");
     }
-    assert_eq!(balancer["Mappings"]["MasterCheck"]["HA"]["Path"], "/db/manage/server/ha/master");
+    let checks = &balancer["Mappings"]["Check"]["HA"];
+    assert_eq!(checks["write"], "/db/manage/server/ha/master");
+    assert_eq!(checks["read"], "/db/manage/server/ha/available");
 
     let listeners = of_type(&balancer, "AWS::ElasticLoadBalancingV2::Listener");
     let mut ports: Vec<u64> =
         listeners.iter().map(|(_, listener)| listener["Port"].as_u64().unwrap()).collect();
     ports.sort_unstable();
-    assert_eq!(ports, [7474, 7687]);
+    assert_eq!(ports, [7473, 7474, 7687]);
     for (name, listener) in listeners {
         assert_eq!(attribute(&listener["ListenerAttributes"], "tcp.idle_timeout.seconds"), "3600", "{name}");
         assert_eq!(listener["Protocol"], "TCP", "{name}");
@@ -187,6 +189,25 @@ fn only_actions_without_resources_are_allowed_on_all() {
                 }
             }
         }
+    }
+}
+
+/// An alarm at three in the morning names the page that says what to do.
+#[test]
+fn every_alarm_has_a_runbook_with_the_same_four_parts() {
+    let main = template("template.yml");
+    let alarms = of_type(&main, "AWS::CloudWatch::Alarm");
+    assert_eq!(alarms.len(), 5);
+    for (name, alarm) in alarms {
+        let description = alarm["AlarmDescription"].as_str().unwrap();
+        let runbook = description.split("; ").nth(1).unwrap_or_else(|| panic!("{name} names no runbook"));
+        let text = text(runbook);
+        for part in
+            ["## What happened", "## What it did", "## What it refused, and why", "## What to run next"]
+        {
+            assert!(text.contains(part), "{runbook} has no part {part:?}");
+        }
+        assert!(!alarm["TreatMissingData"].is_null(), "{name}");
     }
 }
 

@@ -16,12 +16,18 @@ pub struct Config {
     pub slave_only_services: Vec<String>,
     /// `(port, ARN)` of every write group.
     pub write_groups: Vec<(u16, String)>,
+    /// `(port, ARN)` of every read group; none when readers have no endpoint.
+    pub read_groups: Vec<(u16, String)>,
+    /// The stack, which metrics are told apart by.
+    pub stack: String,
     /// Where the state is.
     pub state_bucket: String,
     /// Its key there.
     pub state_key: String,
     /// The port that role endpoints answer on.
     pub probe_port: u16,
+    /// The port that node programs tell what their node sees on.
+    pub status_port: u16,
     /// The rules.
     pub policy: Policy,
 }
@@ -47,8 +53,6 @@ impl Config {
         let slave_only_services = environment.list("SLAVE_ONLY_SERVICES");
         let dialect = environment.parse("DIALECT")?;
         let policy = Policy {
-            core_size: core_services.len(),
-            slave_only_size: slave_only_services.len(),
             probe_deadline: environment.millis_or("PROBE_DEADLINE_MS", 1000)?,
             hot_deadline: environment.millis_or("HOT_DEADLINE_MS", 250)?,
             round: environment.millis_or("ROUND_MS", 2000)?,
@@ -58,6 +62,11 @@ impl Config {
                 .parse("HEARTBEAT_TIMEOUT_MS")
                 .map(std::time::Duration::from_millis)?,
             rearm: rearm(environment)?,
+            fence_after: environment.seconds_or("FENCE_AFTER_SECONDS", 12)?,
+            fence_hold_off: environment.seconds_or("FENCE_HOLD_OFF_SECONDS", 300)?,
+            fence_verify: environment.seconds_or("FENCE_VERIFY_SECONDS", 150)?,
+            read_from_core: environment.parse_or("READ_FROM_CORE", false)?,
+            ..Policy::of(core_services.len(), slave_only_services.len())
         };
         policy.validate()?;
         if dialect == neo4j::Dialect::Single && policy.core_size + policy.slave_only_size != 1 {
@@ -71,10 +80,16 @@ impl Config {
             cluster: environment.need("CLUSTER")?.to_owned(),
             core_services,
             slave_only_services,
-            write_groups: write_groups(environment)?,
+            write_groups: match groups(environment, "WRITE_GROUPS")? {
+                none if none.is_empty() => return Err(Invalid::Missing("WRITE_GROUPS").into()),
+                groups => groups,
+            },
+            read_groups: groups(environment, "READ_GROUPS")?,
+            stack: environment.text("STACK").unwrap_or("neo4j").to_owned(),
             state_bucket: environment.need("STATE_BUCKET")?.to_owned(),
             state_key: environment.text("STATE_KEY").unwrap_or("master-election/state.json").to_owned(),
             probe_port: environment.parse_or("PROBE_PORT", 7474)?,
+            status_port: environment.parse_or("STATUS_PORT", 7475)?,
             policy,
         })
     }
@@ -94,19 +109,15 @@ fn rearm(environment: &Environment) -> Result<Rearm, Invalid> {
     }
 }
 
-fn write_groups(environment: &Environment) -> Result<Vec<(u16, String)>, Invalid> {
-    const NAME: &str = "WRITE_GROUPS";
-    let groups = environment.list(NAME);
-    if groups.is_empty() {
-        return Err(Invalid::Missing(NAME));
-    }
+fn groups(environment: &Environment, name: &'static str) -> Result<Vec<(u16, String)>, Invalid> {
+    let groups = environment.list(name);
     let pair = |text: &String| {
         let (port, arn) = text.split_once('=')?;
         Some((port.parse().ok()?, arn.to_owned())).filter(|(port, arn)| *port > 0 && !arn.is_empty())
     };
     let parsed: Option<Vec<_>> = groups.iter().map(pair).collect();
     parsed.ok_or_else(|| Invalid::Value {
-        name: NAME,
+        name,
         value: groups.join(","),
         reason: "it must be a list such as 7687=<target group ARN>,7474=<target group ARN>".into(),
     })
@@ -124,6 +135,7 @@ mod tests {
             ("WRITE_GROUPS", "7687=arn:a,7474=arn:b"),
             ("STATE_BUCKET", "b"),
             ("HEARTBEAT_TIMEOUT_MS", "2000"),
+            ("FENCE_AFTER_SECONDS", "10"),
         ];
         good.into_iter().chain(changed.iter().copied()).collect()
     }
@@ -146,6 +158,8 @@ mod tests {
             ("CORE_SERVICES", "", "CORE_SERVICES must name at least one service"),
             ("WRITE_GROUPS", "", "WRITE_GROUPS is not set"),
             ("WRITE_GROUPS", "7687", "WRITE_GROUPS is \"7687\": it must be a list such as"),
+            ("READ_GROUPS", "7474", "READ_GROUPS is \"7474\": it must be a list such as"),
+            ("FENCE_AFTER_SECONDS", "3", "FENCE_AFTER_SECONDS (3) must be 0 or at least twice"),
             ("WRITE_GROUPS", "0=arn", "WRITE_GROUPS is \"0=arn\""),
             ("PROBE_DEADLINE_MS", "5000", "PROBE_DEADLINE_MS (5000) must be shorter than ROUND_MS (2000)"),
             ("PROBE_DEADLINE_MS", "soon", "PROBE_DEADLINE_MS is \"soon\""),

@@ -25,12 +25,20 @@ impl Voice {
             Verdict::NewMaster => info!(event = "new-master", generation, "{sentence}"),
             Verdict::NoMaster => warn!(event = "no-master", generation, "{sentence}"),
             Verdict::PartialView => warn!(event = "partial-view", generation, "{sentence}"),
+            Verdict::FrozenMaster => error!(event = "frozen-master", generation, "{sentence}"),
+            Verdict::Paused => warn!(event = "paused", generation, "{sentence}"),
             Verdict::DualMaster => error!(event = "dual-master", generation, "{sentence}"),
             Verdict::Blind => error!(event = "blind", generation, "{sentence}"),
         }
         for refusal in &decision.refusals {
-            if let Refusal::SlaveOnlyClaims { address } = refusal {
-                error!(event = "slave-only-claims", %address, "a slave-only node says that it is the master");
+            match refusal {
+                Refusal::SlaveOnlyClaims { .. } => error!(event = "slave-only-claims", "{refusal}"),
+                Refusal::FenceFailed { .. } => error!(event = "fence-failed", "{refusal}"),
+                Refusal::NotTheLastMaster { .. } => error!(event = "fence-refused", "{refusal}"),
+                Refusal::SeveralMissing { .. } | Refusal::HoldOff { .. } => {
+                    warn!(event = "fence-refused", "{refusal}")
+                }
+                _ => {}
             }
         }
         self.said = Some(heard);
@@ -39,5 +47,14 @@ impl Voice {
 
 /// A refusal that is another one each round, because it counts.
 fn counts(refusal: &Refusal) -> bool {
-    matches!(refusal, Refusal::Unconfirmed { .. })
+    use Refusal::{FenceFailed, FenceUnderWay, HoldOff, NotLongSilent, Paused, Unconfirmed};
+    matches!(
+        refusal,
+        Unconfirmed { .. }
+            | NotLongSilent { .. }
+            | FenceUnderWay { .. }
+            | FenceFailed { .. }
+            | HoldOff { .. }
+            | Paused { .. }
+    )
 }

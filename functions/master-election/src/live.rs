@@ -9,7 +9,7 @@ use aws::{Inventory, Object, Put, TargetGroups};
 use tokio::task::JoinSet;
 use topology::{Action, Answer, Group, Kind, Millis, Node, State};
 
-use crate::{Config, Listing, Stored, Trouble, Version, World};
+use crate::{Config, Listing, Registered, Stored, Trouble, Version, World};
 
 /// Clients made once, used by every invocation.
 pub(crate) struct Live {
@@ -17,11 +17,16 @@ pub(crate) struct Live {
     services: Vec<(Kind, String)>,
     target_groups: TargetGroups,
     write_groups: Vec<(u16, String)>,
+    read_groups: Vec<(u16, String)>,
     object: Object,
     object_name: String,
     dialect: neo4j::Dialect,
     probe_port: u16,
+    status_port: u16,
 }
+
+/// Two masters are rare, and the answer is worth a wait.
+const EVIDENCE: Duration = Duration::from_millis(500);
 
 impl Live {
     pub(crate) fn new(sdk: &aws::SdkConfig, config: &Config) -> Self {
@@ -32,10 +37,12 @@ impl Live {
             services: core.chain(slave_only).collect(),
             target_groups: TargetGroups::new(sdk),
             write_groups: config.write_groups.clone(),
+            read_groups: config.read_groups.clone(),
             object: Object::new(sdk, &config.state_bucket, &config.state_key),
             object_name: format!("s3://{}/{}", config.state_bucket, config.state_key),
             dialect: config.dialect,
             probe_port: config.probe_port,
+            status_port: config.status_port,
         }
     }
 }
@@ -72,13 +79,28 @@ impl World for Live {
         neo4j::probe_all(self.dialect, &at, deadline).await
     }
 
-    async fn groups(&self) -> Result<Vec<Group>, Trouble> {
-        let mut groups = Vec::new();
-        for (port, arn) in &self.write_groups {
-            let targets = self.target_groups.registered(arn).await?;
-            groups.push(Group { arn: arn.clone(), port: *port, targets });
+    async fn alive(&self, node: &Node) -> Option<usize> {
+        neo4j::alive_members((node.address, self.status_port).into(), EVIDENCE).await
+    }
+
+    async fn groups(&self) -> Result<Registered, Trouble> {
+        let all = self.write_groups.iter().chain(&self.read_groups).cloned();
+        let mut asked = JoinSet::new();
+        for (index, (port, arn)) in all.enumerate() {
+            let groups = self.target_groups.clone();
+            asked.spawn(async move {
+                let targets = groups.registered(&arn).await;
+                (index, targets.map(|targets| Group { arn, port, targets }))
+            });
         }
-        Ok(groups)
+        let mut answered = asked.join_all().await;
+        answered.sort_by_key(|(index, _)| *index);
+        let mut write = Vec::new();
+        for (_, group) in answered {
+            write.push(group?);
+        }
+        let read = write.split_off(self.write_groups.len());
+        Ok(Registered { write, read })
     }
 
     async fn load(&self) -> Result<(State, Version), Trouble> {
@@ -111,6 +133,7 @@ impl World for Live {
             Action::Deregister { group, port, address } => {
                 self.target_groups.deregister(group, *address, *port).await
             }
+            Action::Fence { task, reason, .. } => self.inventory.stop(task, reason).await,
         }?)
     }
 }

@@ -3,16 +3,23 @@
 use std::time::Duration;
 
 use serde::Serialize;
-use topology::{Decision, Group, Memory, Millis, Observation, Policy, State, Verdict, View, decide};
+use topology::{
+    Action, Answer, Decision, Memory, Millis, Observation, Policy, Refusal, State, Verdict, View, decide,
+};
 use tracing::{error, warn};
 
-use crate::{Listing, Stored, Switch, Trouble, Version, World, events::Voice};
+use crate::{Listing, Registered, Stored, Switch, Tally, Trouble, Version, World, events::Voice};
 
 /// Tasks and groups are read again after so long within one hot loop; probes go every round.
 const READ_AGAIN: Duration = Duration::from_secs(5);
 /// After a call that failed: doubled each time, so that a throttled account is left in peace.
 const FIRST_BACK_OFF: Duration = Duration::from_millis(200);
 const LONGEST_BACK_OFF: Duration = Duration::from_secs(5);
+
+/// How often somebody who waits for the lease looks whether it is free.
+const WHILE_LEASED: Duration = Duration::from_secs(1);
+/// The longest a call may take, with the SDK's own tries: one must not be under way when the lease ends.
+const LONGEST_CALL: Duration = Duration::from_secs(10);
 
 /// What an invocation answers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -29,31 +36,59 @@ pub struct Outcome {
     pub generation: u64,
     /// Somebody else wrote the state meanwhile, and the plan was dropped.
     pub lost_race: bool,
+    /// What metrics are made of.
+    #[serde(skip)]
+    pub tally: Tally,
 }
 
 /// Runs rounds until nothing is under way or `until` is near.
 ///
 /// # Errors
 /// When the state can not be read or written, or AWS denies a call. What was not done is done by the next sweep.
-pub async fn run<W: World>(world: &W, policy: &Policy, until: Millis) -> Result<Outcome, Trouble> {
-    let mut invocation = Invocation {
-        world,
-        policy,
-        known: None,
-        memory: Memory::default(),
-        listing: None,
-        groups: None,
-        voice: Voice::default(),
-        switch: None,
-        back_off: Duration::ZERO,
-        rounds: 0,
-        calls: 0,
-    };
+pub async fn run<W: World>(
+    world: &W,
+    policy: &Policy,
+    owner: &str,
+    until: Millis,
+) -> Result<Outcome, Trouble> {
+    let mut invocation = Invocation::new(world, policy, owner);
     let ended = invocation.rounds_until(until).await;
+    invocation.release().await;
     if let Some(switch) = invocation.switch {
         switch.report();
     }
     ended
+}
+
+/// One round's decision, which nobody acts on and nothing is written of.
+///
+/// # Errors
+/// When the state or a group can not be read.
+pub async fn explain<W: World>(world: &W, policy: &Policy) -> Result<Decision, Trouble> {
+    let mut invocation = Invocation::new(world, policy, "explain");
+    let (state, _) = world.load().await?;
+    let (view, _) = invocation.look(world.now()).await?;
+    Ok(invocation.decide(&state, &view))
+}
+
+impl<'a, W> Invocation<'a, W> {
+    fn new(world: &'a W, policy: &'a Policy, owner: &str) -> Self {
+        Self {
+            world,
+            policy,
+            known: None,
+            memory: Memory::of(owner),
+            listing: None,
+            groups: None,
+            voice: Voice::default(),
+            switch: None,
+            back_off: Duration::ZERO,
+            leased: false,
+            rounds: 0,
+            calls: 0,
+            tally: Tally::default(),
+        }
+    }
 }
 
 struct Invocation<'a, W> {
@@ -63,13 +98,16 @@ struct Invocation<'a, W> {
     known: Option<(State, Version)>,
     memory: Memory,
     listing: Option<(Listing, Millis)>,
-    groups: Option<(Vec<Group>, Millis)>,
+    groups: Option<(Registered, Millis)>,
     voice: Voice,
     /// A switch of this invocation that has not settled.
     switch: Option<Switch>,
     back_off: Duration,
+    /// Another invocation acts.
+    leased: bool,
     rounds: u32,
     calls: u32,
+    tally: Tally,
 }
 
 impl<W: World> Invocation<'_, W> {
@@ -86,13 +124,25 @@ impl<W: World> Invocation<'_, W> {
                     (Err(trouble), again)
                 }
             };
-            let pause = self.policy.pause.max(self.back_off);
+            let wait = if self.leased { WHILE_LEASED } else { self.policy.pause };
+            let pause = wait.max(self.back_off);
             let next = self.world.now().0
                 + u64::try_from((pause + self.policy.round).as_millis()).unwrap_or(u64::MAX);
             if !look_again || next > until.0 {
                 return outcome;
             }
             self.world.pause(pause).await;
+        }
+    }
+
+    /// Gives the lease back, so that the next invocation need not wait for its end.
+    async fn release(&mut self) {
+        let Some((mut state, version)) = self.known.take() else { return };
+        if state.lease.take().is_some_and(|lease| lease.owner == self.memory.owner) {
+            state.generation += 1;
+            if let Err(trouble) = self.world.store(&state, &version).await {
+                warn!(event = "lease-kept", "the lease ends by itself: {trouble}");
+            }
         }
     }
 
@@ -113,10 +163,13 @@ impl<W: World> Invocation<'_, W> {
         if !decision.actions.is_empty() && !fresh {
             // The plan is made on what is registered now, not some seconds ago.
             self.groups = None;
-            let view = View { groups: self.read_groups(started).await?, ..view };
+            let registered = self.read_groups(started).await?;
+            let view = View { groups: registered.write, readers: registered.read, ..view };
             decision = self.decide(&state, &view);
         }
         self.voice.tell(&decision, decision.state.generation);
+        self.tally.round(&decision);
+        self.world.decided(&decision);
         let version = if decision.writes(&state) {
             match self.world.store(&decision.state, &version).await? {
                 Stored::Written(version) => version,
@@ -135,7 +188,9 @@ impl<W: World> Invocation<'_, W> {
         self.settle(&decision, done);
         let outcome = self.outcome(&decision);
         let look_again = decision.look_again || !done;
-        self.known = Some((decision.state, version));
+        self.leased = decision.refusals.iter().any(|refusal| matches!(refusal, Refusal::Leased { .. }));
+        // Whoever has the lease writes the state: what is known of it is old at once.
+        self.known = if self.leased { None } else { Some((decision.state, version)) };
         self.memory = decision.memory;
         Ok((outcome, look_again))
     }
@@ -155,13 +210,19 @@ impl<W: World> Invocation<'_, W> {
         // A first look is patient; in the hot loop a late answer costs the round, and the next one is 50 ms away.
         let deadline = if self.rounds == 1 { self.policy.probe_deadline } else { self.policy.hot_deadline };
         let answers = self.world.probe(&listing.nodes, deadline).await;
-        let observations = listing.nodes.iter().cloned().zip(answers);
-        let observations = observations.map(|(node, answer)| Observation { node, answer }).collect();
-        let view = View { listed_at: *listed_at, complete: listing.complete(), observations, groups };
+        let several = answers.iter().filter(|answer| **answer == Answer::Master).count() > 1;
+        let mut observations = Vec::new();
+        for (node, answer) in listing.nodes.iter().cloned().zip(answers) {
+            let alive =
+                if several && answer == Answer::Master { self.world.alive(&node).await } else { None };
+            observations.push(Observation { node, answer, alive });
+        }
+        let (complete, listed_at) = (listing.complete(), *listed_at);
+        let view = View { listed_at, complete, observations, groups: groups.write, readers: groups.read };
         Ok((view, fresh))
     }
 
-    async fn read_groups(&mut self, started: Millis) -> Result<Vec<Group>, Trouble> {
+    async fn read_groups(&mut self, started: Millis) -> Result<Registered, Trouble> {
         match &self.groups {
             Some((groups, at)) if started.since(*at) < READ_AGAIN => Ok(groups.clone()),
             _ => {
@@ -185,6 +246,8 @@ impl<W: World> Invocation<'_, W> {
         let detected_at = decision.memory.claim.map_or(decided_at, |(_, _, first)| first);
         let from = before.master.clone();
         let switch = Switch { from, to, detected_at, decided_at, called_at: None, settled_at: None };
+        self.tally.retargets += 1;
+        self.tally.detection_ms = Some(decided_at.0.saturating_sub(detected_at.0));
         if let Some(unsettled) = self.switch.replace(switch) {
             unsettled.report();
         }
@@ -194,13 +257,27 @@ impl<W: World> Invocation<'_, W> {
     async fn act(&mut self, decision: &Decision) -> Result<bool, Trouble> {
         let mut done = true;
         for action in &decision.actions {
+            let lease = decision.state.lease.as_ref();
+            if lease.is_none_or(|lease| self.world.now().after(LONGEST_CALL) >= lease.until) {
+                // Frozen since the write, perhaps: by the end of the call another invocation may act.
+                warn!(event = "lease-short", "{action} is left to a later round");
+                done = false;
+                break;
+            }
             self.calls += 1;
+            if let Action::Fence { slot, task, address, reason } = action {
+                error!(event = "fence", slot, task, %address, "{reason}");
+            }
             if let Err(trouble) = self.world.act(action).await {
                 warn!(event = "call-failed", "{action}: {trouble}");
                 if trouble.is_final() {
                     return Err(trouble);
                 }
                 done = false;
+                if matches!(action, Action::Register { .. }) {
+                    // Registrations come first, so that a group is never emptied: without this one it might be.
+                    break;
+                }
             }
         }
         if !decision.actions.is_empty() {
@@ -222,6 +299,7 @@ impl<W: World> Invocation<'_, W> {
         }
         if decision.verdict == Verdict::Steady && decision.actions.is_empty() {
             switch.settled_at = Some(now);
+            self.tally.settled_ms = Some(now.0.saturating_sub(switch.detected_at.0));
             switch.report();
             self.switch = None;
         }
@@ -235,6 +313,7 @@ impl<W: World> Invocation<'_, W> {
             calls: self.calls,
             generation: decision.state.generation,
             lost_race: false,
+            tally: Tally { calls: self.calls, ..self.tally.clone() },
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use topology::{Action, Answer, Group, Kind, Millis, Node, State, UnknownVersion};
+use topology::{Action, Answer, Decision, Group, Kind, Millis, Node, State, UnknownVersion};
 
 /// The cloud, the nodes and the clock. The live one calls AWS and Neo4j; tests have one in memory.
 #[allow(async_fn_in_trait)] // a function handles one event at a time, on one thread
@@ -15,14 +15,27 @@ pub trait World {
     async fn list(&self) -> Listing;
     /// Asks all `nodes` at once, each with `deadline`; answers in their order.
     async fn probe(&self, nodes: &[Node], deadline: Duration) -> Vec<Answer>;
-    /// Reads who is registered in every write group.
-    async fn groups(&self) -> Result<Vec<Group>, Trouble>;
+    /// Asks one node, which claims to be the master beside another one, how many members it sees alive.
+    async fn alive(&self, node: &Node) -> Option<usize>;
+    /// Reads who is registered in every group.
+    async fn groups(&self) -> Result<Registered, Trouble>;
     /// Reads the state.
     async fn load(&self) -> Result<(State, Version), Trouble>;
     /// Writes the state if it is still at `seen`.
     async fn store(&self, state: &State, seen: &Version) -> Result<Stored, Trouble>;
+    /// Is told of every decision before anything is done about it: for those who keep count.
+    fn decided(&self, _decision: &Decision) {}
     /// Does one call.
     async fn act(&self, action: &Action) -> Result<(), Trouble>;
+}
+
+/// Who is registered where.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Registered {
+    /// In the write groups.
+    pub write: Vec<Group>,
+    /// In the read groups.
+    pub read: Vec<Group>,
 }
 
 /// Our RUNNING tasks.
@@ -61,6 +74,9 @@ pub enum Trouble {
         /// What is wrong with it.
         reason: String,
     },
+    /// Others wrote the state each time.
+    #[error("the state was written by others each time: try again")]
+    Contended,
     /// The state is of another version.
     #[error(transparent)]
     Version(#[from] UnknownVersion),
@@ -72,6 +88,7 @@ impl Trouble {
         match self {
             Self::Call(error) => error.kind == aws::Kind::Denied,
             Self::NotAState { .. } | Self::Version(_) => true,
+            Self::Contended => false,
         }
     }
 }

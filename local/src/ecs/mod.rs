@@ -18,7 +18,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tracing::{info, warn};
 
 pub use definition::{Definition, parse};
@@ -40,6 +40,9 @@ const PREFIX: &str = "AmazonEC2ContainerServiceV20141113";
 #[derive(Clone)]
 pub struct Ecs(Arc<Inner>);
 
+/// The `detail` of every "ECS Task State Change", as `DescribeTasks` would tell the task at that moment.
+pub type Changes = mpsc::UnboundedReceiver<Value>;
+
 struct Inner {
     emulator: Emulator,
     gateway: SocketAddr,
@@ -47,6 +50,7 @@ struct Inner {
     processes: Processes,
     addresses: AddressPool,
     definitions: Mutex<HashMap<String, Definition>>,
+    changes: Mutex<Option<mpsc::UnboundedSender<Value>>>,
     running: Mutex<Running>,
 }
 
@@ -66,8 +70,30 @@ impl Ecs {
         processes: Processes,
         addresses: AddressPool,
     ) -> Self {
-        let (definitions, running) = (Mutex::default(), Mutex::default());
-        Self(Arc::new(Inner { emulator, gateway, image, processes, addresses, definitions, running }))
+        let (definitions, changes, running) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Self(Arc::new(Inner {
+            emulator,
+            gateway,
+            image,
+            processes,
+            addresses,
+            definitions,
+            changes,
+            running,
+        }))
+    }
+
+    /// The state changes from now on; whoever asked before hears no more of them.
+    pub fn changes(&self) -> Changes {
+        let (sender, changes) = mpsc::unbounded_channel();
+        *self.0.changes.lock().expect("no panic while it is held") = Some(sender);
+        changes
+    }
+
+    fn changed(&self, task: &Task) {
+        if let Some(sender) = &*self.0.changes.lock().expect("as above") {
+            let _nobody_listens = sender.send(task.describe());
+        }
     }
 
     /// The tasks now.
@@ -101,6 +127,7 @@ impl Ecs {
         let Some(asked) = running.stops.remove(arn) else { return };
         if let Some(task) = running.tasks.iter_mut().find(|task| task.arn == arn) {
             task.stopping = Some(reason.to_owned());
+            self.changed(task);
             info!(task = arn, service = task.service, reason, "stopping a task");
         }
         let _ended_meanwhile = asked.send(run::Stop { reason: reason.to_owned(), code });
@@ -189,6 +216,7 @@ impl Ecs {
         let (ask, asked) = oneshot::channel();
         let (this, arn) = (self.clone(), task.arn.clone());
         running.stops.insert(task.arn.clone(), ask);
+        self.changed(&task);
         running.tasks.push(task);
         tokio::spawn(async move {
             let end = run::until_ended(child, stop_timeout, asked).await;
@@ -202,6 +230,7 @@ impl Ecs {
         if let Some(task) = running.tasks.iter_mut().find(|task| task.arn == arn) {
             info!(task = arn, service = task.service, reason = end.reason, exit = end.exit, "a task stopped");
             task.stopped = Some(end);
+            self.changed(task);
         }
         let now = SystemTime::now();
         let forgotten = |end: &task::Stopped| now.duration_since(end.at).is_ok_and(|ago| ago > KEPT);

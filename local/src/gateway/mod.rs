@@ -1,6 +1,7 @@
 //! The one address that everything calls: passes on to the emulator what that one does, answers what it only pretends.
 
 mod calls;
+pub mod events;
 mod faults;
 mod request;
 mod stacks;

@@ -58,6 +58,17 @@ impl Inventory {
         }
         Ok(described.tasks().iter().map(task).collect())
     }
+
+    /// Asks ECS to stop a task; `reason` is what `stoppedReason` will say. One that has stopped already is no error.
+    ///
+    /// # Errors
+    /// When the call failed.
+    pub async fn stop(&self, task: &str, reason: &str) -> Result<(), Error> {
+        // ECS keeps 1024 characters of it at most.
+        let reason: String = reason.chars().take(255).collect();
+        let stopped = self.client.stop_task().cluster(&self.cluster).task(task).reason(reason).send().await;
+        stopped.map(drop).map_err(|error| Error::of("ecs:StopTask", task, &error))
+    }
 }
 
 fn task(task: &EcsTask) -> Task {

@@ -5,7 +5,11 @@
 //! ```
 
 mod dialect;
+mod members;
 mod probe;
+mod wire;
 
 pub use dialect::{Dialect, NotADialect, classify};
+pub use members::{Status, alive_members, members};
 pub use probe::{probe, probe_all};
+pub use wire::get;

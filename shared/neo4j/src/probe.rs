@@ -2,15 +2,10 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use bytes::Bytes;
-use http::Request;
-use http_body_util::{BodyExt, Empty, Limited};
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
-use tokio::{net::TcpStream, task::JoinSet, time::timeout};
+use tokio::task::JoinSet;
 use topology::{Answer, NotKnown};
 
-use crate::{Dialect, classify};
+use crate::{Dialect, classify, wire::get};
 
 /// Asks all `nodes` (HTTP addresses) at once; the slowest costs one `deadline`, not a sum. Answers are in the order of
 /// the nodes.
@@ -29,48 +24,11 @@ pub async fn probe_all(dialect: Dialect, nodes: &[SocketAddr], deadline: Duratio
     answers
 }
 
-/// Asks one node. The `deadline` is over connecting, headers and body together; no more than the longest body that can
-/// mean anything is read, and redirects are not followed.
+/// Asks one node, within `deadline`, and reads no more than the longest body that can mean anything.
 pub async fn probe(dialect: Dialect, node: SocketAddr, deadline: Duration) -> Answer {
-    let answer = timeout(deadline, ask(dialect, node)).await;
-    answer.unwrap_or(Ok(Answer::NotKnown(NotKnown::Silent))).unwrap_or_else(Answer::NotKnown)
-}
-
-async fn ask(dialect: Dialect, node: SocketAddr) -> Result<Answer, NotKnown> {
-    let stream = TcpStream::connect(node).await.map_err(|_| NotKnown::Refused)?;
-    let (mut sender, connection) =
-        http1::handshake(TokioIo::new(stream)).await.map_err(|error| kind(&error))?;
-    let exchange = async move {
-        let answer = sender.send_request(request(dialect, node)).await.map_err(|error| kind(&error))?;
-        let status = answer.status().as_u16();
-        let body = Limited::new(answer.into_body(), dialect.row().longest).collect().await;
-        let body = body.map_err(|error| match error.downcast_ref::<hyper::Error>() {
-            Some(error) => kind(error),
-            None => NotKnown::Unexpected, // longer than any answer of this dialect
-        })?;
-        Ok(classify(dialect, status, &body.to_bytes()))
-    };
-    // The connection is driven here, not in a task of its own, so that it ends with the deadline.
-    let driving = async {
-        let _told_to_the_exchange = connection.await;
-        std::future::pending::<()>().await;
-    };
-    tokio::select! {
-        answer = exchange => answer,
-        () = driving => unreachable!("the connection's future never ends by itself"),
+    let row = dialect.row();
+    match get(node, row.path, row.longest, deadline).await {
+        Ok((status, body)) => classify(dialect, status, &body),
+        Err(kind) => Answer::NotKnown(kind),
     }
-}
-
-fn request(dialect: Dialect, node: SocketAddr) -> Request<Empty<Bytes>> {
-    Request::get(dialect.row().path)
-        .header("host", node.to_string())
-        // Neo4j redirects clients that accept HTML to its browser.
-        .header("accept", "text/plain, application/json")
-        .header("connection", "close")
-        .body(Empty::new())
-        .expect("a request made of constants")
-}
-
-fn kind(error: &hyper::Error) -> NotKnown {
-    if error.is_parse() { NotKnown::Unexpected } else { NotKnown::Refused }
 }

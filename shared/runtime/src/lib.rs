@@ -2,6 +2,8 @@
 
 mod config;
 mod logs;
+mod metrics;
 
 pub use config::{Environment, Invalid};
 pub use logs::{Sink, log_json};
+pub use metrics::{Metric, Unit, emit};

@@ -4,7 +4,7 @@ use std::{fmt, net::IpAddr};
 
 use serde::Serialize;
 
-/// One call on one target group.
+/// One call.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(tag = "call", rename_all = "kebab-case")]
 pub enum Action {
@@ -26,20 +26,34 @@ pub enum Action {
         /// The node.
         address: IpAddr,
     },
+    /// Stop the task of a node that is frozen, so that the others can elect or go on.
+    Fence {
+        /// ARN of the task.
+        task: String,
+        /// Its slot.
+        slot: String,
+        /// The node.
+        address: IpAddr,
+        /// Why, for `stoppedReason`.
+        reason: String,
+    },
 }
 
 impl Action {
-    /// The group it changes.
-    pub fn group(&self) -> &str {
+    /// The group it changes; none for a fence.
+    pub fn group(&self) -> Option<&str> {
         match self {
-            Self::Register { group, .. } | Self::Deregister { group, .. } => group,
+            Self::Register { group, .. } | Self::Deregister { group, .. } => Some(group),
+            Self::Fence { .. } => None,
         }
     }
 
     /// The node it is about.
     pub fn address(&self) -> IpAddr {
         match self {
-            Self::Register { address, .. } | Self::Deregister { address, .. } => *address,
+            Self::Register { address, .. }
+            | Self::Deregister { address, .. }
+            | Self::Fence { address, .. } => *address,
         }
     }
 }
@@ -49,6 +63,7 @@ impl fmt::Display for Action {
         match self {
             Self::Register { port, address, .. } => write!(f, "register {address} for {port}"),
             Self::Deregister { port, address, .. } => write!(f, "deregister {address} for {port}"),
+            Self::Fence { slot, address, .. } => write!(f, "fence {slot} at {address}"),
         }
     }
 }

@@ -3,24 +3,48 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
+    time::Duration,
 };
 
 use crate::{
     Action, Answer, Kind, Millis, Node, Policy, Rearm, Refusal, State, Verdict, View,
+    fence::{self, Finding},
     groups::{arm, clean, cut},
-    sentence,
+    readers, sentence,
+    state::Lease,
 };
 
 /// A standby is fit when it gave firm answers in so many rounds in a row.
 const FIT_ROUNDS: u32 = 3;
 
+/// How long a write gives its invocation the right to act; the next write renews it, the end of the invocation gives it
+/// back. Longer than the longest call (10 s), so that none is under way when somebody else begins.
+const LEASE: Duration = Duration::from_secs(20);
+
 /// What an invocation remembers between its own rounds; a new invocation starts with none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Memory {
+    /// The invocation, which holds the lease when it acts.
+    pub owner: String,
     /// Who was the only claimant, for how many rounds in a row, and when the first of them was.
     pub claim: Option<(IpAddr, u32, Millis)>,
     /// Rounds in a row with firm answers.
     pub firm: BTreeMap<IpAddr, u32>,
+    /// Rounds in a row of silence, by task, and when the first of them was.
+    pub silent: BTreeMap<String, (u32, Millis)>,
+}
+
+impl Memory {
+    /// What was counted in a row begins anew.
+    fn forget(&mut self) {
+        self.claim = None;
+        self.silent.clear();
+    }
+
+    /// The memory of an invocation that begins.
+    pub fn of(owner: impl Into<String>) -> Self {
+        Self { owner: owner.into(), ..Self::default() }
+    }
 }
 
 /// What follows from a round.
@@ -52,7 +76,7 @@ impl Decision {
 
 /// Decides one round.
 ///
-/// Switching, cutting and arming happen only when a majority of the configured members took part; then the confirmed
+/// Switching, cutting, arming and fencing happen only when a majority of the configured members took part; then the confirmed
 /// only claimant is always followed, and everything else is held.
 pub fn decide(now: Millis, policy: &Policy, state: &State, memory: &Memory, view: &View) -> Decision {
     let answered = view.answered();
@@ -65,8 +89,15 @@ pub fn decide(now: Millis, policy: &Policy, state: &State, memory: &Memory, view
         actions: Vec::new(),
         refusals: Vec::new(),
     };
-    let (verdict, hot) = if answered < policy.majority() {
-        round.memory.claim = None;
+    round.expire_pause();
+    let (verdict, hot) = if let Some(pause) = &round.state.pause {
+        let seconds = pause.until.since(now).as_secs();
+        round.refusals.push(Refusal::Paused { owner: pause.owner.clone(), seconds });
+        round.memory.forget();
+        (Verdict::Paused, false)
+    } else if answered < policy.majority() {
+        round.memory.forget();
+        round.state.silent.clear();
         round.refusals.push(Refusal::NoMajority { answered, needed: policy.majority() });
         (if answered == 0 { Verdict::Blind } else { Verdict::PartialView }, false)
     } else {
@@ -86,14 +117,32 @@ struct Round<'a> {
 }
 
 impl Round<'_> {
+    fn expire_pause(&mut self) {
+        if self.state.pause.as_ref().is_some_and(|pause| self.now >= pause.until) {
+            self.state.pause = None;
+            self.state.note(self.now, "the pause has ended by itself".to_owned());
+        }
+    }
+
     fn with_majority(&mut self) -> (Verdict, bool) {
+        fence::note_silence(self.now, self.view, &mut self.memory, &mut self.state);
+        if self.view.complete {
+            let nodes = self.view.observations.iter().map(|seen| &seen.node);
+            self.state.addresses = nodes.map(|node| (node.slot.clone(), node.address)).collect();
+        }
         let impostors = self.view.impostors();
         self.refusals.extend(impostors.iter().map(|node| Refusal::SlaveOnlyClaims { address: node.address }));
-        let outcome = match self.view.claimants()[..] {
+        let claimants = self.view.claimants();
+        let outcome = match claimants[..] {
             [] => self.nobody(),
             [node] => self.one(node),
             ref several => self.several(several),
         };
+        let has_master = claimants.len() == 1;
+        let failed = fence::verify(self.now, self.policy, &mut self.state, self.view, has_master);
+        if let Some(failed) = failed.filter(|failed| !self.refusals.contains(failed)) {
+            self.refusals.push(failed);
+        }
         clean(self.view, &mut self.state.missing, &mut self.actions, &mut self.refusals);
         outcome
     }
@@ -103,14 +152,39 @@ impl Round<'_> {
         self.memory.claim = None;
         self.state.no_master_since.get_or_insert(self.now);
         self.refusals.push(Refusal::NobodyToFollow);
-        (Verdict::NoMaster, true)
+        let finding = fence::without_master(self.now, self.policy, &self.state, &self.memory, self.view);
+        let suspected = self.fence(finding, true) && fence::is_silent(&self.memory);
+        (if suspected { Verdict::FrozenMaster } else { Verdict::NoMaster }, true)
+    }
+
+    /// Whether somebody is suspected, with what follows from it.
+    fn fence(&mut self, finding: Finding<'_>, last_master: bool) -> bool {
+        match finding {
+            Finding::Nobody => false,
+            Finding::Refused(refusal) => {
+                self.refusals.push(refusal);
+                false
+            }
+            Finding::Suspect(refusal) => {
+                self.refusals.push(refusal);
+                true
+            }
+            Finding::Fence(node) => {
+                let action = fence::fence(self.now, self.policy, &mut self.state, node, last_master);
+                self.actions.push(action);
+                true
+            }
+        }
     }
 
     fn one(&mut self, node: &Node) -> (Verdict, bool) {
         self.state.no_master_since = None;
         if self.state.follows(node) {
             self.memory.claim = None;
-            let waits = self.follow(node.address);
+            let waits = self.follow(node.address) | self.serve_readers(node.address);
+            let finding = fence::beside_master(self.now, self.policy, &self.state, &self.memory, self.view);
+            let waits = waits | fence::keeps_looking(&finding);
+            self.fence(finding, false);
             return (Verdict::Steady, waits || !self.actions.is_empty());
         }
         let (rounds, first) = match self.memory.claim {
@@ -128,12 +202,30 @@ impl Round<'_> {
         (Verdict::NewMaster, true)
     }
 
-    /// Never both, never none: the incumbent stays, and nobody is armed until one is left.
+    /// Plans what the read groups need; whether somebody is about to become fit.
+    fn serve_readers(&mut self, master: IpAddr) -> bool {
+        let fit =
+            |address: &IpAddr| self.memory.firm.get(address).is_some_and(|rounds| *rounds >= FIT_ROUNDS);
+        let (actions, almost) = readers::plan(self.view, self.policy, master, fit);
+        self.actions.extend(actions);
+        almost
+    }
+
+    /// Never both, never none: the one whose own members are a majority stays, else the incumbent; nobody is armed until
+    /// one is left.
     fn several(&mut self, claimants: &[&Node]) -> (Verdict, bool) {
         self.memory.claim = None;
         self.state.no_master_since = None;
-        if let Some(incumbent) = claimants.iter().find(|node| self.state.follows(node)) {
-            self.actions = cut(&self.view.groups, incumbent.address);
+        let backed: Vec<&&Node> = claimants.iter().filter(|node| self.has_majority(node)).collect();
+        let stays = match backed[..] {
+            [node] => Some(node),
+            _ => claimants.iter().find(|node| self.state.follows(node)),
+        };
+        if let Some(node) = stays {
+            if !self.state.follows(node) {
+                self.state.switch(node, self.now);
+            }
+            self.actions = cut(&self.view.groups, node.address);
             if !self.actions.is_empty() {
                 self.state.cut_at = Some(self.now);
             }
@@ -142,6 +234,11 @@ impl Round<'_> {
             self.refusals.push(Refusal::NoEvidence { claimants });
         }
         (Verdict::DualMaster, true)
+    }
+
+    fn has_majority(&self, node: &Node) -> bool {
+        let said = self.view.observations.iter().find(|seen| seen.node.task == node.task);
+        said.and_then(|seen| seen.alive).is_some_and(|alive| alive >= self.policy.majority())
     }
 
     /// Plans what the groups need for `master`; whether a standby is about to become fit.
@@ -171,10 +268,21 @@ impl Round<'_> {
     fn finish(mut self, before: &State, verdict: Verdict, look_again: bool) -> Decision {
         self.actions.sort();
         self.state.forget_old_switches(self.now);
+        let writes = !self.actions.is_empty() || self.state.differs(before);
+        let foreign =
+            before.lease.as_ref().filter(|lease| lease.owner != self.memory.owner && self.now < lease.until);
+        if let Some(lease) = foreign.filter(|_| writes) {
+            // Somebody else is at it, and has the same picture or a newer one.
+            self.refusals.push(Refusal::Leased { owner: lease.owner.clone() });
+            self.actions.clear();
+            self.state = before.clone();
+        }
+        let writes = writes && foreign.is_none();
         let sentence =
             sentence::of(verdict, &self.state, self.view, self.policy, &self.actions, &self.refusals);
-        if !self.actions.is_empty() || self.state.differs(before) {
+        if writes {
             self.state.generation += 1;
+            self.state.lease = Some(Lease { owner: self.memory.owner.clone(), until: self.now.after(LEASE) });
             self.state.sentence.clone_from(&sentence);
         } else {
             self.state = before.clone();
@@ -190,5 +298,6 @@ fn remember(memory: &Memory, view: &View) -> Memory {
         let address = seen.node.address;
         (address, memory.firm.get(&address).copied().unwrap_or(0).saturating_add(1))
     });
-    Memory { claim: memory.claim, firm: firm.collect() }
+    let firm = firm.collect();
+    Memory { owner: memory.owner.clone(), claim: memory.claim, firm, silent: memory.silent.clone() }
 }

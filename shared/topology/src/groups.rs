@@ -33,17 +33,24 @@ pub(crate) fn arm(groups: &[Group], these: &BTreeSet<IpAddr>) -> Vec<Action> {
         .collect()
 }
 
-/// Out with registered addresses that are no core node of ours, when two complete listings lack them.
+/// Out with registered addresses that have no place there (no task of ours; in write groups no core node), when two
+/// complete listings say so.
 pub(crate) fn clean(
     view: &View,
     missing: &mut BTreeMap<IpAddr, Millis>,
     actions: &mut Vec<Action>,
     refusals: &mut Vec<Refusal>,
 ) {
-    let core = view.observations.iter().filter(|seen| seen.node.kind == Kind::Core);
-    let ours: BTreeSet<IpAddr> = core.map(|seen| seen.node.address).collect();
-    let registered: BTreeSet<IpAddr> = view.groups.iter().flat_map(|group| &group.targets).copied().collect();
-    let foreign: BTreeSet<IpAddr> = registered.difference(&ours).copied().collect();
+    let addresses = |wanted: fn(Kind) -> bool| -> BTreeSet<IpAddr> {
+        let nodes = view.observations.iter().filter(|seen| wanted(seen.node.kind));
+        nodes.map(|seen| seen.node.address).collect()
+    };
+    let registered = |groups: &[Group]| -> BTreeSet<IpAddr> {
+        groups.iter().flat_map(|group| &group.targets).copied().collect()
+    };
+    let writers: BTreeSet<IpAddr> = &registered(&view.groups) - &addresses(|kind| kind == Kind::Core);
+    let readers: BTreeSet<IpAddr> = &registered(&view.readers) - &addresses(|_| true);
+    let foreign: BTreeSet<IpAddr> = &writers | &readers;
     if !view.complete {
         if !foreign.is_empty() {
             refusals.push(Refusal::IncompleteListing { kept: foreign.into_iter().collect() });
@@ -56,7 +63,9 @@ pub(crate) fn clean(
         if view.listed_at.since(first) < GONE_AFTER {
             continue;
         }
-        for group in view.groups.iter().filter(|group| group.targets.contains(&address)) {
+        let written = view.groups.iter().filter(|_| writers.contains(&address));
+        let read = view.readers.iter().filter(|_| readers.contains(&address));
+        for group in written.chain(read).filter(|group| group.targets.contains(&address)) {
             let call = deregister(group, address);
             if actions.contains(&call) {
                 continue;
@@ -73,10 +82,11 @@ pub(crate) fn clean(
 /// How many targets `group` has when `actions` are done.
 pub(crate) fn left_in(group: &Group, actions: &[Action]) -> usize {
     let mut targets = group.targets.clone();
-    for action in actions.iter().filter(|action| action.group() == group.arn) {
+    for action in actions.iter().filter(|action| action.group() == Some(&group.arn)) {
         match action {
             Action::Register { address, .. } => targets.insert(*address),
             Action::Deregister { address, .. } => targets.remove(address),
+            Action::Fence { .. } => false,
         };
     }
     targets.len()
@@ -86,6 +96,6 @@ fn register(group: &Group, address: IpAddr) -> Action {
     Action::Register { group: group.arn.clone(), port: group.port, address }
 }
 
-fn deregister(group: &Group, address: IpAddr) -> Action {
+pub(crate) fn deregister(group: &Group, address: IpAddr) -> Action {
     Action::Deregister { group: group.arn.clone(), port: group.port, address }
 }

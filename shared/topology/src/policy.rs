@@ -32,6 +32,14 @@ pub struct Policy {
     pub heartbeat_timeout: Duration,
     /// When standbys come back.
     pub rearm: Rearm,
+    /// How long a last master is silent before it is fenced; zero for never. Three times as long for anybody else.
+    pub fence_after: Duration,
+    /// How long no second node is fenced after the first.
+    pub fence_hold_off: Duration,
+    /// How long a fence may take until it has failed: the stop timeout, and an election.
+    pub fence_verify: Duration,
+    /// Whether core slaves serve readers beside slave-only ones.
+    pub read_from_core: bool,
 }
 
 /// Parameters that do not fit together: one sentence that names them.
@@ -45,6 +53,25 @@ const API_BUDGET: Duration = Duration::from_millis(500);
 const MOST_CONFIRMATIONS: u32 = 10;
 
 impl Policy {
+    /// The defaults of the template, for a cluster of so many slots.
+    pub fn of(core_size: usize, slave_only_size: usize) -> Self {
+        Self {
+            core_size,
+            slave_only_size,
+            probe_deadline: Duration::from_secs(1),
+            hot_deadline: Duration::from_millis(250),
+            round: Duration::from_secs(2),
+            pause: Duration::from_millis(50),
+            confirmations: 2,
+            heartbeat_timeout: Duration::from_secs(6),
+            rearm: Rearm::After(Duration::from_secs(60)),
+            fence_after: Duration::from_secs(12),
+            fence_hold_off: Duration::from_secs(300),
+            fence_verify: Duration::from_secs(150),
+            read_from_core: false,
+        }
+    }
+
     /// Checks the relations between the parameters.
     ///
     /// # Errors
@@ -88,6 +115,23 @@ impl Policy {
                     ms(confirming)
                 ),
             ),
+            (
+                self.fence_after.is_zero() || self.fence_after >= self.heartbeat_timeout * 2,
+                format!(
+                    "FENCE_AFTER_SECONDS ({}) must be 0 or at least twice HEARTBEAT_TIMEOUT_MS ({}): Neo4j elects by \
+                     itself first",
+                    self.fence_after.as_secs(),
+                    ms(self.heartbeat_timeout)
+                ),
+            ),
+            (
+                self.fence_hold_off >= self.fence_verify,
+                format!(
+                    "FENCE_HOLD_OFF_SECONDS ({}) must not be shorter than FENCE_VERIFY_SECONDS ({})",
+                    self.fence_hold_off.as_secs(),
+                    self.fence_verify.as_secs()
+                ),
+            ),
         ];
         match rules.into_iter().find(|(holds, _)| !holds) {
             Some((_, sentence)) => Err(Unfitting(sentence)),
@@ -128,24 +172,14 @@ mod tests {
     use super::*;
 
     fn fitting() -> Policy {
-        Policy {
-            core_size: 3,
-            slave_only_size: 0,
-            probe_deadline: Duration::from_secs(1),
-            hot_deadline: Duration::from_millis(250),
-            round: Duration::from_secs(2),
-            pause: Duration::from_millis(50),
-            confirmations: 2,
-            heartbeat_timeout: Duration::from_secs(2),
-            rearm: Rearm::Never,
-        }
+        Policy { heartbeat_timeout: Duration::from_secs(2), ..Policy::of(3, 0) }
     }
 
     #[test]
     fn each_broken_relation_is_named() {
         assert_eq!(fitting().validate(), Ok(()));
         let second = Duration::from_secs(1);
-        let table: [(Policy, &str); 6] = [
+        let table: [(Policy, &str); 8] = [
             (Policy { core_size: 0, ..fitting() }, "CORE_SERVICES must name"),
             (
                 Policy { probe_deadline: 2 * second, ..fitting() },
@@ -155,6 +189,14 @@ mod tests {
             (Policy { hot_deadline: Duration::ZERO, ..fitting() }, "must be at least 1"),
             (Policy { confirmations: 11, ..fitting() }, "CONFIRMATIONS (11) must be 1 to 10"),
             (Policy { heartbeat_timeout: second, ..fitting() }, "HEARTBEAT_TIMEOUT_MS (1000) must be longer"),
+            (
+                Policy { fence_after: 3 * second, ..fitting() },
+                "FENCE_AFTER_SECONDS (3) must be 0 or at least twice",
+            ),
+            (
+                Policy { fence_hold_off: second, ..fitting() },
+                "FENCE_HOLD_OFF_SECONDS (1) must not be shorter",
+            ),
         ];
         for (policy, sentence) in table {
             let error = policy.validate().unwrap_err().to_string();

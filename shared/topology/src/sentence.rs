@@ -20,6 +20,9 @@ pub(crate) fn of(
         (Verdict::NoMaster, Some(master)) => {
             format!("nobody is the master; {answering}; the last one was {master}")
         }
+        (Verdict::FrozenMaster, Some(master)) => {
+            format!("nobody is the master; {answering}; {master}, the last one, answers nothing")
+        }
         (Verdict::DualMaster, _) => {
             let claimants: Vec<_> = view.claimants().iter().map(|node| node.address).collect();
             format!("{} both say that they are the master; {answering}", list(&claimants))
@@ -41,5 +44,5 @@ pub(crate) fn of(
 }
 
 fn unconfirmed(refusal: &Refusal) -> bool {
-    matches!(refusal, Refusal::Unconfirmed { .. })
+    matches!(refusal, Refusal::Unconfirmed { .. } | Refusal::Leased { .. })
 }

@@ -11,6 +11,9 @@ const VERSION: u8 = 1;
 /// Switches within it make the next one harder to believe.
 const RECENT: Duration = Duration::from_secs(300);
 
+/// The object stays small: a few kilobytes.
+const REMEMBERED: usize = 20;
+
 /// The state between rounds and invocations.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
@@ -28,8 +31,68 @@ pub struct State {
     pub no_master_since: Option<Millis>,
     /// Registered addresses that are no task of ours, by the first complete listing without them.
     pub missing: BTreeMap<IpAddr, Millis>,
+    /// Tasks that are silent, by the first round in which this function saw it.
+    #[serde(default)]
+    pub silent: BTreeMap<String, Millis>,
+    /// The last node that was fenced.
+    #[serde(default)]
+    pub fence: Option<Fence>,
+    /// Until when nothing is done, and who asked for it.
+    #[serde(default)]
+    pub pause: Option<Pause>,
+    /// Who acts, and until when nobody else does.
+    #[serde(default)]
+    pub lease: Option<Lease>,
+    /// Where each slot was seen last.
+    #[serde(default)]
+    pub addresses: BTreeMap<String, IpAddr>,
+    /// The last things that were done, oldest first.
+    #[serde(default)]
+    pub history: Vec<Past>,
     /// What the last written round said.
     pub sentence: String,
+}
+
+/// A node that was fenced.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fence {
+    /// Its slot.
+    pub slot: String,
+    /// Its task then.
+    pub task: String,
+    /// When it was asked for first.
+    pub at: Millis,
+    /// When it was asked for last: a call may have failed.
+    pub asked: Millis,
+    /// Whether the task is gone and there is a master.
+    pub verified: bool,
+}
+
+/// A pause that ends by itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pause {
+    /// Who asked for it.
+    pub owner: String,
+    /// When it ends.
+    pub until: Millis,
+}
+
+/// The right to act, renewed with every write.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lease {
+    /// The invocation.
+    pub owner: String,
+    /// When it ends.
+    pub until: Millis,
+}
+
+/// Something that was done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Past {
+    /// When.
+    pub at: Millis,
+    /// What, in one sentence.
+    pub what: String,
 }
 
 /// A confirmed master.
@@ -65,6 +128,12 @@ impl Default for State {
             switches: Vec::new(),
             no_master_since: None,
             missing: BTreeMap::new(),
+            silent: BTreeMap::new(),
+            fence: None,
+            pause: None,
+            lease: None,
+            addresses: BTreeMap::new(),
+            history: Vec::new(),
             sentence: String::new(),
         }
     }
@@ -83,12 +152,34 @@ impl State {
 
     /// Follows `node` from `now` on.
     pub(crate) fn switch(&mut self, node: &Node, now: Millis) {
+        let before =
+            self.master.as_ref().map(|master| format!(", before it {} at {}", master.slot, master.address));
+        let what = format!("followed {} at {}{}", node.slot, node.address, before.unwrap_or_default());
+        self.note(now, what);
         if self.master.is_some() {
             self.cut_at = Some(now);
             self.switches.push(now);
         }
         let (slot, task, address) = (node.slot.clone(), node.task.clone(), node.address);
         self.master = Some(Master { slot, task, address, since: now });
+    }
+
+    /// Nothing is done until `until`; `None` ends a pause.
+    pub fn pause(&mut self, now: Millis, pause: Option<Pause>) {
+        let what = match &pause {
+            Some(pause) => format!("paused by {} for {} s", pause.owner, pause.until.since(now).as_secs()),
+            None => "resumed".to_owned(),
+        };
+        self.note(now, what);
+        self.pause = pause;
+        self.generation += 1;
+    }
+
+    /// Remembers something that was done.
+    pub(crate) fn note(&mut self, at: Millis, what: String) {
+        self.history.push(Past { at, what });
+        let more = self.history.len().saturating_sub(REMEMBERED);
+        self.history.drain(..more);
     }
 
     /// How many switches there were lately.
@@ -107,6 +198,7 @@ impl State {
             sentence: String::new(),
             generation: 0,
             switches: Vec::new(),
+            lease: None,
             ..state.clone()
         };
         silent(self) != silent(other)

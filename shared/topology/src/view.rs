@@ -36,9 +36,12 @@ pub struct Observation {
     pub node: Node,
     /// What it said.
     pub answer: Answer,
+    /// How many members it says are alive, itself among them; asked only of those who claim to be the master when there
+    /// are several, and none when it does not tell.
+    pub alive: Option<usize>,
 }
 
-/// A write target group and who is registered in it (draining ones are not).
+/// A target group and who is registered in it (draining ones are not).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Group {
     /// Its ARN.
@@ -60,6 +63,8 @@ pub struct View {
     pub observations: Vec<Observation>,
     /// The write groups of all ports.
     pub groups: Vec<Group>,
+    /// The read groups of all ports; none when readers have no endpoint of their own.
+    pub readers: Vec<Group>,
 }
 
 impl View {

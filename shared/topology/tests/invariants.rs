@@ -9,17 +9,7 @@ use topology::{
 };
 
 fn policy() -> Policy {
-    Policy {
-        core_size: 3,
-        slave_only_size: 2,
-        probe_deadline: Duration::from_secs(1),
-        hot_deadline: Duration::from_millis(250),
-        round: Duration::from_secs(2),
-        pause: Duration::from_millis(50),
-        confirmations: 2,
-        heartbeat_timeout: Duration::from_secs(6),
-        rearm: Rearm::After(Duration::from_secs(3)),
-    }
+    Policy { rearm: Rearm::After(Duration::from_secs(3)), ..Policy::of(3, 2) }
 }
 
 fn node(index: u8) -> Node {
@@ -58,9 +48,9 @@ proptest! {
         for (step, (answers, complete, fails)) in rounds.into_iter().enumerate() {
             let now = Millis(step as u64 * 1000);
             let observations: Vec<Observation> = (0..).zip(&answers)
-                .filter_map(|(index, answer)| Some(Observation { node: node(index), answer: (*answer)? }))
+                .filter_map(|(index, answer)| Some(Observation { node: node(index), answer: (*answer)?, alive: None }))
                 .collect();
-            let view = View { listed_at: now, complete, observations, groups: vec![group.clone()] };
+            let view = View { listed_at: now, complete, observations, groups: vec![group.clone()], readers: vec![] };
             let decision = decide(now, &policy, &state, &memory, &view);
 
             let voters = view.observations.iter().filter(|seen| seen.answer.took_part()).count();
@@ -84,6 +74,11 @@ proptest! {
                     }
                     Action::Deregister { address, .. } => {
                         after.remove(address);
+                    }
+                    Action::Fence { address, .. } => {
+                        let said = view.observations.iter().find(|seen| seen.node.address == *address);
+                        prop_assert!(said.is_some_and(|seen| seen.answer == Answer::NotKnown(NotKnown::Silent)),
+                            "fenced {} although it is not silent", address);
                     }
                 }
                 prop_assert!(group.targets.is_empty() || !after.is_empty(), "emptied the group");

@@ -16,8 +16,8 @@
 use std::{collections::BTreeMap, env, fs, net::IpAddr, path::Path, time::Duration};
 
 use topology::{
-    Action, Answer, Group, Kind, Memory, Millis, Node, NotKnown, Observation, Policy, Rearm, State, View,
-    decide,
+    Action, Answer, Group, Kind, Lease, Memory, Millis, Node, NotKnown, Observation, Pause, Policy, Rearm,
+    State, View, decide,
 };
 
 #[test]
@@ -52,6 +52,9 @@ fn every_scenario_ends_as_expected() {
 struct Stage {
     policy: Policy,
     groups: Vec<Group>,
+    readers: Vec<Group>,
+    /// How many members a node says are alive.
+    alive: BTreeMap<String, usize>,
     nodes: BTreeMap<String, (Node, Answer)>,
     state: State,
     memory: Memory,
@@ -63,6 +66,8 @@ fn play(text: &str) -> String {
     let mut stage = Stage {
         policy,
         groups: vec![],
+        readers: vec![],
+        alive: BTreeMap::new(),
         nodes: BTreeMap::new(),
         state: State::default(),
         memory: Memory::default(),
@@ -74,6 +79,14 @@ fn play(text: &str) -> String {
             let (port, targets) = group.split_once(' ').unwrap_or((group, ""));
             let targets = targets.split_whitespace().map(address).collect();
             stage.groups.push(Group { arn: format!("arn:{port}"), port: port.parse().unwrap(), targets });
+        } else if let Some(group) = line.strip_prefix("read-group ") {
+            let (port, targets) = group.split_once(' ').unwrap_or((group, ""));
+            let targets = targets.split_whitespace().map(address).collect();
+            stage.readers.push(Group {
+                arn: format!("arn:read:{port}"),
+                port: port.parse().unwrap(),
+                targets,
+            });
         } else if let Some(head) = line.strip_prefix("at ") {
             if let Some(head) = round.replace(head) {
                 told += &stage.round(head);
@@ -86,10 +99,13 @@ fn play(text: &str) -> String {
 }
 
 impl Stage {
-    /// `SLOT ADDRESS [slave-only] ANSWER` or `SLOT gone`.
+    /// `SLOT ADDRESS [slave-only] ANSWER`, `SLOT gone` or `SLOT sees ALIVE`.
     fn node(&mut self, line: &str) {
         let words: Vec<&str> = line.split_whitespace().collect();
         match words[..] {
+            [slot, "sees", alive] => {
+                self.alive.insert(slot.to_owned(), alive.parse().unwrap());
+            }
             [slot, "gone"] => {
                 self.nodes.remove(slot).expect("a node that was there");
             }
@@ -103,7 +119,7 @@ impl Stage {
         }
     }
 
-    /// `SECONDS[.TENTHS] [incomplete] [fails=register|deregister] [invocation]`
+    /// `SECONDS[.TENTHS] [incomplete] [fails=register|deregister] [invocation] [pause=SECONDS] [resume] [leased=SECONDS]`
     fn round(&mut self, head: &str) -> String {
         let mut words = head.split_whitespace();
         let (seconds, tenths) = words.next().map(|time| time.split_once('.').unwrap_or((time, "0"))).unwrap();
@@ -112,19 +128,45 @@ impl Stage {
         for word in words {
             match word {
                 "incomplete" => complete = false,
-                "invocation" => self.memory = Memory::default(),
-                other => fails = other.strip_prefix("fails=").expect("incomplete, invocation or fails="),
+                "invocation" => self.memory = Memory::of(head),
+                "resume" => self.state.pause(now, None),
+                other => match other.split_once('=') {
+                    Some(("fails", what)) => fails = what,
+                    Some(("pause", seconds)) => {
+                        let until = now.after(Duration::from_secs(seconds.parse().unwrap()));
+                        self.state.pause(now, Some(Pause { owner: "ada".into(), until }));
+                    }
+                    // Another invocation has the lease for so long.
+                    Some(("leased", seconds)) => {
+                        let until = now.after(Duration::from_secs(seconds.parse().unwrap()));
+                        self.state.lease = Some(Lease { owner: "other".into(), until });
+                    }
+                    _ => panic!("not a word of a round: {other}"),
+                },
             }
         }
         let observations = self
             .nodes
             .values()
-            .map(|(node, answer)| Observation { node: node.clone(), answer: *answer })
+            .map(|(node, answer)| Observation {
+                node: node.clone(),
+                answer: *answer,
+                alive: self.alive.get(&node.slot).copied(),
+            })
             .collect();
-        let view = View { listed_at: now, complete, observations, groups: self.groups.clone() };
+        let view = View {
+            listed_at: now,
+            complete,
+            observations,
+            groups: self.groups.clone(),
+            readers: self.readers.clone(),
+        };
         let decision = decide(now, &self.policy, &self.state, &self.memory, &view);
         for action in &decision.actions {
-            let group = self.groups.iter_mut().find(|group| group.arn == action.group()).unwrap();
+            let mut groups = self.groups.iter_mut().chain(&mut self.readers);
+            let Some(group) = groups.find(|group| Some(group.arn.as_str()) == action.group()) else {
+                continue;
+            };
             match action {
                 Action::Register { address, .. } if fails != "register" => group.targets.insert(*address),
                 Action::Deregister { address, .. } if fails != "deregister" => group.targets.remove(address),
@@ -143,6 +185,10 @@ impl Stage {
             let targets: Vec<String> = group.targets.iter().map(ToString::to_string).collect();
             told += &format!("  {} -> {}\n", group.port, targets.join(" "));
         }
+        for group in &self.readers {
+            let targets: Vec<String> = group.targets.iter().map(ToString::to_string).collect();
+            told += &format!("  {} reads -> {}\n", group.port, targets.join(" "));
+        }
         self.state = decision.state;
         self.memory = decision.memory;
         told
@@ -157,17 +203,18 @@ fn policy(line: &str) -> Policy {
         .map(|(k, v)| (k, v.parse().unwrap()))
         .collect();
     let size = |name: &str| usize::try_from(values[name]).unwrap();
+    let seconds = |name: &str, default: u64| {
+        Duration::from_secs(values.get(name).map_or(default, |seconds| u64::try_from(*seconds).unwrap()))
+    };
     Policy {
-        core_size: size("core"),
-        slave_only_size: size("slave-only"),
-        probe_deadline: Duration::from_secs(1),
-        hot_deadline: Duration::from_millis(250),
-        round: Duration::from_secs(2),
-        pause: Duration::from_millis(50),
         confirmations: u32::try_from(values["confirmations"]).unwrap(),
-        heartbeat_timeout: Duration::from_secs(6),
         rearm: u64::try_from(values["rearm"])
             .map_or(Rearm::Never, |seconds| Rearm::After(Duration::from_secs(seconds))),
+        fence_after: seconds("fence", 0),
+        fence_hold_off: seconds("hold-off", 300),
+        fence_verify: seconds("verify", 150),
+        read_from_core: values.get("read-from-core").is_some_and(|flag| *flag == 1),
+        ..Policy::of(size("core"), size("slave-only"))
     }
 }
 

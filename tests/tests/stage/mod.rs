@@ -24,8 +24,12 @@ use tokio::runtime::Runtime;
 /// Longer than any election, restart or sweep takes on two busy cores.
 pub const PATIENCE: Duration = Duration::from_secs(240);
 /// Slower than the demo's, faster than AWS's; the re-arm short enough to be waited for.
-const OVERRIDES: [(&str, &str); 3] =
-    [("HeartbeatIntervalMs", "1000"), ("HeartbeatTimeoutMs", "6000"), ("StandbyRearmSeconds", "5")];
+const OVERRIDES: [(&str, &str); 4] = [
+    ("HeartbeatIntervalMs", "1000"),
+    ("HeartbeatTimeoutMs", "6000"),
+    ("StandbyRearmSeconds", "5"),
+    ("FenceAfterSeconds", "12"),
+];
 
 /// What the schedule sends.
 const SWEEP: &[u8] = include_bytes!("../../../events/sweep.json");

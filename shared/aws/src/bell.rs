@@ -1,0 +1,45 @@
+//! Events that say: look now.
+
+use aws_config::SdkConfig;
+use aws_sdk_eventbridge::{Client, types::PutEventsRequestEntry};
+
+use crate::{Error, Kind};
+
+/// What the rule of the stack looks for.
+const SOURCE: &str = "neo4j.node";
+
+/// An event bus that a stack listens to.
+#[derive(Clone, Debug)]
+pub struct Bell {
+    client: Client,
+    bus: String,
+    stack: String,
+}
+
+impl Bell {
+    /// The bus `bus` (a name or an ARN), for the stack `stack`.
+    pub fn new(config: &SdkConfig, bus: String, stack: String) -> Self {
+        Self { client: Client::new(config), bus, stack }
+    }
+
+    /// Puts one event: `detail-type` is `what`, the detail names stack and slot. Nobody may decide anything from it.
+    ///
+    /// # Errors
+    /// When it was not accepted, which a `PutEvents` that answers 200 may say of its entry.
+    pub async fn ring(&self, what: &str, slot: &str) -> Result<(), Error> {
+        let detail = format!("{{\"stack\":\"{}\",\"slot\":\"{slot}\"}}", self.stack);
+        let entry = PutEventsRequestEntry::builder().source(SOURCE).detail_type(what).detail(detail);
+        let entry = entry.event_bus_name(&self.bus).build();
+        let put = self.client.put_events().entries(entry).send().await;
+        let put = put.map_err(|error| Error::of("events:PutEvents", &self.bus, &error))?;
+        match put.entries().iter().find_map(|entry| entry.error_code()) {
+            None => Ok(()),
+            Some(code) => Err(Error {
+                call: "events:PutEvents",
+                what: self.bus.clone(),
+                reason: code.into(),
+                kind: Kind::Other,
+            }),
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! One bounded GET over one new connection.
+
+use std::{net::SocketAddr, time::Duration};
+
+use bytes::Bytes;
+use http::Request;
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::{net::TcpStream, time::timeout};
+use topology::NotKnown;
+
+/// Status and body of `GET path`. The `deadline` is over connecting, headers and body together; no more than `longest`
+/// bytes are read, and redirects are not followed.
+///
+/// # Errors
+/// `Refused` without a connection, `Silent` without a whole answer in time, `Unexpected` for what is no HTTP or too long.
+pub async fn get(
+    at: SocketAddr,
+    path: &str,
+    longest: usize,
+    deadline: Duration,
+) -> Result<(u16, Bytes), NotKnown> {
+    timeout(deadline, exchange(at, path, longest)).await.unwrap_or(Err(NotKnown::Silent))
+}
+
+async fn exchange(at: SocketAddr, path: &str, longest: usize) -> Result<(u16, Bytes), NotKnown> {
+    let request = Request::get(path)
+        .header("host", at.to_string())
+        // Neo4j redirects clients that accept HTML to its browser.
+        .header("accept", "text/plain, application/json")
+        .header("connection", "close")
+        .body(Empty::<Bytes>::new())
+        .map_err(|_| NotKnown::Unexpected)?;
+    let stream = TcpStream::connect(at).await.map_err(|_| NotKnown::Refused)?;
+    let (mut sender, connection) =
+        http1::handshake(TokioIo::new(stream)).await.map_err(|error| kind(&error))?;
+    let exchange = async move {
+        let answer = sender.send_request(request).await.map_err(|error| kind(&error))?;
+        let status = answer.status().as_u16();
+        let body = Limited::new(answer.into_body(), longest).collect().await;
+        let body = body.map_err(|error| match error.downcast_ref::<hyper::Error>() {
+            Some(error) => kind(error),
+            None => NotKnown::Unexpected, // longer than anything that can mean something
+        })?;
+        Ok((status, body.to_bytes()))
+    };
+    // The connection is driven here, not in a task of its own, so that it ends with the deadline.
+    let driving = async {
+        let _told_to_the_exchange = connection.await;
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        answer = exchange => answer,
+        () = driving => unreachable!("the connection's future never ends by itself"),
+    }
+}
+
+fn kind(error: &hyper::Error) -> NotKnown {
+    if error.is_parse() { NotKnown::Unexpected } else { NotKnown::Refused }
+}

@@ -1,0 +1,27 @@
+//! The election against a simulated world: the real `decide` and the real executor, a virtual clock, and everything
+//! that can go wrong, chosen by a seed.
+//!
+//! ```text
+//! seed --> faults --> cluster (who is master, who is frozen, who is cut off)
+//!                        |  probes                    calls
+//!                        v                              v
+//!      invocations: master_election::run  -->  cloud (balancer, tasks, state object)
+//!                                                       |
+//!                                                  invariants: what must never happen
+//! ```
+//!
+//! A run is a function of its seed: the same seed is the same history. Time passes only when everybody waits.
+
+mod chance;
+mod check;
+mod cloud;
+mod cluster;
+mod faults;
+mod history;
+mod report;
+mod world;
+
+pub use chance::Chance;
+pub use faults::Fault;
+pub use history::{Broken, History, run, shrink, tell};
+pub use report::Report;
