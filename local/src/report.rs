@@ -17,7 +17,8 @@ pub fn status(status: &Status) -> String {
     line(["LISTENER", "TARGET", "HEALTH", "REASON"]);
     for balancer in &status.balancers {
         for listener in &balancer.listeners {
-            let at = format!("{}:{}", balancer.address, listener.port);
+            let whom = if listener.check.ends_with("/master") { "write" } else { "read" };
+            let at = format!("{whom} {}:{}", balancer.address, listener.port);
             if listener.targets.is_empty() {
                 line([&at, "(none)", "", ""]);
             }
@@ -43,8 +44,14 @@ pub fn what_next(gateway: SocketAddr, status: &Status) -> String {
     let mut text = String::new();
     for balancer in &status.balancers {
         for listener in &balancer.listeners {
-            let scheme = if listener.port == 7687 { "bolt" } else { "http" };
-            text += &format!("  {scheme}://{}:{:<24} leads to the master\n", balancer.address, listener.port);
+            let scheme = match listener.port {
+                7687 => "bolt",
+                7473 => "https",
+                _ => "http",
+            };
+            let whom =
+                if listener.check.ends_with("/master") { "the master" } else { "those who serve readers" };
+            text += &format!("  {scheme}://{}:{:<20} leads to {whom}\n", balancer.address, listener.port);
         }
     }
     text + &format!(

@@ -94,7 +94,8 @@ pub struct Cluster {
 impl Cluster {
     /// So many core nodes and slave-only nodes, the first one master.
     pub fn new(core: usize, slave_only: usize) -> Self {
-        let mut cluster = Self { members: Vec::new(), waits_for_frozen: false, tasks: 0, election: None, elections: 0 };
+        let mut cluster =
+            Self { members: Vec::new(), waits_for_frozen: false, tasks: 0, election: None, elections: 0 };
         for index in 0..core + slave_only {
             let (kind, name) =
                 if index < core { (Kind::Core, "core") } else { (Kind::SlaveOnly, "slave-only") };

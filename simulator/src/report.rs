@@ -9,7 +9,8 @@ use crate::{Broken, Fault, History, run, shrink};
 /// Faults of one history at most: long enough for several to meet.
 const FAULTS: usize = 24;
 /// Every refusal there is.
-const REFUSALS: [&str; 15] = [
+const REFUSALS: [&str; 16] = [
+    "MissingUnknown",
     "NoMajority",
     "Unconfirmed",
     "NobodyToFollow",

@@ -13,7 +13,7 @@ use stage::Stage;
 type Test = (&'static str, fn(&Stage) -> Result<(), String>);
 
 /// In this order: each test leaves a cluster at rest for the next one.
-const TESTS: [Test; 9] = [
+const TESTS: [Test; 15] = [
     ("the_deployed_stack_forms_one_cluster_and_comes_to_rest", stage::forming::forms_and_rests),
     ("what_the_emulator_lacks_was_left_out_and_said", stage::forming::left_out),
     ("writes_reach_the_master_through_the_balancer", stage::forming::writes),
@@ -22,6 +22,15 @@ const TESTS: [Test; 9] = [
     ("fault_19_43_killed_master_writes_move_on_and_it_returns_with_a_new_address", stage::election::killed),
     ("fault_42_a_dead_neo4j_ends_its_task_and_the_slot_comes_back", stage::processes::dead_jvm),
     ("fault_42_a_stopped_task_stops_neo4j_cleanly", stage::processes::stopped),
+    ("explain_changes_nothing_and_a_pause_stops_everything", stage::freezing::paused_and_explained),
+    ("fault_29_a_frozen_jvm_of_the_master_is_ended_by_its_watchdog", stage::freezing::jvm_of_the_master),
+    (
+        "fault_29_a_frozen_task_of_the_master_is_fenced_by_the_function",
+        stage::freezing::whole_task_of_the_master,
+    ),
+    ("fault_29_a_frozen_slave_is_ended_by_its_watchdog", stage::freezing::jvm_of_a_slave),
+    ("doorbells_and_ecs_events_make_the_function_look", stage::election::doorbells),
+    ("fault_44_two_nodes_gone_and_a_cold_restart", stage::freezing::two_nodes_gone),
     ("fault_44_a_cold_restart_of_all_nodes_forms_one_cluster", stage::processes::cold_restart),
 ];
 

@@ -167,6 +167,8 @@ impl<W: World> Invocation<'_, W> {
             let view = View { groups: registered.write, readers: registered.read, ..view };
             decision = self.decide(&state, &view);
         }
+        // What was seen was seen, whether or not the rest of the round succeeds.
+        self.memory = decision.memory.clone();
         self.voice.tell(&decision, decision.state.generation);
         self.tally.round(&decision);
         self.world.decided(&decision);
@@ -191,7 +193,6 @@ impl<W: World> Invocation<'_, W> {
         self.leased = decision.refusals.iter().any(|refusal| matches!(refusal, Refusal::Leased { .. }));
         // Whoever has the lease writes the state: what is known of it is old at once.
         self.known = if self.leased { None } else { Some((decision.state, version)) };
-        self.memory = decision.memory;
         Ok((outcome, look_again))
     }
 

@@ -18,7 +18,7 @@ use crate::{
     cloud::Cloud,
     control::{self, HTTP_PORT, Status},
     deploy,
-    elb::BalancerStatus,
+    elb::{BalancerStatus, ListenerStatus},
     processes::{Signal, children, deleted_files, signal_group},
     report,
 };
@@ -168,9 +168,9 @@ pub async fn at_rest(cloud: &Cloud, within: Duration) -> Result<Status, String> 
             status.balancers.iter().flat_map(|balancer| &balancer.listeners).map(|listener| listener.port);
         let alone = ports.into_iter().all(|port| healthy(&status.balancers, port) == [master]);
         // A standby that was never checked to its end would be let in by one good check instead of two.
-        let mut targets =
-            status.balancers.iter().flat_map(|b| &b.listeners).flat_map(|listener| &listener.targets);
-        let checked = targets.all(|target| target.state != "initial");
+        let checked =
+            |listener: &ListenerStatus| listener.targets.iter().all(|target| target.state != "initial");
+        let checked = writers(&status.balancers).all(|(_, listener)| checked(listener));
         (all && alone && checked && formed(&status, CORE_SIZE)).then_some(status)
     });
     observed(rest, "the write groups did not come to rest; the function's log is in CloudWatch Logs").await
@@ -188,18 +188,23 @@ pub fn master(status: &Status) -> Option<(String, Ipv4Addr, i32)> {
     Some((node.service.clone(), node.address, node.pid))
 }
 
-/// Where clients connect for `port`.
-pub fn write_endpoint(status: &Status, port: u16) -> Option<SocketAddr> {
-    let balancer =
-        status.balancers.iter().find(|b| b.listeners.iter().any(|listener| listener.port == port))?;
-    Some((balancer.address, port).into())
+/// The listeners whose check lets in the master alone, with the address of their balancer.
+pub fn writers(balancers: &[BalancerStatus]) -> impl Iterator<Item = (Ipv4Addr, &ListenerStatus)> {
+    let all =
+        balancers.iter().flat_map(|balancer| balancer.listeners.iter().map(|one| (balancer.address, one)));
+    all.filter(|(_, listener)| listener.check.ends_with("/master"))
 }
 
-/// The addresses of each group of a listener, sorted, without those that only drain.
+/// Where clients that write connect for `port`.
+pub fn write_endpoint(status: &Status, port: u16) -> Option<SocketAddr> {
+    let (address, _) = writers(&status.balancers).find(|(_, listener)| listener.port == port)?;
+    Some((address, port).into())
+}
+
+/// The addresses of each write group, sorted, without those that only drain.
 pub fn registered(balancers: &[BalancerStatus]) -> Vec<Vec<Ipv4Addr>> {
-    let listeners = balancers.iter().flat_map(|balancer| &balancer.listeners);
-    listeners
-        .map(|listener| {
+    writers(balancers)
+        .map(|(_, listener)| {
             let registered = listener.targets.iter().filter(|target| target.state != "draining");
             let mut targets: Vec<Ipv4Addr> = registered.map(|target| target.ip).collect();
             targets.sort();
@@ -208,12 +213,16 @@ pub fn registered(balancers: &[BalancerStatus]) -> Vec<Vec<Ipv4Addr>> {
         .collect()
 }
 
-/// The addresses that the balancer's own check lets in on `port`.
+/// The addresses that the balancer's own check lets in to write on `port`.
 pub fn healthy(balancers: &[BalancerStatus], port: u16) -> Vec<Ipv4Addr> {
-    let listeners =
-        balancers.iter().flat_map(|balancer| &balancer.listeners).filter(|listener| listener.port == port);
-    let targets = listeners.flat_map(|listener| &listener.targets);
-    targets.filter(|target| target.state == "healthy").map(|target| target.ip).collect()
+    writers(balancers)
+        .filter(|(_, listener)| listener.port == port)
+        .flat_map(|(_, listener)| admitted(listener))
+        .collect()
+}
+
+fn admitted(listener: &ListenerStatus) -> Vec<Ipv4Addr> {
+    listener.targets.iter().filter(|target| target.state == "healthy").map(|target| target.ip).collect()
 }
 
 /// Asks until there is an answer, or none in time.

@@ -148,6 +148,12 @@ impl Group {
         ended
     }
 
+    /// The path of the check, and every target as it is told.
+    pub fn told(&self, now: Instant) -> (String, Vec<Described>) {
+        let path = self.rules.check.http.as_ref().map(|(path, _)| path.clone());
+        (path.unwrap_or_default(), self.describe(now))
+    }
+
     /// Every target as it is told.
     pub fn describe(&self, now: Instant) -> Vec<Described> {
         let describe = |target: &Target| {

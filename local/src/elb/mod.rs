@@ -86,6 +86,8 @@ pub struct BalancerStatus {
 pub struct ListenerStatus {
     /// Its port.
     pub port: u16,
+    /// The path of its group's health check, which tells writers from readers; empty for a TCP check.
+    pub check: String,
     /// The targets of the group it forwards to.
     pub targets: Vec<TargetStatus>,
 }
@@ -202,8 +204,8 @@ impl Elb {
         };
         let listener = |listener: &Listener| {
             let group = state.groups.get(&listener.group);
-            let targets = group.map(|served| lock(&served.group).describe(now)).unwrap_or_default();
-            ListenerStatus { port: listener.port, targets: targets.into_iter().map(target).collect() }
+            let (check, targets) = group.map(|served| lock(&served.group).told(now)).unwrap_or_default();
+            ListenerStatus { port: listener.port, check, targets: targets.into_iter().map(target).collect() }
         };
         let balancer = |(name, balancer): (&String, &Balancer)| BalancerStatus {
             name: name.clone(),

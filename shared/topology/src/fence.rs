@@ -93,7 +93,7 @@ pub(crate) fn without_master<'a>(
         }
         None => PATIENCE,
     };
-    judge(now, policy, state, memory, node, patience)
+    judge(now, policy, state, memory, (node, view.complete), patience)
 }
 
 /// Beside a healthy master: a silent slave stalls its commits. A majority stays without it, because a majority answers
@@ -112,7 +112,7 @@ pub(crate) fn beside_master<'a>(
         Some(_) if missing.len() > 1 => Finding::Refused(Refusal::SeveralMissing {
             addresses: missing.iter().map(|node| node.address).collect(),
         }),
-        Some(node) => judge(now, policy, state, memory, node, PATIENCE),
+        Some(node) => judge(now, policy, state, memory, (node, view.complete), PATIENCE),
     }
 }
 
@@ -129,12 +129,15 @@ fn judge<'a>(
     policy: &Policy,
     state: &State,
     memory: &Memory,
-    node: &'a Node,
+    (node, complete): (&'a Node, bool),
     patience: u32,
 ) -> Finding<'a> {
     let address = node.address;
     if policy.fence_after.is_zero() {
         return Finding::Suspect(Refusal::FencingOff { address });
+    }
+    if !complete {
+        return Finding::Suspect(Refusal::MissingUnknown { address });
     }
     let needed = policy.fence_after * patience;
     let rounds = memory.silent.get(&node.task).map_or(0, |(rounds, _)| *rounds);

@@ -126,6 +126,11 @@ pub enum Refusal {
         /// The slot of the last master.
         master: String,
     },
+    /// Not every task could be listed: who else is missing is not known.
+    MissingUnknown {
+        /// The silent node.
+        address: IpAddr,
+    },
     /// One fence per hold-off.
     HoldOff {
         /// The silent node.
@@ -209,6 +214,9 @@ impl fmt::Display for Refusal {
             }
             Self::NotTheLastMaster { address, master } => {
                 write!(f, "{address} is not fenced because the last master was {master}")
+            }
+            Self::MissingUnknown { address } => {
+                write!(f, "{address} is not fenced while the tasks are not listed completely")
             }
             Self::HoldOff { address, fenced, seconds } => {
                 write!(f, "{address} is not fenced because {fenced} was a moment ago; {seconds} s are left")

@@ -115,6 +115,27 @@ pub fn killed(stage: &Stage) -> Outcome {
     })
 }
 
+/// Nobody invokes here: what nodes and ECS ring is what makes the function look.
+pub fn doorbells(stage: &Stage) -> Outcome {
+    stage.play(async |cloud| {
+        let before = rest(cloud).await?;
+        let old = master(&before)?;
+        let since = SystemTime::now();
+        signal_group(old.2, Signal::KILL);
+        let new = new_master(cloud, old.1).await?;
+        wait("the groups cut to the new master", || async {
+            let groups = demo::registered(&status(cloud).await.balancers);
+            groups.iter().all(|targets| targets.contains(&new) && !targets.contains(&old.1)).then_some(())
+        })
+        .await?;
+        let rung = cloud.gateway.calls.of("events", &["PutEvents"]);
+        if !rung.iter().any(|call| call.at >= since) {
+            return Err("no node rang".into());
+        }
+        rest(cloud).await.map(drop)
+    })
+}
+
 async fn new_master(
     cloud: &local::cloud::Cloud,
     old: std::net::Ipv4Addr,

@@ -2,6 +2,7 @@
 
 pub mod election;
 pub mod forming;
+pub mod freezing;
 pub mod processes;
 
 use std::{
@@ -108,17 +109,23 @@ pub async fn status(cloud: &Cloud) -> Status {
 
 /// Invokes the deployed function, as a person would with `aws lambda invoke`, and returns its result.
 pub async fn invoke(cloud: &Cloud) -> Result<Value, String> {
+    let result = ask(cloud, SWEEP).await?;
+    if result["verdict"].is_string() { Ok(result) } else { Err(format!("no verdict in {result}")) }
+}
+
+/// Invokes it with a payload of its own.
+pub async fn ask(cloud: &Cloud, payload: &'static [u8]) -> Result<Value, String> {
     use http::Request;
     let path = format!("/2015-03-31/functions/{}-master-election/invocations", deploy::STACK);
     let scope = "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/lambda/aws4_request, SignedHeaders=host, Signature=0";
     let request =
         Request::post(path).header("host", cloud.endpoint.to_string()).header("authorization", scope);
     let request =
-        request.body(http_body_util::Full::new(bytes::Bytes::from_static(SWEEP))).expect("constants");
+        request.body(http_body_util::Full::new(bytes::Bytes::from_static(payload))).expect("constants");
     let answer = local::http::send(cloud.endpoint, request, Duration::from_secs(90)).await;
     let (status, body) = answer.map_err(|error| error.to_string())?;
     let result: Value = serde_json::from_slice(&body).map_err(|error| format!("{status}: {error}"))?;
-    if status == 200 && result["verdict"].is_string() {
+    if status == 200 && result["errorMessage"].is_null() {
         Ok(result)
     } else {
         Err(format!("{status}: {result}"))

@@ -1,0 +1,137 @@
+//! Frozen processes, and what people ask of the function.
+
+use local::{
+    cloud::Cloud,
+    demo,
+    processes::{Signal, children, signal, signal_group},
+};
+
+use super::{Outcome, Stage, ask, elb_writes, invoke, master, rest, status, wait, write};
+
+const EXPLAIN: &[u8] = include_bytes!("../../../events/explain.json");
+const HISTORY: &[u8] = include_bytes!("../../../events/history.json");
+const PAUSE: &[u8] = include_bytes!("../../../events/pause.json");
+const RESUME: &[u8] = include_bytes!("../../../events/resume.json");
+
+/// The JVM of the master is stopped, its node program is not: the watchdog ends it, no AWS needed.
+pub fn jvm_of_the_master(stage: &Stage) -> Outcome {
+    stage.play(async |cloud| {
+        let before = rest(cloud).await?;
+        let old = master(&before)?;
+        let task = task_of(cloud, &old.0)?;
+        children(old.2).into_iter().for_each(|jvm| signal(jvm, Signal::STOP));
+        let end = ended(cloud, &task).await?;
+        if end.code != "EssentialContainerExited" || end.exit != Some(1) {
+            return Err(format!("the watchdog should have ended the task: {end:?}"));
+        }
+        moved_on(cloud, &old).await
+    })
+}
+
+/// The whole task of the master is stopped, its watchdog too: the function has the task stopped, or, when the others
+/// elect before, as a silent member beside the new master.
+pub fn whole_task_of_the_master(stage: &Stage) -> Outcome {
+    stage.play(async |cloud| {
+        let before = rest(cloud).await?;
+        let old = master(&before)?;
+        let task = task_of(cloud, &old.0)?;
+        signal_group(old.2, Signal::STOP);
+        let end = wait("the function fenced the frozen task", || async {
+            let _looks = invoke(cloud).await;
+            cloud.gateway.ecs.tasks().into_iter().find(|other| other.arn == task)?.stopped
+        })
+        .await?;
+        if end.code != "UserInitiated" || !end.reason.starts_with("master-election: ") {
+            return Err(format!("not a fence of the function: {end:?}"));
+        }
+        let history = ask(cloud, HISTORY).await?;
+        if !history["history"].to_string().contains(&format!("fenced {}", old.0)) {
+            return Err(format!("the fence is not in the history: {history}"));
+        }
+        moved_on(cloud, &old).await
+    })
+}
+
+/// A frozen slave stalls the master's commits: its own watchdog ends it.
+pub fn jvm_of_a_slave(stage: &Stage) -> Outcome {
+    stage.play(async |cloud| {
+        let before = rest(cloud).await?;
+        let slave = before.nodes.iter().find(|node| node.role == "slave").ok_or("there is no slave")?;
+        let task = task_of(cloud, &slave.service)?;
+        children(slave.pid).into_iter().for_each(|jvm| signal(jvm, Signal::STOP));
+        let end = ended(cloud, &task).await?;
+        if end.exit != Some(1) {
+            return Err(format!("the watchdog should have ended the task: {end:?}"));
+        }
+        let (name, ..) = master(&before)?;
+        let after = rest(cloud).await?;
+        if master(&after)?.0 == name { Ok(()) } else { Err("the death of a slave moved the master".into()) }
+    })
+}
+
+/// While paused nothing is called; explain changes nothing.
+pub fn paused_and_explained(stage: &Stage) -> Outcome {
+    stage.play(async |cloud| {
+        rest(cloud).await?;
+        let explained = ask(cloud, EXPLAIN).await?;
+        if explained["verdict"].as_str().is_none_or(|verdict| !verdict.starts_with("Steady")) {
+            return Err(format!("explain says {explained}"));
+        }
+        let calls = elb_writes(cloud).len();
+        ask(cloud, PAUSE).await?;
+        let swept = invoke(cloud).await?;
+        let resumed = ask(cloud, RESUME).await?;
+        if swept["verdict"] != "Paused" || elb_writes(cloud).len() != calls {
+            return Err(format!("not paused: {swept}"));
+        }
+        if !resumed["pause"].is_null() || invoke(cloud).await?["verdict"] == "Paused" {
+            return Err(format!("still paused after {resumed}"));
+        }
+        Ok(())
+    })
+}
+
+/// Two of three nodes die uncleanly: no quorum, and nobody is registered. Members that return to a cluster without a
+/// quorum do not come up, so the last one goes too, and a cold restart of all forms one cluster.
+pub fn two_nodes_gone(stage: &Stage) -> Outcome {
+    stage.play(async |cloud| {
+        let before = rest(cloud).await?;
+        let calls = elb_writes(cloud).len();
+        before.nodes.iter().take(2).for_each(|node| signal_group(node.pid, Signal::KILL));
+        let verdict = invoke(cloud).await?["verdict"].clone();
+        let since: Vec<_> = elb_writes(cloud).split_off(calls);
+        if since.iter().any(|(action, _)| action == "RegisterTargets") {
+            return Err(format!(
+                "{verdict}: a node was registered although nobody can be elected: {since:?}"
+            ));
+        }
+        status(cloud).await.nodes.iter().for_each(|node| signal_group(node.pid, Signal::KILL));
+        rest(cloud).await.map(drop)
+    })
+}
+
+/// A new master, the groups follow it, writes go through, and the frozen slot is back.
+async fn moved_on(cloud: &Cloud, old: &(String, std::net::Ipv4Addr, i32)) -> Outcome {
+    let after = rest(cloud).await?;
+    if master(&after)?.1 == old.1 {
+        return Err("the frozen master is still the master".into());
+    }
+    let groups = demo::registered(&after.balancers);
+    if groups.iter().any(|targets| targets.contains(&old.1)) {
+        return Err(format!("{} is still registered", old.1));
+    }
+    wait("writes through the balancer", || async { write(cloud, 29).await.ok() }).await
+}
+
+fn task_of(cloud: &Cloud, service: &str) -> Result<String, String> {
+    let tasks = cloud.gateway.ecs.tasks();
+    let running = tasks.iter().find(|task| task.service == service && task.stopped.is_none());
+    running.map(|task| task.arn.clone()).ok_or_else(|| format!("{service} has no task"))
+}
+
+async fn ended(cloud: &Cloud, arn: &str) -> Result<local::ecs::Stopped, String> {
+    wait("the frozen task ended", || async {
+        cloud.gateway.ecs.tasks().into_iter().find(|task| task.arn == arn)?.stopped
+    })
+    .await
+}
