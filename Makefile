@@ -1,6 +1,6 @@
 # The commands of this project. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help prerequisites setup release demo test up down status lint bench-start build-MasterElection
+.PHONY: help prerequisites setup release demo test up down status lint bench-failover bench-sweep simulate mutants bench-start build-MasterElection
 
 LOCAL := target/debug/local
 
@@ -45,6 +45,18 @@ lint: setup ## Formatting, clippy, the template
 	@cargo clippy --locked --workspace --all-targets -- --deny warnings
 	@.local/venv-sam/bin/cfn-lint template.yml cluster/*.yml
 	@SAM_CLI_TELEMETRY=0 .local/venv-sam/bin/sam validate --lint --region us-east-1
+
+bench-failover: setup release $(LOCAL) ## 15 kills and 15 freezes beside HAProxy (needs: sudo apt install haproxy); about 20 minutes
+	@$(LOCAL) bench-failover
+
+bench-sweep: ## One sweep over a thousand nodes, every tenth silent
+	@cargo run --locked --quiet -p simulator --bin bench-sweep
+
+simulate: ## Ten million simulated rounds; `cargo run -p simulator -- --help` plays one history again
+	@cargo run --locked -p simulator
+
+mutants: prerequisites ## Reverses fourteen rules, one after another: the tests must notice each
+	@python3 simulator/mutants.py
 
 bench-start: setup release ## Size and start of what is shipped
 	@cargo run --locked --quiet -p local --bin bench-start

@@ -14,6 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use crate::{
+    bench,
     cloud::{self, Cloud, Settings},
     control::{Act, Order, Status},
     demo, deploy, http as wire,
@@ -45,6 +46,8 @@ pub enum Command {
     Freeze(Target),
     /// Thaws a frozen node
     Thaw(Target),
+    /// Kills and freezes the master again and again, side by side with HAProxy in front of the same nodes
+    BenchFailover(Bench),
     /// Deploys, kills the master under a writing client, and watches the writes move on
     Demo(Options),
 }
@@ -55,6 +58,16 @@ pub struct Options {
     /// Milliseconds until a registration reaches the balancers' data plane
     #[arg(long, default_value_t = 0)]
     propagation_ms: u64,
+}
+
+/// Settings of a benchmark.
+#[derive(Debug, clap::Args)]
+pub struct Bench {
+    /// How many kills, and as many freezes
+    #[arg(long, default_value_t = 15)]
+    each: usize,
+    #[command(flatten)]
+    cloud: Options,
 }
 
 /// A node to break.
@@ -105,17 +118,29 @@ impl Command {
             Self::Kill(target) => act(&layout, target, Act::Kill).await,
             Self::Freeze(target) => act(&layout, target, Act::Freeze).await,
             Self::Thaw(target) => act(&layout, target, Act::Thaw).await,
-            Self::Demo(options) => {
-                let cloud = Cloud::start(layout, &options.settings()).await?;
-                let outcome = tokio::select! {
-                    outcome = demo::run(&cloud) => outcome.map_err(Into::into),
-                    () = interrupted() => Err("interrupted; everything it started has been ended".into()),
-                };
-                cloud.shutdown().await;
-                outcome
+            Self::Demo(options) => on_stage(layout, &options, demo::run).await,
+            Self::BenchFailover(bench) => {
+                let propagation = bench.cloud.settings().propagation;
+                on_stage(layout, &bench.cloud, async |cloud| bench::run(cloud, bench.each, propagation).await)
+                    .await
             }
         }
     }
+}
+
+/// Plays on a cloud of its own, and ends it whatever happens.
+async fn on_stage(
+    layout: Layout,
+    options: &Options,
+    play: impl AsyncFnOnce(&Cloud) -> Result<(), String>,
+) -> Outcome {
+    let cloud = Cloud::start(layout, &options.settings()).await?;
+    let outcome = tokio::select! {
+        outcome = play(&cloud) => outcome.map_err(Into::into),
+        () = interrupted() => Err("interrupted; everything it started has been ended".into()),
+    };
+    cloud.shutdown().await;
+    outcome
 }
 
 impl Options {

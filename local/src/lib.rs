@@ -10,6 +10,7 @@
 //! What is overlaid follows AWS's documentation, and `tests/` has one case per sentence it claims to follow.
 
 pub mod address;
+pub mod bench;
 pub mod cli;
 pub mod cloud;
 pub mod control;

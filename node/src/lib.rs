@@ -8,6 +8,7 @@
 //! guard: role, every 75 ms --> watch --> doorbell (EventBridge), status port, SIGKILL when it is frozen
 //! ```
 
+mod branched;
 mod child;
 mod conf;
 mod doorbell;
@@ -94,5 +95,7 @@ pub async fn run(environment: &Environment) -> Result<(), Failure> {
     tracing::info!(event = "configured", %address, hosts = ?hosts, volume = ?volume, "Neo4j is configured");
     let guard = guard::Guard::new(&settings, address, doorbell::Doorbell::new(&settings).await);
     tokio::spawn(status::serve(address, guard.clone()));
+    let data = settings.data.clone();
+    tokio::spawn(async move { branched::watch(&data).await });
     child::run(&settings, address, signals, &guard).await
 }

@@ -11,7 +11,7 @@ impl Chance {
     }
 
     /// The next 64 bits.
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -21,12 +21,12 @@ impl Chance {
 
     /// A number from `from` to `to`, both included.
     pub fn between(&mut self, from: u64, to: u64) -> u64 {
-        from + self.next() % (to - from + 1)
+        from + self.draw() % (to - from + 1)
     }
 
     /// Whether one of `n` came up.
     pub fn one_in(&mut self, n: u64) -> bool {
-        self.next() % n == 0
+        self.draw().is_multiple_of(n)
     }
 
     /// One of `items`; none when there are none.

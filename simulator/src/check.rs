@@ -12,6 +12,9 @@ const EVIDENCE: u32 = 3;
 /// The hold-off of 300 s counts from the decision; the call may come a lease later.
 const HOLD_OFF: u64 = 280_000;
 
+/// A master that lost its majority steps down by itself in so long (measured), whatever the balancer does.
+const TWO_MASTERS: u64 = 5_000;
+
 /// The last round of an invocation, as it saw it.
 #[derive(Clone, Debug, Default)]
 struct Round {
@@ -28,6 +31,8 @@ pub struct Checks {
     /// The last fence: its task and when it was first asked for.
     fenced: Option<(String, u64)>,
     state_lost: Option<u64>,
+    /// Since when two nodes take writes through the balancer.
+    two_writers: Option<u64>,
     /// The version of the state object, which never goes back.
     pub versions: u64,
     /// Rounds.
@@ -96,7 +101,7 @@ impl Checks {
         let mut never = |what: String| self.broken.push(format!("at {now} ms {owner}: {action}: {what}"));
         // A call that is under way when the object is lost can not know.
         let lost = self.state_lost.is_some_and(|at| now < at + 12_000);
-        if !lost && !lease.is_some_and(|lease| lease.owner == owner) {
+        if !lost && lease.is_none_or(|lease| lease.owner != owner) {
             never(format!("called while {lease:?} is the lease"));
         }
         let core = cluster.members.iter().filter(|member| member.kind == Kind::Core).count();
@@ -148,10 +153,10 @@ impl Checks {
                     never(format!("fenced although more than one of {core} core nodes is missing"));
                 }
                 match &self.fenced {
-                    Some((last, at)) if last != task && now.saturating_sub(*at) < HOLD_OFF => {
-                        never(format!("fenced a second node {} ms after {last}", now - at));
+                    Some((other, at)) if other != task && now.saturating_sub(*at) < HOLD_OFF => {
+                        never(format!("fenced a second node {} ms after {other}", now - at));
                     }
-                    Some((last, _)) if last == task => {}
+                    Some((other, _)) if other == task => {}
                     _ => self.fenced = Some((task.clone(), now)),
                 }
             }
@@ -170,6 +175,18 @@ impl Checks {
         self.state_lost = Some(now);
     }
 
+    /// So many nodes take writes through the balancer now.
+    pub fn writers(&mut self, now: u64, usable: usize, propagation: u64) {
+        if usable < 2 {
+            self.two_writers = None;
+            return;
+        }
+        let since = *self.two_writers.get_or_insert(now);
+        if now - since > propagation + TWO_MASTERS {
+            self.broken.push(format!("at {now} ms: {usable} nodes take writes since {since} ms"));
+        }
+    }
+
     /// Adds a line to the story, if it is told.
     pub fn tell(&mut self, line: impl FnOnce() -> String) {
         if let Some(told) = &mut self.told {
@@ -183,7 +200,7 @@ impl Checks {
     }
 
     /// Something that was found at the end.
-    pub fn breaks(&mut self, now: Millis, what: String) {
+    pub fn breaks(&mut self, now: Millis, what: &str) {
         self.broken.push(format!("at {} ms: {what}", now.0));
     }
 }

@@ -1,6 +1,9 @@
 //! The cloud as far as the election sees it: target groups, the state object, and calls that fail.
 
-use std::{collections::BTreeSet, net::IpAddr};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    net::IpAddr,
+};
 
 use topology::{Group, State};
 
@@ -32,11 +35,16 @@ pub struct Cloud {
     pub weather: Weather,
     /// Calls that changed something.
     pub calls: u64,
+    /// From a call to the data plane, milliseconds.
+    pub propagation: u64,
+    /// What the write group held since when, as far as the data plane may still go by it.
+    held: VecDeque<(u64, BTreeSet<IpAddr>)>,
 }
 
 impl Cloud {
     /// Groups with these in them, and no state yet.
-    pub fn new(registered: BTreeSet<IpAddr>) -> Self {
+    pub fn new(registered: BTreeSet<IpAddr>, propagation: u64) -> Self {
+        let held = VecDeque::from([(0, registered.clone())]);
         let group = |arn: &str, targets| Group { arn: arn.into(), port: 7474, targets };
         Self {
             write: group("write", registered),
@@ -44,7 +52,24 @@ impl Cloud {
             state: None,
             weather: Weather::default(),
             calls: 0,
+            propagation,
+            held,
         }
+    }
+
+    /// Notes what the write group holds from `now` on.
+    pub fn note(&mut self, now: u64) {
+        if self.held.back().is_none_or(|(_, held)| *held != self.write.targets) {
+            self.held.push_back((now, self.write.targets.clone()));
+        }
+        while self.held.get(1).is_some_and(|(since, _)| since + self.propagation <= now) {
+            self.held.pop_front();
+        }
+    }
+
+    /// What the data plane goes by at `now`, after [`Cloud::note`].
+    pub fn visible(&self) -> BTreeSet<IpAddr> {
+        self.held.front().map(|(_, held)| held.clone()).unwrap_or_default()
     }
 
     /// The group `arn`.

@@ -43,6 +43,7 @@ pub enum Role {
 
 /// One slot with its present task.
 #[derive(Clone, Debug)]
+#[allow(clippy::struct_excessive_bools)] // faults that come and go on their own
 pub struct Member {
     /// The slot's name.
     pub slot: String,
@@ -145,7 +146,7 @@ impl Cluster {
     }
 
     /// What a member answers at `now`; `patient` when it may take a second.
-    pub fn answer(&self, member: &Member, now: u64, patient: bool) -> Answer {
+    pub fn answer(member: &Member, now: u64, patient: bool) -> Answer {
         let not = Answer::NotKnown;
         if member.hidden {
             return not(NotKnown::Silent);

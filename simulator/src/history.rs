@@ -103,7 +103,8 @@ async fn play(seed: u64, faults: usize, telling: bool) -> History {
     let (core, slave_only) = *chance.pick(&[(3, 0), (3, 0), (3, 2), (5, 0)]).unwrap_or(&(3, 0));
     let cluster = Cluster::new(core, slave_only);
     let registered = cluster.members.iter().filter(|member| member.kind == Kind::Core);
-    let cloud = Cloud::new(registered.map(|member| member.address).collect());
+    let propagation = if chance.one_in(3) { 60_000 } else { 0 };
+    let cloud = Cloud::new(registered.map(|member| member.address).collect(), propagation);
     let checks = Checks::new(telling);
     let world = Sim { cluster, cloud, chance: chance.clone(), checks, bell: false, stall_ms: 0 };
     let sim = Rc::new(RefCell::new(world));
@@ -113,13 +114,13 @@ async fn play(seed: u64, faults: usize, telling: bool) -> History {
 
     let ending = Rc::new(RefCell::new(None::<Instant>));
     let schedule =
-        tokio::task::spawn_local(sweeps(sim.clone(), policy.clone(), began, counts.clone(), chance.next()));
+        tokio::task::spawn_local(sweeps(sim.clone(), policy.clone(), began, counts.clone(), chance.draw()));
     let bells = tokio::task::spawn_local(doorbells(
         sim.clone(),
         policy.clone(),
         began,
         counts.clone(),
-        chance.next(),
+        chance.draw(),
     ));
     for _ in 0..faults {
         sleep(Duration::from_millis(chance.between(50, 25_000))).await;
@@ -143,11 +144,11 @@ async fn play(seed: u64, faults: usize, telling: bool) -> History {
         let what = describe(&world);
         world
             .checks
-            .breaks(Millis(millis(began.elapsed())), format!("did not come to rest in {CALM:?}: {what}"));
+            .breaks(Millis(millis(began.elapsed())), &format!("did not come to rest in {CALM:?}: {what}"));
     }
     if world.cloud.calls > CALLS_PER_HOUR * hours {
         let calls = world.cloud.calls;
-        world.checks.breaks(Millis(millis(began.elapsed())), format!("{calls} calls in {hours} hours"));
+        world.checks.breaks(Millis(millis(began.elapsed())), &format!("{calls} calls in {hours} hours"));
     }
     let (faults, invocations) = counts.take();
     History { checks: std::mem::take(&mut world.checks), faults, invocations }
@@ -225,6 +226,16 @@ fn describe(sim: &Sim) -> String {
     )
 }
 
+/// Who takes writes through the balancer: registered as far as the data plane knows, let in by its check or by fail-open,
+/// and a master in its own eyes.
+fn usable_writers(sim: &mut Sim, now: u64) {
+    sim.cloud.note(now);
+    let (visible, masters) = (sim.cloud.visible(), sim.cluster.writers());
+    let usable = masters.iter().filter(|address| visible.contains(address)).count();
+    let propagation = sim.cloud.propagation;
+    sim.checks.writers(now, usable, propagation);
+}
+
 type Counts = Rc<RefCell<(BTreeMap<Fault, u64>, u64)>>;
 
 /// The schedule: once a minute, whatever the invocation before does.
@@ -245,6 +256,7 @@ async fn doorbells(sim: Rc<RefCell<Sim>>, policy: Rc<Policy>, began: Instant, co
         let (now_roles, false_bell, deaf) = {
             let sim = &mut *sim.borrow_mut();
             sim.cluster.step(millis(began.elapsed()), &mut sim.chance);
+            usable_writers(sim, millis(began.elapsed()));
             let roles: Vec<_> = sim.cluster.members.iter().map(|m| (m.task.clone(), m.role)).collect();
             (roles, std::mem::take(&mut sim.bell), sim.cloud.weather.deaf)
         };

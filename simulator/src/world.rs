@@ -132,7 +132,7 @@ impl World for Seen {
         if incomplete && !nodes.is_empty() {
             let (what, reason) = ("a service".to_owned(), "ServerException".to_owned());
             failures.push(aws::Error { call: "ecs:ListTasks", what, reason, kind: aws::Kind::Other });
-            let lacks = usize::try_from(self.sim().chance.next() % 8).unwrap_or(0);
+            let lacks = usize::try_from(self.sim().chance.draw() % 8).unwrap_or(0);
             if lacks < nodes.len() {
                 nodes.remove(lacks);
             }
@@ -152,7 +152,7 @@ impl World for Seen {
                 .map(|node| {
                     let member = sim.cluster.members.iter().find(|member| member.task == node.task);
                     member.map_or(Answer::NotKnown(topology::NotKnown::Refused), |member| {
-                        sim.cluster.answer(member, now, patient)
+                        Cluster::answer(member, now, patient)
                     })
                 })
                 .collect()

@@ -13,9 +13,11 @@ use stage::Stage;
 type Test = (&'static str, fn(&Stage) -> Result<(), String>);
 
 /// In this order: each test leaves a cluster at rest for the next one.
-const TESTS: [Test; 15] = [
+const TESTS: [Test; 17] = [
     ("the_deployed_stack_forms_one_cluster_and_comes_to_rest", stage::forming::forms_and_rests),
     ("what_the_emulator_lacks_was_left_out_and_said", stage::forming::left_out),
+    ("each_node_tells_how_many_members_it_sees_alive", stage::forming::member_view),
+    ("readers_are_served_by_slaves", stage::forming::readers),
     ("writes_reach_the_master_through_the_balancer", stage::forming::writes),
     ("fault_24_with_no_answers_or_too_few_nothing_is_called", stage::election::blind_and_partial),
     ("fault_25_a_deregistration_that_fails_is_made_up_for", stage::election::deregister_fails),

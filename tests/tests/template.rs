@@ -197,7 +197,7 @@ fn only_actions_without_resources_are_allowed_on_all() {
 fn every_alarm_has_a_runbook_with_the_same_four_parts() {
     let main = template("template.yml");
     let alarms = of_type(&main, "AWS::CloudWatch::Alarm");
-    assert_eq!(alarms.len(), 5);
+    assert_eq!(alarms.len(), 6);
     for (name, alarm) in alarms {
         let description = alarm["AlarmDescription"].as_str().unwrap();
         let runbook = description.split("; ").nth(1).unwrap_or_else(|| panic!("{name} names no runbook"));

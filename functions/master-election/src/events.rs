@@ -36,7 +36,7 @@ impl Voice {
                 Refusal::FenceFailed { .. } => error!(event = "fence-failed", "{refusal}"),
                 Refusal::NotTheLastMaster { .. } => error!(event = "fence-refused", "{refusal}"),
                 Refusal::SeveralMissing { .. } | Refusal::HoldOff { .. } => {
-                    warn!(event = "fence-refused", "{refusal}")
+                    warn!(event = "fence-refused", "{refusal}");
                 }
                 _ => {}
             }

@@ -79,8 +79,7 @@ async fn pause<W: World>(world: &W, request: &Request) -> Result<Told, Trouble> 
     for _try in 0..PAUSE_TRIES {
         let (mut state, version) = world.load().await?;
         let now = world.now();
-        let Some(pause) = request.pause(now) else { return Ok(state.into()) };
-        state.pause(now, pause);
+        state.pause(now, request.pause(now));
         if let Stored::Written(_) = world.store(&state, &version).await? {
             tracing::warn!(event = "pause", pause = ?state.pause, "the pause was changed");
             return Ok(state.into());

@@ -25,6 +25,8 @@ pub(crate) struct Live {
     status_port: u16,
 }
 
+/// The tag of the write groups that says what was done last.
+const LABEL: &str = "master-election";
 /// Two masters are rare, and the answer is worth a wait.
 const EVIDENCE: Duration = Duration::from_millis(500);
 
@@ -123,6 +125,14 @@ impl World for Live {
             Put::Written(etag) => Stored::Written(Version(Some(etag))),
             Put::Lost => Stored::Lost,
         })
+    }
+
+    async fn label(&self, sentence: &str) {
+        for (_, arn) in &self.write_groups {
+            if let Err(error) = self.target_groups.tag(arn, LABEL, sentence).await {
+                tracing::warn!(event = "label-failed", "{error}");
+            }
+        }
     }
 
     async fn act(&self, action: &Action) -> Result<(), Trouble> {

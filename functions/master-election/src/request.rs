@@ -72,13 +72,10 @@ impl Request {
         })
     }
 
-    /// The pause that `state` gets; none for requests that ask for something else.
-    pub(crate) fn pause(&self, now: Millis) -> Option<Option<Pause>> {
+    /// The pause that the state gets; none ends one.
+    pub(crate) fn pause(&self, now: Millis) -> Option<Pause> {
         match self {
-            Self::Pause { owner, time } => {
-                Some(Some(Pause { owner: owner.clone(), until: now.after(*time) }))
-            }
-            Self::Resume => Some(None),
+            Self::Pause { owner, time } => Some(Pause { owner: owner.clone(), until: now.after(*time) }),
             _ => None,
         }
     }

@@ -12,7 +12,7 @@ use std::{
 
 pub use phases::{Phases, table};
 pub use watch::{Seen, Watch};
-pub use writer::{Write, Writer, lost, outage, run as cypher, stored};
+pub use writer::{Write, Writer, forget, lost, outage, run as cypher, stored};
 
 use crate::{
     cloud::Cloud,
@@ -32,6 +32,8 @@ const SWEEPING: Duration = Duration::from_secs(150);
 /// A restarted node copies what it missed and rejoins in about 10 s; a join that fails ends after 120 s.
 const REJOINING: Duration = Duration::from_secs(240);
 const LOOK: Duration = Duration::from_millis(100);
+/// What the demo's client calls its writes.
+const CLIENT: &str = "Demo";
 /// Writes that have to succeed in a row before the master is killed.
 const WARM: usize = 20;
 
@@ -58,7 +60,7 @@ pub async fn run(cloud: &Cloud) -> Result<(), String> {
 
     let endpoint = write_endpoint(&before, HTTP_PORT).ok_or("the balancer has no listener for HTTP")?;
     say(&format!("a client writes every 50 ms through the balancer at {endpoint}"));
-    let writer = Writer::start(endpoint);
+    let writer = Writer::start(endpoint, CLIENT);
     let started = Instant::now();
     observed(
         until(Duration::from_secs(30), || async {
@@ -119,7 +121,7 @@ pub async fn run(cloud: &Cloud) -> Result<(), String> {
     let sent = writer.stop().await;
     let seen = watch.stop();
     let (name, address, _) = master(&after).ok_or("there is no master at the end")?;
-    let stored = stored(SocketAddr::from((address, HTTP_PORT))).await?;
+    let stored = stored(SocketAddr::from((address, HTTP_PORT)), CLIENT).await?;
     let lost = lost(&sent, &stored);
     let phases = Phases { fault, fault_at, new, seen, event: events, calls, outage: outage(&sent, fault) };
     println!("\n{}", table(&phases));

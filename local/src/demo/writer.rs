@@ -35,10 +35,10 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Starts to write to `endpoint` over HTTP.
-    pub fn start(endpoint: SocketAddr) -> Self {
+    /// Starts to write to `endpoint` over HTTP, each write marked as this `client`'s.
+    pub fn start(endpoint: SocketAddr, client: &'static str) -> Self {
         let writes: Arc<Mutex<Vec<Write>>> = Arc::default();
-        let sending = tokio::spawn(send_all(endpoint, Arc::clone(&writes)));
+        let sending = tokio::spawn(send_all(endpoint, client, Arc::clone(&writes)));
         Self { writes, sending }
     }
 
@@ -60,14 +60,14 @@ impl Writer {
     }
 }
 
-async fn send_all(endpoint: SocketAddr, writes: Arc<Mutex<Vec<Write>>>) {
+async fn send_all(endpoint: SocketAddr, client: &'static str, writes: Arc<Mutex<Vec<Write>>>) {
     let mut tick = tokio::time::interval(EVERY);
     for number in 0.. {
         tick.tick().await;
         writes.lock().expect("as above").push(Write { number, sent: Instant::now(), acknowledged: None });
         let writes = Arc::clone(&writes);
         tokio::spawn(async move {
-            if write(endpoint, number).await {
+            if write(endpoint, client, number).await {
                 let index = usize::try_from(number).expect("a run has fewer writes than memory");
                 writes.lock().expect("as above")[index].acknowledged = Some(Instant::now());
             }
@@ -75,15 +75,22 @@ async fn send_all(endpoint: SocketAddr, writes: Arc<Mutex<Vec<Write>>>) {
     }
 }
 
-async fn write(endpoint: SocketAddr, number: u64) -> bool {
-    run(endpoint, "CREATE (:Write {number: $number})", json!({ "number": number }), PATIENCE).await.is_ok()
+async fn write(endpoint: SocketAddr, client: &str, number: u64) -> bool {
+    let create = "CREATE (:Write {client: $client, number: $number})";
+    run(endpoint, create, json!({ "client": client, "number": number }), PATIENCE).await.is_ok()
 }
 
-/// The numbers stored on `node`.
-pub async fn stored(node: SocketAddr) -> Result<Vec<u64>, String> {
-    let answer = run(node, "MATCH (w:Write) RETURN w.number", json!({}), COUNTING).await?;
+/// The numbers of `client` stored on `node`.
+pub async fn stored(node: SocketAddr, client: &str) -> Result<Vec<u64>, String> {
+    let matching = "MATCH (w:Write {client: $client}) RETURN w.number";
+    let answer = run(node, matching, json!({ "client": client }), COUNTING).await?;
     let rows = answer["results"][0]["data"].as_array().cloned().unwrap_or_default();
     Ok(rows.iter().filter_map(|row| row["row"][0].as_u64()).collect())
+}
+
+/// Deletes all writes, so that the next clients start from nothing.
+pub async fn forget(node: SocketAddr) -> Result<(), String> {
+    run(node, "MATCH (w:Write) DELETE w", json!({}), COUNTING).await.map(drop)
 }
 
 /// Runs one statement in a transaction of its own. Neo4j answers 200 with a list of errors when it fails, so the list

@@ -160,7 +160,7 @@ fn judge<'a>(
         };
     }
     if held < policy.fence_hold_off {
-        let seconds = (policy.fence_hold_off - held).as_secs();
+        let seconds = policy.fence_hold_off.checked_sub(held).unwrap().as_secs();
         return Finding::Suspect(Refusal::HoldOff { address, fenced: last.slot.clone(), seconds });
     }
     Finding::Fence(node)

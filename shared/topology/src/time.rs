@@ -16,6 +16,7 @@ impl Millis {
     }
 
     /// The point in time `duration` later.
+    #[must_use]
     pub fn after(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)))
     }

@@ -5,11 +5,54 @@ use serde_json::json;
 
 use super::{Outcome, Stage, count, master, rest, status, wait, write};
 
+/// Where node programs tell what their node sees.
+const STATUS_PORT: u16 = 7475;
+
 pub fn forms_and_rests(stage: &Stage) -> Outcome {
     stage.play(async |cloud| {
         demo::form(cloud).await?;
         // No invocation here: the schedule that the template made has to bring it to rest.
         demo::at_rest(cloud, super::PATIENCE).await.map(drop)
+    })
+}
+
+/// The evidence for two masters: each node program tells how many members its node sees alive.
+pub fn member_view(stage: &Stage) -> Outcome {
+    stage.play(async |cloud| {
+        for node in rest(cloud).await?.nodes {
+            wait(&format!("{} sees all members", node.service), || async {
+                let at = (node.address, STATUS_PORT).into();
+                let (_, body) =
+                    local::http::get(at, "/status", std::time::Duration::from_secs(2)).await.ok()?;
+                let told: serde_json::Value = serde_json::from_slice(&body).ok()?;
+                (told["alive"] == demo::CORE_SIZE && told["role"] == node.role.as_str()).then_some(())
+            })
+            .await?;
+        }
+        Ok(())
+    })
+}
+
+/// Readers are served by slaves, over their own balancer.
+pub fn readers(stage: &Stage) -> Outcome {
+    stage.play(async |cloud| {
+        let before = rest(cloud).await?;
+        let slaves = before.nodes.iter().filter(|node| node.role == "slave").map(|node| node.address);
+        let mut slaves: Vec<_> = slaves.collect();
+        slaves.sort();
+        wait("the read groups hold all slaves and nobody else", || async {
+            let now = status(cloud).await;
+            let listeners = now.balancers.iter().flat_map(|balancer| &balancer.listeners);
+            let mut groups = listeners.filter(|listener| listener.check.ends_with("/available"));
+            groups
+                .all(|listener| {
+                    let mut targets: Vec<_> = listener.targets.iter().map(|target| target.ip).collect();
+                    targets.sort();
+                    targets == slaves
+                })
+                .then_some(())
+        })
+        .await
     })
 }
 
