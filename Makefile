@@ -3,6 +3,7 @@
 .PHONY: help prerequisites setup release demo test up down status lint bench-failover bench-sweep simulate mutants bench-start build-MasterElection
 
 LOCAL := target/debug/local
+DIALECT := HA
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 16
@@ -22,8 +23,8 @@ $(LOCAL): FORCE
 	@cargo build --locked -p local
 FORCE:
 
-demo: setup release $(LOCAL) ## Deploys the stack, kills the master, watches the writes move on
-	@$(LOCAL) demo
+demo: setup release $(LOCAL) ## Deploys the stack, kills the master, watches the writes move on (DIALECT=CLUSTER too)
+	@$(LOCAL) demo --dialect $(DIALECT)
 
 up: setup release $(LOCAL) ## Leaves a cluster running and prints its endpoints
 	@$(LOCAL) up

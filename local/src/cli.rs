@@ -49,7 +49,7 @@ pub enum Command {
     /// Kills and freezes the master again and again, side by side with HAProxy in front of the same nodes
     BenchFailover(Bench),
     /// Deploys, kills the master under a writing client, and watches the writes move on
-    Demo(Options),
+    Demo(Demo),
 }
 
 /// Settings of a cloud.
@@ -58,6 +58,16 @@ pub struct Options {
     /// Milliseconds until a registration reaches the balancers' data plane
     #[arg(long, default_value_t = 0)]
     propagation_ms: u64,
+}
+
+/// Settings of a demo.
+#[derive(Debug, clap::Args)]
+pub struct Demo {
+    /// HA (high availability), or CLUSTER (causal clustering)
+    #[arg(long, default_value = "HA", value_parser = ["HA", "CLUSTER"])]
+    dialect: String,
+    #[command(flatten)]
+    cloud: Options,
 }
 
 /// Settings of a benchmark.
@@ -118,7 +128,9 @@ impl Command {
             Self::Kill(target) => act(&layout, target, Act::Kill).await,
             Self::Freeze(target) => act(&layout, target, Act::Freeze).await,
             Self::Thaw(target) => act(&layout, target, Act::Thaw).await,
-            Self::Demo(options) => on_stage(layout, &options, demo::run).await,
+            Self::Demo(demo) => {
+                on_stage(layout, &demo.cloud, async |cloud| demo::run(cloud, &demo.dialect).await).await
+            }
             Self::BenchFailover(bench) => {
                 let propagation = bench.cloud.settings().propagation;
                 on_stage(layout, &bench.cloud, async |cloud| bench::run(cloud, bench.each, propagation).await)

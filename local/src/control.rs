@@ -91,7 +91,7 @@ pub async fn status(gateway: &Gateway) -> Status {
     let tasks = gateway.ecs.tasks();
     let alive = tasks.into_iter().filter(|task| task.stopped.is_none());
     let asked: Vec<_> =
-        alive.map(|task| tokio::spawn(async move { node(&task, role(task.address).await) })).collect();
+        alive.map(|task| tokio::spawn(async move { node(&task, role(&task).await) })).collect();
     let mut nodes = Vec::new();
     for answer in asked {
         nodes.extend(answer.await);
@@ -100,9 +100,16 @@ pub async fn status(gateway: &Gateway) -> Status {
     Status { nodes, balancers: gateway.elb.status(), left_out: gateway.left_out.all() }
 }
 
-/// The role a node tells, asked the way the seed's balancer did, not through the product's own probe.
-pub async fn role(address: Ipv4Addr) -> String {
-    match wire::get((address, HTTP_PORT).into(), "/db/manage/server/ha/available", ASK).await {
+/// The role a task's node tells, asked in words of this crate's own, not through the product's probe.
+async fn role(task: &Task) -> String {
+    let dialect = task.definition.environment.iter().find(|(name, _)| name == "DIALECT");
+    let path = match dialect.map(|(_, word)| word.as_str()) {
+        Some("CLUSTER") => "/db/manage/server/core/writable",
+        _ => "/db/manage/server/ha/available",
+    };
+    match wire::get((task.address, HTTP_PORT).into(), path, ASK).await {
+        Ok((200, body)) if &body[..] == b"true" => "master".into(),
+        Ok((404, body)) if &body[..] == b"false" => "slave".into(),
         Ok((200, body)) => String::from_utf8_lossy(&body[..body.len().min(20)]).into_owned(),
         Ok((404, body)) if &body[..] == b"UNKNOWN" => "unknown".into(),
         Ok((status, _)) => format!("http {status}"),

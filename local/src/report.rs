@@ -17,7 +17,7 @@ pub fn status(status: &Status) -> String {
     line(["LISTENER", "TARGET", "HEALTH", "REASON"]);
     for balancer in &status.balancers {
         for listener in &balancer.listeners {
-            let whom = if listener.check.ends_with("/master") { "write" } else { "read" };
+            let whom = if listener.admits_the_master_alone() { "write" } else { "read" };
             let at = format!("{whom} {}:{}", balancer.address, listener.port);
             if listener.targets.is_empty() {
                 line([&at, "(none)", "", ""]);
@@ -50,7 +50,7 @@ pub fn what_next(gateway: SocketAddr, status: &Status) -> String {
                 _ => "http",
             };
             let whom =
-                if listener.check.ends_with("/master") { "the master" } else { "those who serve readers" };
+                if listener.admits_the_master_alone() { "the master" } else { "those who serve readers" };
             text += &format!("  {scheme}://{}:{:<20} leads to {whom}\n", balancer.address, listener.port);
         }
     }

@@ -67,6 +67,7 @@ pub async fn run(
 ) -> Result<(), Failure> {
     let mut neo4j = start(settings)?;
     let pid = neo4j.id();
+    guard.start();
     info!(event = "neo4j-started", pid, %address, "Neo4j is started");
     let watching = guard.until_frozen();
     tokio::pin!(watching);

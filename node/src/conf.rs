@@ -10,6 +10,10 @@ use crate::{Failure, Replication, Settings};
 const COORDINATION_PORT: u16 = 5001;
 const DATA_PORT: u16 = 6001;
 const BACKUP_PORT: u16 = 6362;
+/// The same of causal clustering.
+const DISCOVERY_PORT: u16 = 5000;
+const TRANSACTION_PORT: u16 = 6000;
+const RAFT_PORT: u16 = 7000;
 /// Role checks share the workers with queries (facts: a busy master of as many workers as processors answers its own
 /// check late, and the balancer throws it out), so there are always more than queries alone would need.
 const WORKERS_PER_PROCESSOR: usize = 4;
@@ -50,8 +54,10 @@ impl Volume {
 /// When a variable sets what only this program may set.
 pub fn conf(settings: &Settings, address: IpAddr, hosts: &[IpAddr], volume: Volume) -> Result<Conf, NotOurs> {
     let mut owned = common(settings, address, volume);
-    if settings.dialect == Dialect::Ha {
-        owned.extend(high_availability(settings, address, hosts));
+    match settings.dialect {
+        Dialect::Ha => owned.extend(high_availability(settings, address, hosts)),
+        Dialect::Cluster(_) => owned.extend(causal(settings, address, hosts)),
+        Dialect::Single => {}
     }
     let mut lines: BTreeMap<String, String> = defaults(settings).into_iter().map(named).collect();
     for (name, value) in &settings.overrides {
@@ -128,6 +134,27 @@ fn high_availability(settings: &Settings, address: IpAddr, hosts: &[IpAddr]) -> 
         ("ha.pull_interval", pull_interval.into()),
         // The balancer asks without a password.
         ("dbms.security.ha_status_auth_enabled", "false".into()),
+    ]
+}
+
+fn causal(settings: &Settings, address: IpAddr, hosts: &[IpAddr]) -> Vec<Line> {
+    let hosts: Vec<String> = hosts.iter().map(|host| format!("{host}:{DISCOVERY_PORT}")).collect();
+    let majority = settings.core_services.len() / 2 + 1;
+    vec![
+        ("dbms.mode", "CORE".into()),
+        ("causal_clustering.initial_discovery_members", hosts.join(",")),
+        ("causal_clustering.discovery_listen_address", format!("{address}:{DISCOVERY_PORT}")),
+        ("causal_clustering.discovery_advertised_address", format!("{address}:{DISCOVERY_PORT}")),
+        ("causal_clustering.transaction_listen_address", format!("{address}:{TRANSACTION_PORT}")),
+        ("causal_clustering.transaction_advertised_address", format!("{address}:{TRANSACTION_PORT}")),
+        ("causal_clustering.raft_listen_address", format!("{address}:{RAFT_PORT}")),
+        ("causal_clustering.raft_advertised_address", format!("{address}:{RAFT_PORT}")),
+        // A majority is what may form a cluster here, so Neo4j must not wait for more.
+        ("causal_clustering.minimum_core_cluster_size_at_formation", majority.to_string()),
+        // Raft sends its heartbeats three times in this.
+        ("causal_clustering.leader_election_timeout", millis(settings.heartbeat_timeout)),
+        // The balancer asks without a password.
+        ("dbms.security.causal_clustering_status_auth_enabled", "false".into()),
     ]
 }
 

@@ -48,6 +48,11 @@ impl Guard {
         }
     }
 
+    /// Neo4j is started now.
+    pub fn start(&self) {
+        self.watch().start();
+    }
+
     /// Looks until the JVM is frozen; for how long it has been silent then.
     pub async fn until_frozen(&self) -> Duration {
         loop {
@@ -79,6 +84,7 @@ impl Guard {
         let members = neo4j::members(self.http, DEADLINE / 2).await;
         let watch = self.watch();
         neo4j::Status {
+            phase: watch.phase().to_owned(),
             role: watch.role().to_owned(),
             silent_ms: u64::try_from(watch.silent_for(Instant::now()).as_millis()).unwrap_or(u64::MAX),
             alive: members.map(|(alive, _)| alive),

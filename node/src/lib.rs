@@ -84,6 +84,8 @@ pub async fn run(environment: &Environment) -> Result<(), Failure> {
     conf(&settings, std::net::Ipv4Addr::LOCALHOST.into(), &[], volume)?;
     let mut signals = child::Signals::listen()?;
     let address = peers::own_address(&settings).await?;
+    let guard = guard::Guard::new(&settings, address, doorbell::Doorbell::new(&settings).await);
+    tokio::spawn(status::serve(address, guard.clone()));
     let hosts = tokio::select! {
         hosts = peers::wait_for_all(&settings, address) => hosts,
         () = signals.stop() => {
@@ -93,8 +95,6 @@ pub async fn run(environment: &Environment) -> Result<(), Failure> {
     };
     conf(&settings, address, &hosts, volume)?.write(&settings)?;
     tracing::info!(event = "configured", %address, hosts = ?hosts, volume = ?volume, "Neo4j is configured");
-    let guard = guard::Guard::new(&settings, address, doorbell::Doorbell::new(&settings).await);
-    tokio::spawn(status::serve(address, guard.clone()));
     let data = settings.data.clone();
     tokio::spawn(async move { branched::watch(&data).await });
     child::run(&settings, address, signals, &guard).await

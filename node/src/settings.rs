@@ -2,13 +2,13 @@
 
 use std::{net::IpAddr, path::PathBuf, str::FromStr, time::Duration};
 
-use neo4j::Dialect;
+use neo4j::{Dialect, Release};
 use runtime::{Environment, Invalid};
 
 /// The cluster a node belongs to, its own slot, and where its files are.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// `HA` or `SINGLE`.
+    /// `HA`, `CLUSTER` of 3.x, or `SINGLE`.
     pub dialect: Dialect,
     /// The ECS cluster.
     pub cluster: String,
@@ -127,6 +127,9 @@ impl Settings {
         if self.dialect == Dialect::Single {
             return Ok(());
         }
+        if self.dialect == Dialect::Cluster(Release::V4) {
+            return refuse("DIALECT", "this node program configures clusters of 3.4 and 3.5 only");
+        }
         environment.need("CLUSTER")?;
         environment.need("CORE_SERVICES")?;
         environment.need("SERVER_ID")?;
@@ -198,6 +201,7 @@ mod tests {
     fn every_parameter_of_no_use_is_named_in_one_sentence() {
         let table = [
             ("DIALECT", "", "DIALECT is not set"),
+            ("DIALECT", "CLUSTER-5", "DIALECT is \"CLUSTER-5\": this node program configures clusters of 3.4"),
             ("CLUSTER", "", "CLUSTER is not set"),
             ("SERVER_ID", "0", "SERVER_ID is \"0\": it must be the number of one of CORE_SERVICES"),
             ("SERVER_ID", "4", "SERVER_ID is \"4\""),

@@ -34,6 +34,7 @@ impl Bell {
 #[derive(Clone, Debug)]
 pub struct Watch {
     fence_after: Duration,
+    started: bool,
     /// The last answer that was not silence.
     last: Option<Answer>,
     had_role: bool,
@@ -43,7 +44,21 @@ pub struct Watch {
 impl Watch {
     /// A JVM that is silent for `fence_after` is frozen; zero for never.
     pub fn new(fence_after: Duration) -> Self {
-        Self { fence_after, last: None, had_role: false, silent_since: None }
+        Self { fence_after, started: false, last: None, had_role: false, silent_since: None }
+    }
+
+    /// Neo4j is started now.
+    pub fn start(&mut self) {
+        self.started = true;
+    }
+
+    /// How far the node is, in a word: others wait for it.
+    pub fn phase(&self) -> &'static str {
+        match (self.started, self.had_role) {
+            (false, _) => "waiting-for-peers",
+            (true, false) => "starting",
+            (true, true) => "running",
+        }
     }
 
     /// Takes an answer over HTTP, and whether Bolt answered (asked only when HTTP was silent). The bells to ring.
@@ -153,6 +168,18 @@ mod tests {
             watch.see(now + AFTER / 2, SILENT, false);
             assert!(!watch.is_frozen(now + AFTER), "{answer:?} {bolt}");
         }
+    }
+
+    #[test]
+    fn a_node_waits_starts_and_runs() {
+        let mut watch = Watch::new(AFTER);
+        assert_eq!(watch.phase(), "waiting-for-peers");
+        watch.start();
+        watch.see(Instant::now(), REFUSED, false);
+        assert_eq!(watch.phase(), "starting");
+        watch.see(Instant::now(), Answer::Slave, false);
+        watch.see(Instant::now(), UNSETTLED, false);
+        assert_eq!(watch.phase(), "running");
     }
 
     #[test]

@@ -52,6 +52,11 @@ fn a_blank_volume_is_filled_without_the_backup_server() {
 }
 
 #[test]
+fn causal_clustering() {
+    assert_golden("cluster.conf", &settings(&[("DIALECT", "CLUSTER")]));
+}
+
+#[test]
 fn a_single_node_has_nothing_of_a_cluster() {
     assert_golden("single.conf", &settings(&[("DIALECT", "SINGLE")]));
 }

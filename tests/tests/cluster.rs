@@ -1,4 +1,4 @@
-//! The deployed stack on real Neo4j nodes: one cluster for all tests, broken in order.
+//! The deployed stack on real Neo4j nodes: one cluster of each dialect for all its tests, broken in order.
 //!
 //! Heartbeats are slower than the demo's (1 s / 6 s), because a machine that runs other things answers late. Nothing
 //! here measures time: every wait is for a condition, with a deadline far above what it takes.
@@ -13,7 +13,7 @@ use stage::Stage;
 type Test = (&'static str, fn(&Stage) -> Result<(), String>);
 
 /// In this order: each test leaves a cluster at rest for the next one.
-const TESTS: [Test; 17] = [
+const HIGH_AVAILABILITY: [Test; 17] = [
     ("the_deployed_stack_forms_one_cluster_and_comes_to_rest", stage::forming::forms_and_rests),
     ("what_the_emulator_lacks_was_left_out_and_said", stage::forming::left_out),
     ("each_node_tells_how_many_members_it_sees_alive", stage::forming::member_view),
@@ -35,28 +35,49 @@ const TESTS: [Test; 17] = [
     ("fault_44_two_nodes_gone_and_a_cold_restart", stage::freezing::two_nodes_gone),
     ("fault_44_a_cold_restart_of_all_nodes_forms_one_cluster", stage::processes::cold_restart),
 ];
+const CAUSAL: [Test; 3] = [
+    ("causal_cores_form_one_cluster_and_come_to_rest", stage::causal::forms_and_rests),
+    ("causal_a_killed_leader_is_followed_and_returns", stage::causal::killed),
+    ("causal_a_frozen_leader_is_followed_and_not_fenced", stage::causal::frozen),
+];
+const SUITES: [(&str, &[Test]); 2] = [("HA", &HIGH_AVAILABILITY), ("CLUSTER", &CAUSAL)];
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
-    // The tests share one cluster.
+    // The tests of a suite share one cluster.
     arguments.test_threads = Some(1);
     if arguments.list {
-        return libtest_mimic::run(&arguments, trials(None)).exit_code();
+        let all = SUITES.iter().flat_map(|(_, tests)| trials(tests, None)).collect();
+        return libtest_mimic::run(&arguments, all).exit_code();
     }
-    let stage = match Stage::set() {
-        Ok(stage) => Box::leak(Box::new(stage)),
-        Err(error) => {
-            eprintln!("the stage for the tests on a real cluster cannot be set: {error}");
+    for (dialect, tests) in SUITES {
+        let wanted = |(name, _): &Test| match &arguments.filter {
+            Some(filter) if arguments.exact => name == filter,
+            Some(filter) => name.contains(filter.as_str()),
+            None => true,
+        };
+        if tests.iter().any(wanted) && !play(dialect, tests, &arguments) {
             return ExitCode::FAILURE;
         }
-    };
-    let conclusion = libtest_mimic::run(&arguments, trials(Some(stage)));
-    stage.strike(conclusion.has_failed());
-    conclusion.exit_code()
+    }
+    ExitCode::SUCCESS
 }
 
-fn trials(stage: Option<&'static Stage>) -> Vec<Trial> {
-    TESTS
+fn play(dialect: &'static str, tests: &'static [Test], arguments: &Arguments) -> bool {
+    let stage = match Stage::set(dialect) {
+        Ok(stage) => Box::leak(Box::new(stage)),
+        Err(error) => {
+            eprintln!("the stage for the tests on a real cluster ({dialect}) cannot be set: {error}");
+            return false;
+        }
+    };
+    let conclusion = libtest_mimic::run(arguments, trials(tests, Some(stage)));
+    stage.strike(conclusion.has_failed());
+    !conclusion.has_failed()
+}
+
+fn trials(tests: &'static [Test], stage: Option<&'static Stage>) -> Vec<Trial> {
+    tests
         .iter()
         .map(|(name, test)| {
             Trial::test(*name, move || {

@@ -41,17 +41,18 @@ const WARM: usize = 20;
 ///
 /// # Errors
 /// One sentence that says which step was not observed.
-pub async fn run(cloud: &Cloud) -> Result<(), String> {
+pub async fn run(cloud: &Cloud, dialect: &str) -> Result<(), String> {
     let begun = Instant::now();
     let say = |text: &str| println!("[{:>3} s] {text}", begun.elapsed().as_secs());
     say(&format!("local cloud at http://{}", cloud.endpoint));
     say("building the functions' packages (sam build)");
     deploy::build(&cloud.layout, cloud.endpoint).await.map_err(|error| error.to_string())?;
     say("deploying the stack (sam deploy)");
-    deploy::deploy(&cloud.layout, cloud.endpoint, &[]).await.map_err(|error| error.to_string())?;
+    let overrides = [("Dialect", dialect)];
+    deploy::deploy(&cloud.layout, cloud.endpoint, &overrides).await.map_err(|error| error.to_string())?;
 
     say(&report::left_out(&control::status(&cloud.gateway).await));
-    say("waiting for three Neo4j 3.4.6 Enterprise HA nodes to form a cluster");
+    say(&format!("waiting for three Neo4j 3.4.6 Enterprise nodes to form a cluster ({dialect})"));
     form(cloud).await?;
     say("waiting for the scheduled master-election Lambda to register them");
     let before = at_rest(cloud, SWEEPING).await?;
@@ -194,7 +195,7 @@ pub fn master(status: &Status) -> Option<(String, Ipv4Addr, i32)> {
 pub fn writers(balancers: &[BalancerStatus]) -> impl Iterator<Item = (Ipv4Addr, &ListenerStatus)> {
     let all =
         balancers.iter().flat_map(|balancer| balancer.listeners.iter().map(|one| (balancer.address, one)));
-    all.filter(|(_, listener)| listener.check.ends_with("/master"))
+    all.filter(|(_, listener)| listener.admits_the_master_alone())
 }
 
 /// Where clients that write connect for `port`.

@@ -33,7 +33,8 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Watches the nodes at `addresses`, and their health on the listener at `port`.
+    /// Watches the nodes at `addresses`, asked as the balancer's check asks them, and their health on the write
+    /// listener at `port`.
     pub fn start(addresses: Vec<Ipv4Addr>, elb: Elb, port: u16) -> Self {
         let seen: Arc<Mutex<Seen>> = Arc::default();
         let looking = tokio::spawn(look(addresses, elb, port, Arc::clone(&seen)));
@@ -56,7 +57,12 @@ async fn look(addresses: Vec<Ipv4Addr>, elb: Elb, port: u16, seen: Arc<Mutex<See
     let mut tick = tokio::time::interval(EVERY);
     loop {
         tick.tick().await;
-        let asked: Vec<_> = addresses.iter().map(|address| tokio::spawn(is_master(*address))).collect();
+        let balancers = elb.status();
+        let Some((_, listener)) = super::writers(&balancers).find(|(_, listener)| listener.port == port) else {
+            continue;
+        };
+        let ask = |address: &Ipv4Addr| tokio::spawn(is_master(*address, listener.check.clone()));
+        let asked: Vec<_> = addresses.iter().map(ask).collect();
         let mut masters = Vec::new();
         for (address, answer) in addresses.iter().zip(asked) {
             if let Ok(Some(at)) = answer.await {
@@ -75,7 +81,7 @@ async fn look(addresses: Vec<Ipv4Addr>, elb: Elb, port: u16, seen: Arc<Mutex<See
     }
 }
 
-async fn is_master(address: Ipv4Addr) -> Option<Instant> {
-    let answer = wire::get((address, HTTP_PORT).into(), "/db/manage/server/ha/master", PATIENCE).await;
+async fn is_master(address: Ipv4Addr, path: String) -> Option<Instant> {
+    let answer = wire::get((address, HTTP_PORT).into(), &path, PATIENCE).await;
     matches!(answer, Ok((200, ref body)) if &body[..] == b"true").then(Instant::now)
 }

@@ -92,6 +92,13 @@ pub struct ListenerStatus {
     pub targets: Vec<TargetStatus>,
 }
 
+impl ListenerStatus {
+    /// Whether the check that its group has lets in whoever may write, and nobody else.
+    pub fn admits_the_master_alone(&self) -> bool {
+        ["/master", "/writable"].iter().any(|end| self.check.ends_with(end))
+    }
+}
+
 /// A target and its health.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct TargetStatus {

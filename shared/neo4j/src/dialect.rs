@@ -9,13 +9,28 @@ use topology::{Answer, NotKnown};
 pub enum Dialect {
     /// High availability of 3.4 and 3.5: one master, slaves, slave-only instances.
     Ha,
+    /// Causal clustering, and clustering of 5.x: the leader of the database is the master, its followers are slaves.
+    Cluster(Release),
     /// One node, which is the master as long as it answers.
     Single,
 }
 
+/// Where a clustered Neo4j tells its role, which has moved twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Release {
+    /// Up to 3.4.
+    V3_4,
+    /// 3.5.
+    V3_5,
+    /// 4.0 and later: for each database; this asks for the one named `neo4j`.
+    V4,
+}
+
 /// A word that names no dialect of this version.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not a dialect this version speaks: it must be HA or SINGLE")]
+#[error(
+    "{0:?} is not a dialect this version speaks: it must be HA, CLUSTER (3.4), CLUSTER-3.5, CLUSTER-4, CLUSTER-5 or SINGLE"
+)]
 pub struct NotADialect(String);
 
 impl FromStr for Dialect {
@@ -24,6 +39,9 @@ impl FromStr for Dialect {
     fn from_str(word: &str) -> Result<Self, NotADialect> {
         match word {
             "HA" => Ok(Self::Ha),
+            "CLUSTER" => Ok(Self::Cluster(Release::V3_4)),
+            "CLUSTER-3.5" => Ok(Self::Cluster(Release::V3_5)),
+            "CLUSTER-4" | "CLUSTER-5" => Ok(Self::Cluster(Release::V4)),
             "SINGLE" => Ok(Self::Single),
             other => Err(NotADialect(other.to_owned())),
         }
@@ -60,6 +78,15 @@ const HA: Row = Row {
     ],
 };
 
+/// A follower says `false`, and so does every member while there is no leader. While a database is not up, 4.x says `503`
+/// with a body that nothing promises, so that is not known, like a database that is not hosted there.
+const WRITABLE: &[(u16, Body, Answer)] =
+    &[(200, Body::Is("true"), Answer::Master), (404, Body::Is("false"), Answer::Slave)];
+const CLUSTER_3_4: Row = Row { path: "/db/manage/server/core/writable", longest: 16, answers: WRITABLE };
+const CLUSTER_3_5: Row =
+    Row { path: "/db/manage/server/causalclustering/writable", longest: 16, answers: WRITABLE };
+const CLUSTER_4: Row = Row { path: "/db/neo4j/cluster/writable", longest: 16, answers: WRITABLE };
+
 /// The discovery document of every version since 3.0 names its Bolt address: `bolt`, later `bolt_direct`. It needs no
 /// password, and a proxy's own page does not have it.
 const SINGLE: Row = Row { path: "/", longest: 4096, answers: &[(200, Body::Has("\"bolt"), Answer::Master)] };
@@ -68,6 +95,9 @@ impl Dialect {
     pub(crate) fn row(self) -> &'static Row {
         match self {
             Self::Ha => &HA,
+            Self::Cluster(Release::V3_4) => &CLUSTER_3_4,
+            Self::Cluster(Release::V3_5) => &CLUSTER_3_5,
+            Self::Cluster(Release::V4) => &CLUSTER_4,
             Self::Single => &SINGLE,
         }
     }
@@ -126,6 +156,36 @@ mod tests {
     }
 
     #[test]
+    fn a_leader_is_the_master_and_a_follower_a_slave() {
+        use topology::NotKnown::{Forbidden, Unexpected};
+        let missing = r#"{"errors":[{"code":"Neo.ClientError.Request.Invalid"}]}"#;
+        let table: [(u16, &str, Answer); 7] = [
+            (200, "true", Answer::Master),
+            (404, "false", Answer::Slave),
+            (404, missing, Answer::NotKnown(Unexpected)),
+            (404, "", Answer::NotKnown(Unexpected)),
+            (503, "", Answer::NotKnown(Unexpected)),
+            (200, "false", Answer::NotKnown(Unexpected)),
+            (403, "", Answer::NotKnown(Forbidden)),
+        ];
+        for word in ["CLUSTER", "CLUSTER-3.5", "CLUSTER-4", "CLUSTER-5"] {
+            for (status, body, expected) in table {
+                let dialect = word.parse().unwrap();
+                assert_eq!(classify(dialect, status, body.as_bytes()), expected, "{word} {status} {body:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn each_release_is_asked_where_it_tells() {
+        let path = |word: &str| word.parse::<Dialect>().unwrap().row().path;
+        assert_eq!(path("HA"), "/db/manage/server/ha/master");
+        assert_eq!(path("CLUSTER"), "/db/manage/server/core/writable");
+        assert_eq!(path("CLUSTER-3.5"), "/db/manage/server/causalclustering/writable");
+        assert_eq!((path("CLUSTER-4"), path("CLUSTER-5")), ("/db/neo4j/cluster/writable", "/db/neo4j/cluster/writable"));
+    }
+
+    #[test]
     fn a_single_node_is_the_master_when_neo4j_itself_answers() {
         let old = br#"{"management":"http://h:7474/db/manage/","data":"http://h:7474/db/data/","bolt":"bolt://h:7687"}"#;
         let new =
@@ -140,8 +200,8 @@ mod tests {
 
     #[test]
     fn an_unknown_dialect_is_refused_with_the_words_that_are_accepted() {
-        let error = "CLUSTER".parse::<Dialect>().unwrap_err().to_string();
-        assert_eq!(error, "\"CLUSTER\" is not a dialect this version speaks: it must be HA or SINGLE");
+        let error = "cluster".parse::<Dialect>().unwrap_err().to_string();
+        assert!(error.starts_with("\"cluster\" is not a dialect this version speaks: it must be HA, CLUSTER"), "{error}");
         assert_eq!("HA".parse(), Ok(Dialect::Ha));
         assert_eq!("SINGLE".parse(), Ok(Dialect::Single));
     }

@@ -9,7 +9,7 @@ mod members;
 mod probe;
 mod wire;
 
-pub use dialect::{Dialect, NotADialect, classify};
+pub use dialect::{Dialect, NotADialect, Release, classify};
 pub use members::{Status, alive_members, members};
 pub use probe::{probe, probe_all};
 pub use wire::get;

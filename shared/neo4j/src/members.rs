@@ -16,6 +16,9 @@ const LONGEST: usize = 256 << 10;
 /// What the node program tells of its node on its status port.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
+    /// How far the node program is: `waiting-for-peers`, `starting`, then `running` from the first role on.
+    #[serde(default)]
+    pub phase: String,
     /// The role it told last: `master`, `slave`, or why it is not known.
     pub role: String,
     /// For how long it has been silent, milliseconds.

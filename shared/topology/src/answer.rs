@@ -22,7 +22,7 @@ pub enum Answer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum NotKnown {
-    /// It answered, within its dialect, that it has no role now: `404 UNKNOWN` in HA, `503` while a database starts.
+    /// It answered, within its dialect, that it has no role now: `404 UNKNOWN` in HA.
     Unsettled,
     /// The connection was refused or reset: nothing listens there.
     Refused,

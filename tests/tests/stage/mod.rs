@@ -1,5 +1,6 @@
 //! The stage: a local cloud with the deployed stack, and what the tests ask of it.
 
+pub mod causal;
 pub mod election;
 pub mod forming;
 pub mod freezing;
@@ -25,7 +26,7 @@ use tokio::runtime::Runtime;
 /// Longer than any election, restart or sweep takes on two busy cores.
 pub const PATIENCE: Duration = Duration::from_secs(240);
 /// Slower than the demo's, faster than AWS's; the re-arm short enough to be waited for.
-const OVERRIDES: [(&str, &str); 4] = [
+const SLOWER: [(&str, &str); 4] = [
     ("HeartbeatIntervalMs", "1000"),
     ("HeartbeatTimeoutMs", "6000"),
     ("StandbyRearmSeconds", "5"),
@@ -45,15 +46,17 @@ pub struct Stage {
 
 impl Stage {
     /// Starts the cloud and deploys the stack.
-    pub fn set() -> Result<Self, String> {
+    pub fn set(dialect: &str) -> Result<Self, String> {
         let runtime = Runtime::new().map_err(|error| error.to_string())?;
         let cloud = runtime.block_on(async {
             let layout = Layout::find("test").map_err(|error| error.to_string())?;
             let cloud =
                 Cloud::start(layout, &Settings::default()).await.map_err(|error| error.to_string())?;
+            let mut overrides = SLOWER.to_vec();
+            overrides.push(("Dialect", dialect));
             let built = deploy::build(&cloud.layout, cloud.endpoint).await;
             let deployed = match built {
-                Ok(()) => deploy::deploy(&cloud.layout, cloud.endpoint, &OVERRIDES).await,
+                Ok(()) => deploy::deploy(&cloud.layout, cloud.endpoint, &overrides).await,
                 failed => failed,
             };
             match deployed {
@@ -160,7 +163,8 @@ pub async fn write(cloud: &Cloud, number: u64) -> Outcome {
 /// How often `number` is stored on the node at `address`.
 pub async fn count(address: SocketAddr, number: u64) -> Result<u64, String> {
     let query = "MATCH (w:Written {number: $number}) RETURN count(w)";
-    let answer = demo::cypher(address, query, json!({ "number": number }), Duration::from_secs(10)).await?;
+    let answer =
+        demo::cypher(address, query, json!({ "number": number }), Duration::from_secs(10)).await?;
     answer["results"][0]["data"][0]["row"][0].as_u64().ok_or_else(|| format!("no count in {answer}"))
 }
 

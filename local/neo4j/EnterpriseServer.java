@@ -9,9 +9,9 @@ import org.neo4j.server.ServerBootstrapper;
 import org.neo4j.server.enterprise.OpenEnterpriseNeoServer;
 
 /** The entry point that Maven Central lacks: the server of the Enterprise jars, with the arguments of the official one. */
-public final class HaServer extends ServerBootstrapper {
+public final class EnterpriseServer extends ServerBootstrapper {
     public static void main(String[] args) {
-        int status = ServerBootstrapper.start(new HaServer(), args);
+        int status = ServerBootstrapper.start(new EnterpriseServer(), args);
         if (status != 0) {
             System.exit(status);
         }
