@@ -1,0 +1,85 @@
+//! What a resource is told about the invocation it runs in.
+
+use std::{
+    fmt,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use serde_json::Value;
+use tokio::time::Instant;
+
+/// One call of a resource.
+pub struct Call {
+    /// The stack's ARN.
+    pub stack_id: String,
+    /// The stack's name, out of the ARN.
+    pub stack_name: String,
+    /// The resource's name in the template.
+    pub logical_id: String,
+    /// CloudFormation's id of the request: the same in a repeated delivery and in every continuation.
+    pub request_id: String,
+    /// What the call before this one left; none in the first one.
+    pub progress: Option<Value>,
+    until: Instant,
+    step: Mutex<String>,
+}
+
+impl Call {
+    /// A call that ends at `until`.
+    pub fn new(stack_id: &str, logical_id: &str, request_id: &str, until: Instant) -> Self {
+        Self {
+            stack_id: stack_id.to_owned(),
+            stack_name: name_of(stack_id).to_owned(),
+            logical_id: logical_id.to_owned(),
+            request_id: request_id.to_owned(),
+            progress: None,
+            until,
+            step: Mutex::new("begin".to_owned()),
+        }
+    }
+
+    /// Names the step under way, for `timed out at step "..."`. It may be shown to anybody who sees the stack.
+    pub fn step(&self, name: impl Into<String>) {
+        *self.step.lock().unwrap_or_else(PoisonError::into_inner) = name.into();
+    }
+
+    /// The time until the guard answers in place of the resource. Who needs longer returns
+    /// [`Unfinished`](crate::Outcome::Unfinished) before that.
+    pub fn remaining(&self) -> Duration {
+        self.until.saturating_duration_since(Instant::now())
+    }
+
+    pub(crate) fn step_under_way(&self) -> String {
+        self.step.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call")
+            .field("stack_name", &self.stack_name)
+            .field("logical_id", &self.logical_id)
+            .field("request_id", &self.request_id)
+            .field("step", &self.step_under_way())
+            .finish_non_exhaustive()
+    }
+}
+
+/// `arn:aws:cloudformation:REGION:ACCOUNT:stack/NAME/UUID`, or the whole id when it is not one.
+fn name_of(stack_id: &str) -> &str {
+    stack_id.split_once(":stack/").map_or(stack_id, |(_, rest)| rest.split('/').next().unwrap_or(rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_is_in_the_arn() {
+        let arn = "arn:aws:cloudformation:eu-west-1:123456789012:stack/graph/51af3dc0-da77-11e4";
+        assert_eq!(name_of(arn), "graph");
+        assert_eq!(name_of("whatever"), "whatever");
+        assert_eq!(name_of(""), "");
+    }
+}

@@ -1,0 +1,62 @@
+//! A whole function.
+
+use std::collections::BTreeMap;
+
+use lambda_runtime::{Context, LambdaEvent, service_fn};
+use serde_json::{Value, json, value::RawValue};
+
+use crate::{Answers, HandOver, Handled, Invocation, Protocol};
+
+impl From<&Context> for Invocation {
+    fn from(context: &Context) -> Self {
+        Self::until(context.deadline)
+    }
+}
+
+/// Serves a function that gets nothing but CloudFormation's requests, until the process ends.
+///
+/// # Errors
+/// Of the runtime.
+pub async fn serve<A: Answers, H: HandOver>(protocol: Protocol<A, H>) -> Result<(), lambda_runtime::Error> {
+    let protocol = &protocol;
+    // Raw: what is no JSON for the parser in one field would otherwise never be answered.
+    let handle = async |event: LambdaEvent<Box<RawValue>>| -> Result<Value, lambda_runtime::Error> {
+        let request = lenient(event.payload.get());
+        match protocol.handle(&request, Invocation::from(&event.context)).await {
+            // Lambda delivers an event again when the function ends so, and the work is idempotent.
+            undelivered @ Handled::Undelivered => Err(undelivered.to_string().into()),
+            handled => Ok(json!(handled.to_string())),
+        }
+    };
+    lambda_runtime::run(service_fn(handle)).await
+}
+
+/// A payload as JSON. When it cannot be read as a whole (nested beyond what the parser takes, half a surrogate), each field is read
+/// by itself, and what cannot be read is null: the others still say where to answer.
+pub fn lenient(payload: &str) -> Value {
+    serde_json::from_str(payload).unwrap_or_else(|_| {
+        let fields: BTreeMap<String, &RawValue> = serde_json::from_str(payload).unwrap_or_default();
+        let read = |raw: &RawValue| serde_json::from_str(raw.get()).unwrap_or(Value::Null);
+        fields.into_iter().map(|(name, raw)| (name, read(raw))).collect()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_unreadable_field_is_null() {
+        let deep = format!("{}{}", "[".repeat(1000), "]".repeat(1000));
+        for bad in [deep.as_str(), r#""\ud800""#] {
+            let payload = format!(r#"{{"ResponseURL":"https://host/x","ResourceProperties":{{"A":{bad}}}}}"#);
+            assert!(serde_json::from_str::<Value>(&payload).is_err());
+            assert_eq!(
+                lenient(&payload),
+                json!({"ResponseURL": "https://host/x", "ResourceProperties": null})
+            );
+        }
+        assert_eq!(lenient("[1]"), json!([1]));
+        assert_eq!(lenient("nonsense"), json!({}));
+    }
+}
