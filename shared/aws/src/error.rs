@@ -62,7 +62,11 @@ impl Error {
         let reason = match error.message() {
             Some(message) if !code.is_empty() => format!("{code}: {message}"),
             _ if !code.is_empty() => code.to_owned(),
-            _ => DisplayErrorContext(error).to_string(),
+            _ => match error.raw_response() {
+                // Whoever answered is no AWS: its words are of no use, and may be anything.
+                Some(raw) => format!("HTTP {} without an error code", raw.status().as_u16()),
+                None => DisplayErrorContext(error).to_string(),
+            },
         };
         Self { call, what: what.to_string(), reason, kind }
     }

@@ -22,6 +22,8 @@ pub struct Inventory {
 pub struct Task {
     /// Its ARN.
     pub arn: String,
+    /// ARN of the revision of the task definition it was started from; empty when it is not told.
+    pub definition: String,
     /// Its address; none before its network interface is attached.
     pub address: Option<IpAddr>,
     /// Whether its `lastStatus` is RUNNING.
@@ -74,6 +76,7 @@ impl Inventory {
 fn task(task: &EcsTask) -> Task {
     Task {
         arn: task.task_arn().unwrap_or_default().to_owned(),
+        definition: task.task_definition_arn().unwrap_or_default().to_owned(),
         address: address(task),
         running: task.last_status() == Some("RUNNING"),
     }

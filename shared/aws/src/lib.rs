@@ -5,8 +5,16 @@ mod bell;
 mod client;
 mod error;
 mod inventory;
+#[cfg(feature = "invoke")]
+mod invoke;
 #[cfg(feature = "state")]
 mod object;
+#[cfg(feature = "state")]
+mod objects;
+#[cfg(feature = "parameters")]
+mod parameters;
+#[cfg(feature = "secrets")]
+mod secrets;
 #[cfg(feature = "balancer")]
 mod target_groups;
 
@@ -16,7 +24,15 @@ pub use bell::Bell;
 pub use client::sdk_config;
 pub use error::{Error, Kind};
 pub use inventory::{Inventory, Task};
+#[cfg(feature = "invoke")]
+pub use invoke::Invoke;
 #[cfg(feature = "state")]
-pub use object::{Object, Put, Stored};
+pub use object::Object;
+#[cfg(feature = "state")]
+pub use objects::{Head, Objects, Put, Stored};
+#[cfg(feature = "parameters")]
+pub use parameters::Parameters;
+#[cfg(feature = "secrets")]
+pub use secrets::{Secret, Secrets, Stage};
 #[cfg(feature = "balancer")]
 pub use target_groups::TargetGroups;

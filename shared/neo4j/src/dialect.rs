@@ -26,6 +26,15 @@ pub enum Release {
     V4,
 }
 
+/// How users are administered, which follows from the version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Administration {
+    /// 3.x: users are files of each instance, changed by procedures over HTTP.
+    Http,
+    /// 4.4 and later: users are in the `system` database of the whole cluster, changed over Bolt.
+    Bolt,
+}
+
 /// A word that names no dialect of this version.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
@@ -92,6 +101,14 @@ const CLUSTER_4: Row = Row { path: "/db/neo4j/cluster/writable", longest: 16, an
 const SINGLE: Row = Row { path: "/", longest: 4096, answers: &[(200, Body::Has("\"bolt"), Answer::Master)] };
 
 impl Dialect {
+    /// How users are administered.
+    pub fn administration(self) -> Administration {
+        match self {
+            Self::Ha | Self::Single | Self::Cluster(Release::V3_4 | Release::V3_5) => Administration::Http,
+            Self::Cluster(Release::V4) => Administration::Bolt,
+        }
+    }
+
     pub(crate) fn row(self) -> &'static Row {
         match self {
             Self::Ha => &HA,
@@ -182,7 +199,10 @@ mod tests {
         assert_eq!(path("HA"), "/db/manage/server/ha/master");
         assert_eq!(path("CLUSTER"), "/db/manage/server/core/writable");
         assert_eq!(path("CLUSTER-3.5"), "/db/manage/server/causalclustering/writable");
-        assert_eq!((path("CLUSTER-4"), path("CLUSTER-5")), ("/db/neo4j/cluster/writable", "/db/neo4j/cluster/writable"));
+        assert_eq!(
+            (path("CLUSTER-4"), path("CLUSTER-5")),
+            ("/db/neo4j/cluster/writable", "/db/neo4j/cluster/writable")
+        );
     }
 
     #[test]
@@ -201,7 +221,10 @@ mod tests {
     #[test]
     fn an_unknown_dialect_is_refused_with_the_words_that_are_accepted() {
         let error = "cluster".parse::<Dialect>().unwrap_err().to_string();
-        assert!(error.starts_with("\"cluster\" is not a dialect this version speaks: it must be HA, CLUSTER"), "{error}");
+        assert!(
+            error.starts_with("\"cluster\" is not a dialect this version speaks: it must be HA, CLUSTER"),
+            "{error}"
+        );
         assert_eq!("HA".parse(), Ok(Dialect::Ha));
         assert_eq!("SINGLE".parse(), Ok(Dialect::Single));
     }

@@ -2,12 +2,17 @@
 
 use std::{net::SocketAddr, time::Duration};
 
+use http::Request;
+use http_body_util::Full;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::wire::get;
+use crate::{
+    Credentials,
+    wire::{ask, get},
+};
 
-/// The bean "High Availability" over HTTP (3.x). It needs a password when authentication is on.
+/// The bean "High Availability" over HTTP (3.x).
 const BEAN: &str =
     "/db/manage/server/jmx/domain/org.neo4j/instance%3Dkernel%230%2Cname%3DHigh%20Availability";
 /// The bean of a cluster of seven is 12 KB.
@@ -29,22 +34,43 @@ pub struct Status {
     pub last_transaction: Option<u64>,
 }
 
-/// Members alive and last transaction, as the node at `http` sees them; none when it does not tell in time.
-pub async fn members(http: SocketAddr, deadline: Duration) -> Option<(usize, Option<u64>)> {
-    let (status, body) = get(http, BEAN, LONGEST, deadline).await.ok()?;
-    if status != 200 {
-        return None;
+/// Members alive and last transaction, as the node at `http` sees them and tells `who`; an inner none when it does not
+/// tell in time.
+///
+/// # Errors
+/// `Unauthorized` when the node does not know that password: it has another one, which the caller can look up.
+pub async fn members(
+    http: SocketAddr,
+    who: Option<&Credentials>,
+    deadline: Duration,
+) -> Result<Option<(usize, Option<u64>)>, Unauthorized> {
+    let mut request = Request::get(BEAN).header("host", http.to_string()).header("connection", "close");
+    if let Some(login) = who.and_then(Credentials::basic) {
+        request = request.header("authorization", login);
     }
-    read(&serde_json::from_slice(&body).ok()?)
+    let Ok(request) = request.body(Full::default()) else { return Ok(None) };
+    match ask(http, request, LONGEST, deadline).await {
+        Ok((401, _)) => Err(Unauthorized),
+        Ok((200, body)) => Ok(serde_json::from_slice(&body).ok().and_then(|bean| read(&bean))),
+        _ => Ok(None),
+    }
 }
+
+/// The node wants a password, and another one than it was given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unauthorized;
 
 /// Members that the node beside the node program at `status_port` sees alive; none when it does not tell in time.
 pub async fn alive_members(status_port: SocketAddr, deadline: Duration) -> Option<usize> {
-    let (status, body) = get(status_port, "/status", LONGEST, deadline).await.ok()?;
-    if status != 200 {
-        return None;
+    status(status_port, deadline).await?.alive
+}
+
+/// What the node program at `status_port` tells; none when it does not in time.
+pub async fn status(status_port: SocketAddr, deadline: Duration) -> Option<Status> {
+    match get(status_port, "/status", LONGEST, deadline).await {
+        Ok((200, body)) => serde_json::from_slice(&body).ok(),
+        _ => None,
     }
-    serde_json::from_slice::<Status>(&body).ok()?.alive
 }
 
 fn read(bean: &Value) -> Option<(usize, Option<u64>)> {

@@ -1,10 +1,10 @@
-//! One bounded GET over one new connection.
+//! One bounded exchange over one new connection.
 
 use std::{net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
 use http::Request;
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::{net::TcpStream, time::timeout};
@@ -21,17 +21,31 @@ pub async fn get(
     longest: usize,
     deadline: Duration,
 ) -> Result<(u16, Bytes), NotKnown> {
-    timeout(deadline, exchange(at, path, longest)).await.unwrap_or(Err(NotKnown::Silent))
-}
-
-async fn exchange(at: SocketAddr, path: &str, longest: usize) -> Result<(u16, Bytes), NotKnown> {
     let request = Request::get(path)
         .header("host", at.to_string())
         // Neo4j redirects clients that accept HTML to its browser.
         .header("accept", "text/plain, application/json")
         .header("connection", "close")
-        .body(Empty::<Bytes>::new())
+        .body(Full::default())
         .map_err(|_| NotKnown::Unexpected)?;
+    ask(at, request, longest, deadline).await
+}
+
+/// The same for any request.
+pub(crate) async fn ask(
+    at: SocketAddr,
+    request: Request<Full<Bytes>>,
+    longest: usize,
+    deadline: Duration,
+) -> Result<(u16, Bytes), NotKnown> {
+    timeout(deadline, exchange(at, request, longest)).await.unwrap_or(Err(NotKnown::Silent))
+}
+
+async fn exchange(
+    at: SocketAddr,
+    request: Request<Full<Bytes>>,
+    longest: usize,
+) -> Result<(u16, Bytes), NotKnown> {
     let stream = TcpStream::connect(at).await.map_err(|_| NotKnown::Refused)?;
     let (mut sender, connection) =
         http1::handshake(TokioIo::new(stream)).await.map_err(|error| kind(&error))?;

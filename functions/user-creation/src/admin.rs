@@ -1,0 +1,51 @@
+//! The administrator of one node: its password is the secret's, after this at the latest.
+
+use neo4j::{Administration, Credentials, Denied, Instance, carried_by_http};
+use secrecy::SecretString;
+
+use crate::{Problem, desired::ADMIN, secrets::Passwords};
+
+/// What a Neo4j has whose administrator nobody has set; it lets nobody do anything before it is changed.
+const FACTORY_SET: &str = "neo4j";
+
+/// How the administrator's password was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// It is the secret's.
+    InOrder,
+    /// It was the one before, and is the secret's now.
+    Rotated,
+    /// It was the one that Neo4j comes with, and is the secret's now.
+    FirstChange,
+}
+
+/// Logs in as the administrator, and changes an older password to the secret's. Three wrong passwords in a row lock a user
+/// out for five seconds; these are three at most, and the last one is right if any is.
+pub(crate) async fn enter(at: &Instance, passwords: &Passwords) -> Result<(Credentials, Found), Problem> {
+    let admin = |password: &SecretString| Credentials::new(ADMIN, password.clone());
+    let step = "log in as neo4j";
+    if at.administration == Administration::Http && !carried_by_http(&passwords.current) {
+        return Err(Problem::denied("administer", Denied::NotCarried));
+    }
+    let current = admin(&passwords.current);
+    match at.login(&current).await {
+        Ok(()) => return Ok((current, Found::InOrder)),
+        Err(Denied::Unauthorized) => {}
+        Err(denied) => return Err(Problem::denied(step, denied)),
+    }
+    let factory_set = SecretString::from(FACTORY_SET);
+    let older = passwords.previous.iter().map(|password| (password, Found::Rotated));
+    for (password, found) in older.chain([(&factory_set, Found::FirstChange)]) {
+        let before = admin(password);
+        match at.login(&before).await {
+            Ok(()) | Err(Denied::ChangeRequired) => {
+                let changed = at.change_own_password(&before, &passwords.current).await;
+                changed.map_err(|denied| Problem::denied("change the password of neo4j", denied))?;
+                return Ok((current, found));
+            }
+            Err(Denied::Unauthorized) => {}
+            Err(denied) => return Err(Problem::denied(step, denied)),
+        }
+    }
+    Err(Problem::NoAdmin)
+}

@@ -1,0 +1,83 @@
+//! One user on all nodes at once.
+
+use neo4j::{Denied, Instance};
+use tokio::task::JoinSet;
+
+use crate::{
+    Config, Node,
+    node::{Applied, Problem, Target, converge},
+    secrets::Passwords,
+};
+
+/// What came of one user on one node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// The node.
+    pub node: Node,
+    /// What was done, or why not.
+    pub outcome: Result<Applied, Problem>,
+}
+
+/// Makes the user what it is to be on all `nodes`, all of them at once; one that does not answer delays no other.
+pub(crate) async fn everywhere(
+    config: &Config,
+    nodes: &[Node],
+    admin: &Passwords,
+    target: &Target,
+    prove: bool,
+) -> Vec<Told> {
+    let told = at_once(config, nodes, admin, target, prove).await;
+    // A cluster of 4.4 and later has one list of users, which its leader takes changes to; the others have them then.
+    let (followers, mut told): (Vec<_>, Vec<_>) = told.into_iter().partition(is_a_follower);
+    if followers.is_empty() || told.iter().all(|told| told.outcome.is_err()) {
+        told.extend(followers);
+    } else {
+        let nodes: Vec<Node> = followers.into_iter().map(|told| told.node).collect();
+        told.extend(at_once(config, &nodes, admin, target, prove).await);
+    }
+    told.sort_by(|a, b| a.node.slot.cmp(&b.node.slot));
+    told
+}
+
+fn is_a_follower(told: &Told) -> bool {
+    matches!(told.outcome, Err(Problem::Denied { denied: Denied::NotLeader, .. }))
+}
+
+async fn at_once(
+    config: &Config,
+    nodes: &[Node],
+    admin: &Passwords,
+    target: &Target,
+    prove: bool,
+) -> Vec<Told> {
+    let mut asked = JoinSet::new();
+    for node in nodes.iter().cloned() {
+        let instance: Option<Instance> = node.address.map(|address| config.instance(address));
+        let (admin, target) = (admin.clone(), target.clone());
+        asked.spawn(async move {
+            let outcome = match instance {
+                Some(instance) => converge(&instance, &admin, &target, prove).await,
+                None => Err(Problem::NoTask),
+            };
+            Told { node, outcome }
+        });
+    }
+    asked.join_all().await
+}
+
+/// `core-3 at 10.0.0.3: it does not answer (...)`, for every node that has a problem.
+pub(crate) fn problems(told: &[Told]) -> String {
+    let problem = |told: &Told| Some(format!("{}: {}", told.node.place(), told.outcome.as_ref().err()?));
+    told.iter().filter_map(problem).collect::<Vec<_>>().join("; ")
+}
+
+/// `done on core-1, core-2`, or that it was done nowhere.
+pub(crate) fn done_on(told: &[Told]) -> String {
+    let done: Vec<&str> =
+        told.iter().filter(|told| told.outcome.is_ok()).map(|told| told.node.slot.as_str()).collect();
+    if done.is_empty() {
+        "it was done on no node".to_owned()
+    } else {
+        format!("it is done on {}", done.join(", "))
+    }
+}

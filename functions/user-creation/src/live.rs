@@ -1,0 +1,74 @@
+//! The world as it is: AWS.
+
+use aws::{Inventory, Parameters, Secret, Secrets, Stage};
+use neo4j::UserName;
+
+use crate::{Config, Node, Record, Trouble, World, desired::NotARecord};
+
+/// Clients made once, used by every invocation.
+pub(crate) struct Live {
+    inventory: Inventory,
+    services: Vec<String>,
+    secrets: Secrets,
+    records: Parameters,
+}
+
+impl Live {
+    pub(crate) fn new(sdk: &aws::SdkConfig, config: &Config) -> Self {
+        Self {
+            inventory: Inventory::new(sdk, &config.cluster),
+            services: config.services.clone(),
+            secrets: Secrets::new(sdk),
+            records: Parameters::new(sdk, &config.users_path),
+        }
+    }
+}
+
+impl World for Live {
+    async fn nodes(&self) -> Result<Vec<Node>, Trouble> {
+        let mut nodes = Vec::new();
+        for service in &self.services {
+            let tasks = match self.inventory.tasks_of(service).await {
+                // What is deleted has no tasks; a stack that goes has none at the end.
+                Err(error) if is_gone(&error) => Vec::new(),
+                tasks => tasks?,
+            };
+            let running = tasks.into_iter().filter(|task| task.running);
+            let before = nodes.len();
+            nodes.extend(
+                running.filter_map(|task| Some(Node { slot: service.clone(), address: Some(task.address?) })),
+            );
+            if nodes.len() == before {
+                nodes.push(Node { slot: service.clone(), address: None });
+            }
+        }
+        Ok(nodes)
+    }
+
+    async fn secret(&self, arn: &str, stage: Stage) -> Result<Option<Secret>, Trouble> {
+        Ok(self.secrets.read(arn, stage).await?)
+    }
+
+    async fn records(&self) -> Result<Vec<Result<Record, NotARecord>>, Trouble> {
+        let found = self.records.list().await?;
+        Ok(found.iter().map(|(user, value)| Record::read(user, value)).collect())
+    }
+
+    async fn record(&self, user: &UserName) -> Result<Option<Record>, Trouble> {
+        let value = self.records.get(user.as_str()).await?;
+        Ok(value.map(|value| Record::read(user.as_str(), &value)).transpose()?)
+    }
+
+    async fn write(&self, record: &Record) -> Result<(), Trouble> {
+        Ok(self.records.put(record.user.as_str(), &record.to_json()).await?)
+    }
+
+    async fn forget(&self, user: &UserName) -> Result<(), Trouble> {
+        Ok(self.records.delete(user.as_str()).await?)
+    }
+}
+
+fn is_gone(error: &aws::Error) -> bool {
+    let gone = ["ClusterNotFoundException", "ServiceNotFoundException", "ServiceNotActiveException"];
+    gone.iter().any(|code| error.reason.starts_with(code))
+}

@@ -1,0 +1,203 @@
+//! One user on one node: look, plan, do, look again, and prove it.
+
+use neo4j::{Account, Change, Credentials, Denied, Instance, Role, UserName};
+use secrecy::SecretString;
+use tokio::time::sleep;
+
+use crate::{
+    Desired,
+    admin::{Found, enter},
+    plan::{Observed, Password, Refusal, plan},
+    secrets::Passwords,
+};
+
+/// Somebody else may change the same user between a look and a change; more than this often is no accident.
+const MOST_LOOKS: usize = 3;
+/// How often a login waits for the end of a lock-out, 5.2 s each.
+const MOST_WAITS: usize = 2;
+
+/// What a user is to be on every node.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// The user.
+    pub user: UserName,
+    /// What it is to be, and its passwords; none: absent.
+    pub wanted: Option<(Desired, Passwords)>,
+}
+
+/// What came of one node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// What was changed; nothing when all was in order.
+    pub changes: Vec<Change>,
+    /// The node took the password before the last rotation still.
+    pub was_previous: bool,
+    /// The administrator's own password had to be changed.
+    pub admin_changed: bool,
+}
+
+/// Why a user is not what it should be on a node.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Problem {
+    /// No task of the slot is RUNNING.
+    #[error("it has no running task")]
+    NoTask,
+    /// Neo4j did not do it.
+    #[error("could not {step}: {denied}")]
+    Denied {
+        /// What was to be done.
+        step: String,
+        /// Why not.
+        denied: Denied,
+    },
+    /// Neither the secret's password nor the one before it, nor Neo4j's own.
+    #[error(
+        "it takes neither the administrator's password in ADMIN_SECRET_ARN (AWSCURRENT, AWSPREVIOUS) nor the one Neo4j comes with: \
+         put the password that this node takes into the secret as AWSPREVIOUS, or set the secret's on the node by hand"
+    )]
+    NoAdmin,
+    /// It is not done on purpose.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// It was done, and is not so.
+    #[error("{0}")]
+    Unproven(&'static str),
+    /// Each look saw something else.
+    #[error("the user was changed by somebody else each time it was looked at: try again")]
+    Contended,
+}
+
+impl Problem {
+    pub(crate) fn denied(step: impl Into<String>, denied: Denied) -> Self {
+        Self::Denied { step: step.into(), denied }
+    }
+
+    /// Whether it may be otherwise in a minute, without anybody doing anything.
+    pub fn passes(&self) -> bool {
+        match self {
+            Self::NoTask => true,
+            Self::Denied { denied, .. } => denied.passes(),
+            Self::NoAdmin | Self::Refused(_) | Self::Unproven(_) | Self::Contended => false,
+        }
+    }
+
+    /// Whether the node did not answer at all.
+    pub fn is_unreachable(&self) -> bool {
+        matches!(self, Self::NoTask | Self::Denied { denied: Denied::Unreachable(_), .. })
+    }
+}
+
+/// Makes the user on the node what it is to be. `prove` asks for proof even where nothing was changed.
+pub(crate) async fn converge(
+    at: &Instance,
+    admin: &Passwords,
+    target: &Target,
+    prove: bool,
+) -> Result<Applied, Problem> {
+    let (admin, found) = enter(at, admin).await?;
+    let mut applied = Applied { admin_changed: found != Found::InOrder, ..Applied::default() };
+    let desired = target.wanted.as_ref().map(|(desired, _)| desired);
+    // Without one nothing that sets a password is planned.
+    let none = SecretString::default();
+    let password = target.wanted.as_ref().map_or(&none, |(_, passwords)| &passwords.current);
+    for _look in 0..MOST_LOOKS {
+        let observed = observe(at, &admin, target).await?;
+        applied.was_previous |= observed.password == Password::Previous;
+        // Somebody goes on trying a wrong one: the right one is set, and cannot be proved.
+        if !applied.changes.is_empty() && is_locked_out(&observed, desired) {
+            return Err(Problem::denied(format!("log in as {}", target.user), Denied::LockedOut));
+        }
+        let changes = plan(desired, &observed)?;
+        if changes.is_empty() {
+            if prove || !applied.changes.is_empty() {
+                proved(at, target).await?;
+            }
+            return Ok(applied);
+        }
+        for change in changes {
+            match at.change(&admin, &target.user, &change, password).await {
+                // Done before, by us or by somebody else: the next look tells.
+                Ok(()) | Err(Denied::AlreadyThere | Denied::NotThere | Denied::SamePassword) => {}
+                Err(denied) => return Err(Problem::denied(format!("{change} {}", target.user), denied)),
+            }
+            applied.changes.push(change);
+        }
+    }
+    Err(Problem::Contended)
+}
+
+async fn observe(at: &Instance, admin: &Credentials, target: &Target) -> Result<Observed, Problem> {
+    let accounts = at.accounts(admin).await.map_err(|denied| Problem::denied("list the users", denied))?;
+    let roles = accounts.iter().any(|account| account.roles.is_some());
+    let account = accounts.into_iter().find(|account| account.name == target.user.as_str());
+    let password = match (&account, &target.wanted) {
+        (Some(account), Some((desired, passwords))) if can_be_tried(account, desired) => {
+            try_passwords(at, &target.user, passwords).await?
+        }
+        _ => Password::Untried,
+    };
+    Ok(Observed { account, password, roles })
+}
+
+fn is_locked_out(observed: &Observed, desired: Option<&Desired>) -> bool {
+    let can_be_tried = |account| desired.is_some_and(|desired| can_be_tried(account, desired));
+    observed.password == Password::Untried && observed.account.as_ref().is_some_and(can_be_tried)
+}
+
+/// A suspended user's login fails whatever the password, and a failure counts.
+fn can_be_tried(account: &Account, desired: &Desired) -> bool {
+    !account.suspended && !account.change_required && !desired.suspended
+}
+
+async fn try_passwords(at: &Instance, user: &UserName, passwords: &Passwords) -> Result<Password, Problem> {
+    let tries =
+        [(Some(&passwords.current), Password::Fits), (passwords.previous.as_ref(), Password::Previous)];
+    for (password, meaning) in tries {
+        let Some(password) = password else { continue };
+        match login(at, user, password).await {
+            Ok(()) => return Ok(meaning),
+            Err(Denied::Unauthorized | Denied::ChangeRequired) => {}
+            Err(Denied::LockedOut) => return Ok(Password::Untried),
+            Err(denied) => return Err(Problem::denied(format!("log in as {user}"), denied)),
+        }
+    }
+    Ok(Password::Wrong)
+}
+
+/// A login, after the end of a lock-out that an application with an old password has brought about.
+async fn login(at: &Instance, user: &UserName, password: &SecretString) -> Result<(), Denied> {
+    let credentials = Credentials::new(user.as_str(), password.clone());
+    for _wait in 0..MOST_WAITS {
+        match at.login(&credentials).await {
+            Err(Denied::LockedOut) => sleep(Instance::LOCKED_OUT_FOR).await,
+            told => return told,
+        }
+    }
+    at.login(&credentials).await
+}
+
+/// That the last look saw the right password log in is the proof of an active user; what is left are those who must not.
+async fn proved(at: &Instance, target: &Target) -> Result<(), Problem> {
+    let Some((desired, passwords)) = &target.wanted else { return Ok(()) };
+    let credentials = Credentials::new(target.user.as_str(), passwords.current.clone());
+    if desired.suspended {
+        return match login(at, &target.user, &passwords.current).await {
+            Err(Denied::Unauthorized) => Ok(()),
+            Ok(()) | Err(Denied::ChangeRequired) => {
+                Err(Problem::Unproven("the user is suspended there, and could log in all the same"))
+            }
+            Err(denied) => Err(Problem::denied(format!("see the login of {} refused", target.user), denied)),
+        };
+    }
+    if desired.role != Role::Reader {
+        return Ok(());
+    }
+    match at.write_and_roll_back(&credentials).await {
+        // A follower takes no writes from anybody; its roles are those that were listed.
+        Err(Denied::Forbidden(_) | Denied::NotLeader) => Ok(()),
+        Ok(()) => Err(Problem::Unproven(
+            "the user is a reader there, and could write all the same (it was rolled back)",
+        )),
+        Err(denied) => Err(Problem::denied(format!("see a write of {} refused", target.user), denied)),
+    }
+}

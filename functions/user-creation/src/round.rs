@@ -1,0 +1,70 @@
+//! One look at all nodes before any user is compared: who answers, whether the administrator gets in, who is there. A node that does
+//! not answer costs a reconcile one deadline, not one for each user.
+
+use tokio::task::JoinSet;
+
+use crate::{
+    Config, Node, Problem,
+    admin::{Found, enter},
+    desired::ADMIN,
+    events::{admin_changed, admin_refused},
+    secrets::Passwords,
+};
+
+/// What was seen.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Seen {
+    /// Nodes on which users can be compared.
+    pub reached: Vec<Node>,
+    /// Slots that do not answer, or have no task.
+    pub away: Vec<String>,
+    /// Slots that answer and do not let the administrator do anything.
+    pub locked: Vec<String>,
+    /// Every user's name but the administrator's, on whichever node.
+    pub users: Vec<String>,
+}
+
+impl Seen {
+    /// Whether no node is missing.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.away.is_empty() && self.locked.is_empty()
+    }
+}
+
+/// Looks at all `nodes` at once, and sets the administrator's password to rights on the way.
+pub(crate) async fn look(config: &Config, nodes: &[Node], admin: &Passwords) -> Seen {
+    let mut asked = JoinSet::new();
+    for node in nodes.iter().cloned() {
+        let (config, admin) = (config.clone(), admin.clone());
+        asked.spawn(async move { (users(&config, &node, &admin).await, node) });
+    }
+    let mut seen = Seen::default();
+    for (users, node) in asked.join_all().await {
+        match users {
+            Ok(users) => {
+                seen.users.extend(users);
+                seen.reached.push(node);
+            }
+            Err(problem) => {
+                admin_refused(&node, &problem);
+                if problem.is_unreachable() { &mut seen.away } else { &mut seen.locked }.push(node.slot);
+            }
+        }
+    }
+    seen.reached.sort_by(|a, b| a.slot.cmp(&b.slot));
+    for names in [&mut seen.away, &mut seen.locked, &mut seen.users] {
+        names.sort();
+        names.dedup();
+    }
+    seen
+}
+
+async fn users(config: &Config, node: &Node, admin: &Passwords) -> Result<Vec<String>, Problem> {
+    let at = config.instance(node.address.ok_or(Problem::NoTask)?);
+    let (admin, found) = enter(&at, admin).await?;
+    if found != Found::InOrder {
+        admin_changed(node);
+    }
+    let accounts = at.accounts(&admin).await.map_err(|denied| Problem::denied("list the users", denied))?;
+    Ok(accounts.into_iter().map(|account| account.name).filter(|name| name != ADMIN).collect())
+}

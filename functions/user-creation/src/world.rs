@@ -1,0 +1,74 @@
+//! What is needed from AWS: the seam at which tests have a cloud in memory. Neo4j is not behind it.
+
+use std::net::IpAddr;
+
+use aws::{Secret, Stage};
+use neo4j::UserName;
+
+use crate::desired::{NotARecord, Record};
+
+/// The cloud. The live one calls AWS.
+pub trait World: Send + Sync + 'static {
+    /// The nodes of every service, RUNNING or not.
+    fn nodes(&self) -> impl Future<Output = Result<Vec<Node>, Trouble>> + Send;
+    /// One version of a secret; none when there is none.
+    fn secret(&self, arn: &str, stage: Stage)
+    -> impl Future<Output = Result<Option<Secret>, Trouble>> + Send;
+    /// All records, and what is below their path and is none.
+    fn records(&self) -> impl Future<Output = Result<Vec<Result<Record, NotARecord>>, Trouble>> + Send;
+    /// The record of `user`; none when there is none.
+    fn record(&self, user: &UserName) -> impl Future<Output = Result<Option<Record>, Trouble>> + Send;
+    /// Writes a record, whatever is there.
+    fn write(&self, record: &Record) -> impl Future<Output = Result<(), Trouble>> + Send;
+    /// Removes the record of `user`; one that is not there is no error.
+    fn forget(&self, user: &UserName) -> impl Future<Output = Result<(), Trouble>> + Send;
+}
+
+/// A slot of the cluster, and where its task answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Node {
+    /// The service's name.
+    pub slot: String,
+    /// None while no task of it is RUNNING.
+    pub address: Option<IpAddr>,
+}
+
+impl Node {
+    /// `core-3 at 10.0.0.3`.
+    pub fn place(&self) -> String {
+        match self.address {
+            Some(address) => format!("{} at {address}", self.slot),
+            None => self.slot.clone(),
+        }
+    }
+}
+
+/// What keeps the function from doing anything.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Trouble {
+    /// An AWS call failed.
+    #[error(transparent)]
+    Call(#[from] aws::Error),
+    /// A record cannot be read.
+    #[error(transparent)]
+    Record(#[from] NotARecord),
+    /// A secret is not there, or has no valid version.
+    #[error(
+        "the secret {arn} is not there, or has no version AWSCURRENT: put a password into it, then try again"
+    )]
+    NoSecret {
+        /// The secret.
+        arn: String,
+    },
+    /// A secret holds no password.
+    #[error(
+        "the secret {arn} holds no password: {reason}; it must be the password as plain text, or a JSON object with a text \
+         \"password\""
+    )]
+    NoPassword {
+        /// The secret.
+        arn: String,
+        /// What is wrong with it.
+        reason: crate::password::NoPassword,
+    },
+}

@@ -1,0 +1,162 @@
+//! Objects of any bucket: listed by their keys, looked at, read within a bound, written on condition.
+
+use std::{env, fmt::Display};
+
+use aws_config::SdkConfig;
+use aws_sdk_s3::{
+    Client,
+    config::http::HttpResponse,
+    error::{ProvideErrorMetadata, SdkError},
+    primitives::ByteStream,
+};
+
+use crate::{Error, Kind};
+
+/// A page has a thousand keys. Whoever has more than fifty pages below one prefix does not mean all of them.
+const PAGES: usize = 50;
+
+/// S3. Clones share their connections.
+#[derive(Clone, Debug)]
+pub struct Objects {
+    client: Client,
+}
+
+/// An object's content and its version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// The content.
+    pub body: Vec<u8>,
+    /// The ETag, for the next conditional write.
+    pub etag: String,
+}
+
+/// What S3 tells of an object without sending it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// Its length.
+    pub bytes: u64,
+    /// Its ETag.
+    pub etag: String,
+}
+
+/// How a conditional write ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Put {
+    /// It is written; this is its ETag.
+    Written(String),
+    /// Somebody else wrote since it was read; nothing was changed.
+    Lost,
+}
+
+impl Objects {
+    /// All objects that the credentials reach.
+    pub fn new(config: &SdkConfig) -> Self {
+        // An emulator's endpoint has no name per bucket.
+        let path_style = env::var_os("AWS_ENDPOINT_URL").is_some();
+        let config = aws_sdk_s3::config::Builder::from(config).force_path_style(path_style).build();
+        Self { client: Client::from_conf(config) }
+    }
+
+    /// All keys of `bucket` that start with `prefix`, sorted as S3 sorts them.
+    ///
+    /// # Errors
+    /// When a call failed, or there are more than fifty thousand: a part of them would prove nothing.
+    pub async fn keys(&self, bucket: &str, prefix: &str) -> Result<Vec<String>, Error> {
+        let what = name(bucket, prefix);
+        let mut keys = Vec::new();
+        let mut next = None;
+        for _page in 0..PAGES {
+            let page = self.client.list_objects_v2().bucket(bucket).prefix(prefix);
+            let page = page.set_continuation_token(next).send().await;
+            let page = page.map_err(|error| Error::of("s3:ListBucket", &what, &error))?;
+            keys.extend(page.contents().iter().filter_map(|object| object.key()).map(str::to_owned));
+            next = page.next_continuation_token;
+            if next.is_none() {
+                return Ok(keys);
+            }
+        }
+        Err(failed("s3:ListBucket", what, "there are more keys than fifty pages hold".into()))
+    }
+
+    /// Length and version of an object; none when there is none.
+    pub async fn head(&self, bucket: &str, key: &str) -> Result<Option<Head>, Error> {
+        let head = match self.client.head_object().bucket(bucket).key(key).send().await {
+            Ok(head) => head,
+            Err(error) if status(&error) == Some(404) => return Ok(None),
+            // The answer to HEAD has no body, so S3's own code and message are not in it.
+            Err(error) if status(&error) == Some(403) => {
+                let reason = "403 Forbidden".to_owned();
+                let what = name(bucket, key);
+                return Err(Error { call: "s3:GetObject (HEAD)", what, reason, kind: Kind::Denied });
+            }
+            Err(error) => return Err(Error::of("s3:GetObject (HEAD)", name(bucket, key), &error)),
+        };
+        let bytes = head.content_length().and_then(|bytes| u64::try_from(bytes).ok());
+        let bytes = bytes.ok_or_else(|| {
+            failed("s3:GetObject (HEAD)", name(bucket, key), "the answer has no length".into())
+        })?;
+        Ok(Some(Head { bytes, etag: head.e_tag.unwrap_or_default() }))
+    }
+
+    /// Reads an object of at most `longest` bytes; none when there is none.
+    ///
+    /// # Errors
+    /// When a call failed or the object is longer: then no more than `longest` bytes of it were read.
+    pub async fn get(&self, bucket: &str, key: &str, longest: usize) -> Result<Option<Stored>, Error> {
+        let broken = |reason: String| failed("s3:GetObject", name(bucket, key), reason);
+        let too_long = || broken(format!("it is larger than {longest} bytes, so it is not what is meant"));
+        let mut answer = match self.client.get_object().bucket(bucket).key(key).send().await {
+            Ok(answer) => answer,
+            Err(error) if error.code() == Some("NoSuchKey") => return Ok(None),
+            Err(error) => return Err(Error::of("s3:GetObject", name(bucket, key), &error)),
+        };
+        if answer.content_length().is_some_and(|length| usize::try_from(length).is_ok_and(|n| n > longest)) {
+            return Err(too_long());
+        }
+        let mut body = Vec::new();
+        while let Some(part) = answer.body.try_next().await.map_err(|error| broken(error.to_string()))? {
+            if body.len() + part.len() > longest {
+                return Err(too_long());
+            }
+            body.extend_from_slice(&part);
+        }
+        Ok(Some(Stored { body, etag: answer.e_tag.unwrap_or_default() }))
+    }
+
+    /// Writes JSON if the object is still the version `seen` (none: if there is still none).
+    pub async fn put(
+        &self,
+        bucket: &str,
+        key: &str,
+        body: Vec<u8>,
+        seen: Option<&str>,
+    ) -> Result<Put, Error> {
+        let put = self.client.put_object().bucket(bucket).key(key).body(ByteStream::from(body));
+        let put = match seen {
+            Some(etag) => put.if_match(etag),
+            None => put.if_none_match("*"),
+        };
+        match put.content_type("application/json").send().await {
+            Ok(answer) => Ok(Put::Written(answer.e_tag.unwrap_or_default())),
+            // 412 when another version is there, 409 when another conditional write is under way, 404 when it was
+            // deleted meanwhile.
+            Err(error) if matches!(status(&error), Some(409 | 412)) => Ok(Put::Lost),
+            Err(error) if status(&error) == Some(404) && error.code() != Some("NoSuchBucket") => {
+                Ok(Put::Lost)
+            }
+            Err(error) => Err(Error::of("s3:PutObject", name(bucket, key), &error)),
+        }
+    }
+}
+
+fn name(bucket: &str, key: impl Display) -> String {
+    format!("s3://{bucket}/{key}")
+}
+
+fn failed(call: &'static str, what: String, reason: String) -> Error {
+    Error { call, what, reason, kind: Kind::Other }
+}
+
+fn status<E>(error: &SdkError<E, HttpResponse>) -> Option<u16> {
+    error.raw_response().map(|raw| raw.status().as_u16())
+}
