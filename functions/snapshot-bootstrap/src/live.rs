@@ -1,0 +1,148 @@
+//! The world as it is: ECS, Neo4j, Lambda.
+
+use std::{net::IpAddr, time::Duration};
+
+use aws::{Error, Inventory, Invoke, Secrets, Task};
+use backups::Counts;
+use custom_resource::HandOver;
+use neo4j::{Credentials, Denied, Dialect};
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+use topology::Kind;
+
+use crate::{Config, Seen, Slot, Uncounted, World};
+
+/// A node that starts is slow to answer, and nothing is lost by waiting for it here.
+const PROBE: Duration = Duration::from_secs(1);
+/// Both counts come out of the store's own count, whatever is in it.
+const COUNT: Duration = Duration::from_secs(10);
+const NODES: &str = "MATCH (n) RETURN count(n)";
+const RELATIONSHIPS: &str = "MATCH ()-->() RETURN count(*)";
+
+/// Clients made once, used by every invocation.
+pub(crate) struct Live {
+    inventory: Inventory,
+    slave_only_services: Vec<String>,
+    secrets: Secrets,
+    admin_secret: Option<String>,
+    nodes: Nodes,
+}
+
+/// How nodes are asked.
+#[derive(Clone, Copy, Debug)]
+struct Nodes {
+    dialect: Dialect,
+    probe_port: u16,
+    status_port: u16,
+}
+
+impl Live {
+    pub(crate) fn new(sdk: &aws::SdkConfig, config: &Config) -> Self {
+        Self {
+            inventory: Inventory::new(sdk, &config.cluster),
+            slave_only_services: config.slave_only_services.clone(),
+            secrets: Secrets::new(sdk),
+            admin_secret: config.admin_secret.clone(),
+            nodes: Nodes {
+                dialect: config.dialect,
+                probe_port: config.probe_port,
+                status_port: config.status_port,
+            },
+        }
+    }
+
+    fn kind(&self, service: &str) -> Kind {
+        if self.slave_only_services.iter().any(|name| name == service) { Kind::SlaveOnly } else { Kind::Core }
+    }
+
+    /// `neo4j` with its current password. Without authentication Neo4j looks at neither.
+    async fn admin(&self) -> Result<Credentials, Uncounted> {
+        let password = match &self.admin_secret {
+            None => String::new().into(),
+            Some(arn) => self.secrets.password(arn).await.map_err(|error| uncounted(&error, false))?,
+        };
+        Ok(Credentials::new("neo4j", password))
+    }
+}
+
+impl World for Live {
+    async fn look(&self, services: &[&str]) -> Result<Vec<Slot>, Error> {
+        let mut asked = JoinSet::new();
+        for (index, service) in services.iter().enumerate() {
+            let (inventory, nodes) = (self.inventory.clone(), self.nodes);
+            let (service, kind) = ((*service).to_owned(), self.kind(service));
+            asked.spawn(async move { (index, nodes.slots(&inventory, &service, kind).await) });
+        }
+        let mut answered = asked.join_all().await;
+        answered.sort_by_key(|(index, _)| *index);
+        let slots: Result<Vec<Vec<Slot>>, Error> = answered.into_iter().map(|(_, slots)| slots).collect();
+        Ok(slots?.into_iter().flatten().collect())
+    }
+
+    async fn count(&self, master: IpAddr) -> Result<Counts, Uncounted> {
+        let admin = self.admin().await?;
+        let at = (master, self.nodes.probe_port).into();
+        let mut counts = [0, 0];
+        for (statement, count) in [NODES, RELATIONSHIPS].into_iter().zip(&mut counts) {
+            let rows = neo4j::commit(at, &admin, statement, &json!({}), COUNT).await;
+            let rows = rows.map_err(|denied| {
+                let unauthorized = matches!(denied, Denied::Unauthorized | Denied::LockedOut);
+                uncounted(&denied, unauthorized)
+            })?;
+            let cell = rows.first().and_then(|row| row.first()).and_then(Value::as_u64);
+            *count = cell.ok_or_else(|| uncounted(&"it answers no number", false))?;
+        }
+        let [nodes, relationships] = counts;
+        Ok(Counts { nodes, relationships })
+    }
+}
+
+fn uncounted(reason: &impl ToString, unauthorized: bool) -> Uncounted {
+    Uncounted { reason: reason.to_string(), unauthorized }
+}
+
+impl Nodes {
+    /// The tasks of one service: none, one, or two while one is replaced.
+    async fn slots(self, inventory: &Inventory, service: &str, kind: Kind) -> Result<Vec<Slot>, Error> {
+        let tasks = inventory.tasks_of(service).await?;
+        let slot = |seen| Slot { name: service.to_owned(), kind, seen };
+        if tasks.is_empty() {
+            return Ok(vec![slot(Seen::NoTask)]);
+        }
+        let mut slots = Vec::new();
+        for task in tasks {
+            slots.push(slot(self.seen(task).await));
+        }
+        Ok(slots)
+    }
+
+    async fn seen(self, task: Task) -> Seen {
+        let Some(address) = task.address.filter(|_| task.running) else { return Seen::Pending };
+        let role = neo4j::probe(self.dialect, (address, self.probe_port).into(), PROBE);
+        let status = neo4j::status((address, self.status_port).into(), PROBE);
+        let (answer, status) = tokio::join!(role, status);
+        Seen::Running {
+            address,
+            definition: task.definition,
+            answer,
+            phase: status.unwrap_or_default().phase,
+        }
+    }
+}
+
+/// The function, once more.
+#[derive(Clone, Debug)]
+pub struct Again(Invoke);
+
+impl Again {
+    /// The function `function`, which is this one.
+    pub fn new(sdk: &aws::SdkConfig, function: &str) -> Self {
+        Self(Invoke::new(sdk, function))
+    }
+}
+
+impl HandOver for Again {
+    async fn invoke(&self, event: Value) -> Result<(), String> {
+        self.0.later(event.to_string().into_bytes()).await.map_err(|error| error.to_string())
+    }
+}

@@ -1,0 +1,246 @@
+//! `Custom::ClusterReady`: waits until the cluster, or one slot, is there; seals the founding of a whole one.
+
+use std::time::Duration;
+
+use aws::Kind;
+use backups::Counts;
+use custom_resource::{Call, Data, Failure, Outcome, Resource, text};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::{
+    Expected, Readiness, Record, Slot, Standing, Storage, Uncounted, Untold, Wanted, World, ready,
+    sole_master,
+};
+
+const SUFFIX: &str = "-ready";
+/// Between two looks. A look is two ECS calls for each slot, and several of these resources wait at the same time.
+const PAUSE: Duration = Duration::from_secs(2);
+/// After a wrong password, which must not be tried as often as Neo4j locks users out for.
+const PAUSE_UNAUTHORIZED: Duration = Duration::from_secs(15);
+
+/// Looks again and again, in further invocations if need be, until what is expected is there.
+pub struct ClusterReady<W, S> {
+    world: W,
+    record: Record<S>,
+    core_services: Vec<String>,
+    slave_only_services: Vec<String>,
+}
+
+/// What the template says. A property that is none of these is not looked at; as a change of it sends an Update, it is a
+/// way to have this looked at again.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Properties {
+    /// So many nodes must be sure of their role; needed unless there is a `Slot`.
+    #[serde(default, deserialize_with = "text::optional_number")]
+    expect_nodes: Option<usize>,
+    /// Whether one of them must be the master; true when it is left out.
+    #[serde(default, deserialize_with = "text::optional_boolean")]
+    expect_master: Option<bool>,
+    /// What must be in the graph, until the founding is sealed.
+    #[serde(default)]
+    expect_counts: ExpectCounts,
+    /// One slot in place of the whole cluster: on Create until it waits for its peers, later until it has rejoined.
+    #[serde(default, deserialize_with = "text::optional_number")]
+    slot: Option<usize>,
+    /// The task definition that the slot must run.
+    #[serde(default)]
+    definition: String,
+}
+
+/// Empty for what is not known.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct ExpectCounts {
+    #[serde(deserialize_with = "text::optional_number")]
+    nodes: Option<u64>,
+    #[serde(deserialize_with = "text::optional_number")]
+    relationships: Option<u64>,
+}
+
+impl Properties {
+    fn expected(&self, standing: Standing) -> Expected {
+        match self.slot {
+            Some(_) => {
+                let definition = Some(self.definition.clone()).filter(|definition| !definition.is_empty());
+                Expected::Slot { standing, definition }
+            }
+            None => Expected::Cluster {
+                nodes: self.expect_nodes.unwrap_or_default(),
+                master: self.expect_master.unwrap_or(true),
+            },
+        }
+    }
+
+    fn wanted(&self) -> Wanted {
+        let ExpectCounts { nodes, relationships } = self.expect_counts;
+        Wanted { nodes, relationships }
+    }
+}
+
+impl<W: World, S: Storage> ClusterReady<W, S> {
+    /// The cluster of these services.
+    pub fn new(
+        world: W,
+        record: Record<S>,
+        core_services: Vec<String>,
+        slave_only_services: Vec<String>,
+    ) -> Self {
+        Self { world, record, core_services, slave_only_services }
+    }
+
+    /// One look.
+    async fn look(
+        &self,
+        call: &Call,
+        properties: &Properties,
+        standing: Standing,
+    ) -> Result<Outcome, Failure> {
+        call.step("look at the nodes");
+        let slots = match self.world.look(&self.services(properties)).await {
+            Ok(slots) => slots,
+            Err(error) if error.kind == Kind::Denied => return Err(Failure::new(error)),
+            Err(error) => return Ok(not_yet(&error, PAUSE)),
+        };
+        if let Readiness::NotYet(says) = ready(&properties.expected(standing), &slots) {
+            return Ok(not_yet(&says, PAUSE));
+        }
+        match properties.slot {
+            Some(_) => Ok(Outcome::Done(data(&slots, None))),
+            None => self.whole(call, properties, &slots).await,
+        }
+    }
+
+    /// All nodes are there: counts what they have, and seals the founding.
+    async fn whole(&self, call: &Call, properties: &Properties, slots: &[Slot]) -> Result<Outcome, Failure> {
+        call.step("read the founding record");
+        let founding = match self.record.load().await {
+            Ok(founding) => founding,
+            Err(untold) => return may_pass(untold),
+        };
+        call.step("count what is in the graph");
+        let counted = match sole_master(slots) {
+            Some((_, address)) => Some(self.world.count(address).await),
+            None => None,
+        };
+        // A cluster that lives has more or less in it every minute, and the snapshot's counts are history.
+        let is_sealed = founding.is_some_and(|founding| founding.is_sealed());
+        let wanted = if is_sealed { Wanted::default() } else { properties.wanted() };
+        let counts = match (counted, wanted.is_any()) {
+            (Some(Err(Uncounted { reason, unauthorized })), true) => {
+                let pause = if unauthorized { PAUSE_UNAUTHORIZED } else { PAUSE };
+                return Ok(not_yet(
+                    &format_args!("the master's graph could not be counted: {reason}"),
+                    pause,
+                ));
+            }
+            (None, true) => return Ok(not_yet(&"there is no master whose graph could be counted", PAUSE)),
+            (counted, _) => counted.and_then(Result::ok),
+        };
+        if let Some(differs) = counts.and_then(|counts| wanted.differs(counts)) {
+            return Ok(not_yet(&differs, PAUSE));
+        }
+        call.step("seal the founding record");
+        match self.record.seal().await {
+            Ok(()) => Ok(Outcome::Done(data(slots, counts))),
+            Err(untold) => may_pass(untold),
+        }
+    }
+
+    fn services(&self, properties: &Properties) -> Vec<&str> {
+        match properties.slot {
+            Some(number) => {
+                self.core_services.get(number.wrapping_sub(1)).map(String::as_str).into_iter().collect()
+            }
+            None => self.core_services.iter().chain(&self.slave_only_services).map(String::as_str).collect(),
+        }
+    }
+}
+
+fn not_yet(waiting_for: &impl ToString, after: Duration) -> Outcome {
+    // Each look starts afresh, so there is nothing to take along.
+    Outcome::Unfinished { progress: Value::Null, after, waiting_for: waiting_for.to_string() }
+}
+
+/// A call that failed is made again with the next look, unless that cannot help.
+fn may_pass(untold: Untold) -> Result<Outcome, Failure> {
+    match untold {
+        Untold::Call(error) if error.kind != Kind::Denied => Ok(not_yet(&error, PAUSE)),
+        untold => Err(Failure::new(untold)),
+    }
+}
+
+/// Every attribute is always there; empty is what is not known.
+fn data(slots: &[Slot], counts: Option<Counts>) -> Data {
+    let master = sole_master(slots);
+    let count = |of: fn(Counts) -> u64| counts.map(|counts| of(counts).to_string()).unwrap_or_default();
+    let names: Vec<&str> = slots.iter().map(|slot| slot.name.as_str()).collect();
+    Data::new()
+        .with("Master", master.map(|(name, _)| name).unwrap_or_default())
+        .with("MasterAddress", master.map(|(_, address)| address.to_string()).unwrap_or_default())
+        .with("Nodes", names.join(","))
+        .with("NodeCount", count(|counts| counts.nodes))
+        .with("RelationshipCount", count(|counts| counts.relationships))
+}
+
+impl<W: World, S: Storage> Resource for ClusterReady<W, S> {
+    type Properties = Properties;
+    const TYPE: &'static str = "Custom::ClusterReady";
+
+    fn validate(&self, properties: &Properties) -> Result<(), Failure> {
+        let (core, all) =
+            (self.core_services.len(), self.core_services.len() + self.slave_only_services.len());
+        match (properties.slot, properties.expect_nodes) {
+            (Some(slot), _) if !(1..=core).contains(&slot) => {
+                Err(Failure::new(format_args!("Slot is {slot}, and the cluster has core slots 1 to {core}")))
+            }
+            (None, None) => Err(Failure::new(format_args!(
+                "ExpectNodes is missing: it says how many nodes the cluster must have, 1 to {all}; or give one Slot"
+            ))),
+            (None, Some(nodes)) if !(1..=all).contains(&nodes) => Err(Failure::new(format_args!(
+                "ExpectNodes is {nodes}, and the cluster has {all} slots: it would wait for ever"
+            ))),
+            (None, Some(_)) if properties.wanted().is_any() && properties.expect_master == Some(false) => {
+                Err(Failure::new(
+                    "ExpectCounts is counted on the master, so ExpectMaster must not be false beside it",
+                ))
+            }
+            (Some(_), _) | (None, Some(_)) => Ok(()),
+        }
+    }
+
+    fn physical_id(&self, call: &Call, properties: &Properties) -> String {
+        match properties.slot {
+            Some(slot) => format!("{}{SUFFIX}-slot-{slot}", call.stack_name),
+            None => format!("{}{SUFFIX}", call.stack_name),
+        }
+    }
+
+    async fn create(&self, call: &Call, properties: &Properties) -> Result<Outcome, Failure> {
+        self.look(call, properties, Standing::WaitsForPeers).await
+    }
+
+    async fn update(
+        &self,
+        call: &Call,
+        properties: &Properties,
+        _old: Option<&Properties>,
+    ) -> Result<Outcome, Failure> {
+        self.look(call, properties, Standing::Rejoined).await
+    }
+
+    /// The cluster may be gone already, and nobody waits for it: it made nothing.
+    async fn delete(
+        &self,
+        _call: &Call,
+        _id: &str,
+        _properties: Option<&Properties>,
+    ) -> Result<Outcome, Failure> {
+        Ok(Outcome::Done(Data::new()))
+    }
+
+    fn owns(&self, call: &Call, physical_id: &str) -> bool {
+        physical_id.strip_prefix(&call.stack_name).is_some_and(|rest| rest.starts_with(SUFFIX))
+    }
+}

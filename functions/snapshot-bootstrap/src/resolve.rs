@@ -1,0 +1,135 @@
+//! From a source to exactly one object in one version, looked at and found fit. Nothing is written.
+
+use aws::{Error, Kind};
+use backups::{
+    LONGEST, MANIFEST_FORMAT, Manifest, ROOT, Refused, Snapshot, Target, Unreadable, check, latest,
+};
+
+use crate::{Source, Storage};
+
+/// Why a source is not restored from: a sentence that names the URI.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// `latest` of nothing.
+    #[error(
+        "there is no backup with a manifest below s3://{0}/{ROOT}, so latest is nothing: set Source to none for an empty cluster, \
+         or to the s3:// URI of a backup elsewhere"
+    )]
+    NoBackup(String),
+    /// No such object.
+    #[error("there is no object {uri}: {what}")]
+    Missing {
+        /// Its URI.
+        uri: String,
+        /// What that means.
+        what: &'static str,
+    },
+    /// 403.
+    #[error(
+        "{uri} may not be read: allow s3:GetObject on it to this function's role (and kms:Decrypt when it is encrypted with a key of \
+         your own), and look whether it is there, because without s3:ListBucket a missing object is forbidden too"
+    )]
+    Forbidden {
+        /// Its URI.
+        uri: String,
+    },
+    /// Fewer or more bytes than the manifest says.
+    #[error(
+        "{uri} has {found} bytes and its manifest says {expected}: it is truncated or was replaced; choose another backup"
+    )]
+    Length {
+        /// The data's URI.
+        uri: String,
+        /// What S3 says.
+        found: u64,
+        /// What the manifest says.
+        expected: u64,
+    },
+    /// No bytes at all.
+    #[error("{0} has zero bytes: there is nothing to restore; choose another backup")]
+    Empty(String),
+    /// The manifest cannot be read.
+    #[error("{uri} cannot be used: {reason}")]
+    Manifest {
+        /// The manifest's URI.
+        uri: String,
+        /// Why.
+        reason: Unreadable,
+    },
+    /// The manifest says that it does not fit.
+    #[error("{uri} is refused: {reason}")]
+    Unfit {
+        /// The manifest's URI.
+        uri: String,
+        /// Why.
+        reason: Refused,
+    },
+    /// A call failed in another way.
+    #[error("{0}; nothing was recorded")]
+    Call(Error),
+}
+
+/// Resolves `source`: none for an empty cluster. `latest` looks in `backups`; what is found must fit `target`.
+pub async fn resolve<S: Storage>(
+    storage: &S,
+    source: &Source,
+    backups: &str,
+    target: &Target,
+) -> Result<Option<Snapshot>, Refusal> {
+    let (bucket, key) = match source {
+        Source::Empty => return Ok(None),
+        Source::Exact { bucket, manifest } => (bucket.as_str(), manifest.clone()),
+        Source::Latest => {
+            let keys = storage.keys(backups, ROOT).await;
+            let keys = keys.map_err(|error| failed(format!("s3://{backups}/{ROOT}"), error))?;
+            let newest = latest(keys.iter().map(String::as_str));
+            (backups, newest.ok_or_else(|| Refusal::NoBackup(backups.to_owned()))?.manifest())
+        }
+    };
+    let manifest = manifest(storage, bucket, &key).await?;
+    let unfit = |reason| Refusal::Unfit { uri: uri(bucket, &key), reason };
+    check(&manifest, &key, target).map_err(unfit)?;
+    let etag = data(storage, bucket, &manifest.data).await?;
+    Ok(Some(Snapshot {
+        asked: source.to_string(),
+        bucket: bucket.to_owned(),
+        manifest: key,
+        manifest_format: MANIFEST_FORMAT,
+        key: manifest.data.key,
+        etag,
+        bytes: manifest.data.bytes,
+        sha256: manifest.data.sha256,
+        neo4j: manifest.neo4j,
+        database: manifest.database,
+        counts: manifest.counts,
+    }))
+}
+
+async fn manifest<S: Storage>(storage: &S, bucket: &str, key: &str) -> Result<Manifest, Refusal> {
+    let uri = uri(bucket, key);
+    let stored = storage.get(bucket, key, LONGEST).await.map_err(|error| failed(uri.clone(), error))?;
+    let what = "a backup is a folder with a manifest.json; data without one is not a backup, because the manifest is written last";
+    let stored = stored.ok_or_else(|| Refusal::Missing { uri: uri.clone(), what })?;
+    Manifest::read(&stored.body).map_err(|reason| Refusal::Manifest { uri, reason })
+}
+
+/// The ETag of the data, when it is as long as its manifest says. Its checksum is compared by whoever restores it.
+async fn data<S: Storage>(storage: &S, bucket: &str, expected: &backups::Data) -> Result<String, Refusal> {
+    let uri = uri(bucket, &expected.key);
+    let head = storage.head(bucket, &expected.key).await.map_err(|error| failed(uri.clone(), error))?;
+    let what = "its manifest is there and the data is gone; choose another backup";
+    let head = head.ok_or_else(|| Refusal::Missing { uri: uri.clone(), what })?;
+    match head.bytes {
+        0 => Err(Refusal::Empty(uri)),
+        found if found != expected.bytes => Err(Refusal::Length { uri, found, expected: expected.bytes }),
+        _ => Ok(head.etag),
+    }
+}
+
+fn failed(uri: String, error: Error) -> Refusal {
+    if error.kind == Kind::Denied { Refusal::Forbidden { uri } } else { Refusal::Call(error) }
+}
+
+fn uri(bucket: &str, key: &str) -> String {
+    format!("s3://{bucket}/{key}")
+}

@@ -1,0 +1,38 @@
+//! The real binary stops at init with one sentence that names the parameter.
+
+use std::process::{Command, Output};
+
+fn start(changed: &[(&str, &str)]) -> Output {
+    let good = [
+        ("AWS_REGION", "us-east-1"),
+        ("AWS_LAMBDA_FUNCTION_NAME", "f"),
+        ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128"),
+        ("AWS_LAMBDA_FUNCTION_VERSION", "1"),
+        ("AWS_LAMBDA_LOG_STREAM_NAME", "s"),
+        ("AWS_LAMBDA_LOG_GROUP_NAME", "g"),
+        // Nobody listens there: a poll would be an error of its own.
+        ("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:1"),
+        ("DIALECT", "HA"),
+        ("CLUSTER", "c"),
+        ("CORE_SERVICES", "core-1,core-2,core-3"),
+        ("STATE_BUCKET", "b"),
+    ];
+    let environment = good.into_iter().chain(changed.iter().copied());
+    Command::new(env!("CARGO_BIN_EXE_snapshot-bootstrap")).env_clear().envs(environment).output().unwrap()
+}
+
+#[test]
+fn a_bad_parameter_is_one_line_and_a_failed_init() {
+    let table = [
+        ("DIALECT", "ORACLE", "DIALECT is \\\"ORACLE\\\""),
+        ("NEO4J_VERSION", "latest", "NEO4J_VERSION is \\\"latest\\\""),
+        ("STATE_BUCKET", "", "STATE_BUCKET is not set"),
+    ];
+    for (name, value, sentence) in table {
+        let output = start(&[(name, value)]);
+        let log = String::from_utf8(output.stdout).unwrap();
+        assert!(!output.status.success(), "{name}={value} was accepted");
+        assert_eq!(log.lines().count(), 1, "{log}");
+        assert!(log.contains("\"event\":\"init-failed\"") && log.contains(sentence), "{log}");
+    }
+}

@@ -1,0 +1,163 @@
+//! Where backups are in a bucket: `backups/<tier>/<time>-<id>/{store.tar.zst, manifest.json}`.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+use crate::Time;
+
+/// What all keys of backups start with.
+pub const ROOT: &str = "backups/";
+/// The name of a manifest in its folder.
+pub const MANIFEST: &str = "manifest.json";
+/// The name of the data in its folder: a tar of the store's files, compressed with zstd.
+pub const DATA: &str = "store.tar.zst";
+/// Enough to tell apart any two backups of one second.
+const LONGEST_ID: usize = 64;
+
+/// How often backups of a kind are made, and so how long each is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Tier {
+    /// Every hour.
+    Hourly,
+    /// Every day.
+    Daily,
+}
+
+impl fmt::Display for Tier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Hourly => "hourly",
+            Self::Daily => "daily",
+        })
+    }
+}
+
+impl FromStr for Tier {
+    type Err = ();
+
+    fn from_str(word: &str) -> Result<Self, ()> {
+        match word {
+            "hourly" => Ok(Self::Hourly),
+            "daily" => Ok(Self::Daily),
+            _ => Err(()),
+        }
+    }
+}
+
+/// The folder of one backup, in the order of time.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Folder {
+    /// When the backup was begun. First, because `latest` is by time over all tiers.
+    pub time: Time,
+    /// Its tier.
+    pub tier: Tier,
+    /// Tells it from others of the same second: letters, digits and dashes.
+    pub id: String,
+}
+
+impl Folder {
+    /// The folder of a backup; none when `id` cannot be part of a key.
+    pub fn new(tier: Tier, time: Time, id: impl Into<String>) -> Option<Self> {
+        let id = id.into();
+        let letters = id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        (letters && (1..=LONGEST_ID).contains(&id.len())).then_some(Self { time, tier, id })
+    }
+
+    /// The folder that `key` is the manifest of; none when it is anything else.
+    pub fn of_manifest(key: &str) -> Option<Self> {
+        Self::read(key.strip_suffix(MANIFEST)?.strip_suffix('/')?)
+    }
+
+    /// Reads `backups/<tier>/<time>-<id>`, without a slash at its end.
+    pub(crate) fn read(folder: &str) -> Option<Self> {
+        let (tier, name) = folder.strip_prefix(ROOT)?.split_once('/')?;
+        let (time, id) = name.split_at_checked(name.find('Z')? + 1)?;
+        Self::new(tier.parse().ok()?, time.parse().ok()?, id.strip_prefix('-')?)
+    }
+
+    /// The key of its manifest.
+    pub fn manifest(&self) -> String {
+        format!("{self}/{MANIFEST}")
+    }
+
+    /// The key of its data.
+    pub fn data(&self) -> String {
+        format!("{self}/{DATA}")
+    }
+}
+
+impl fmt::Display for Folder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { time, tier, id } = self;
+        write!(f, "{ROOT}{tier}/{time}-{id}")
+    }
+}
+
+/// The newest backup among the keys of a bucket: by the time that its folder's name tells, whatever its tier, and never by
+/// when S3 says that an object was written, because a copy of an old backup is not a new one. Folders without a manifest are
+/// not backups.
+pub fn latest<'k>(keys: impl IntoIterator<Item = &'k str>) -> Option<Folder> {
+    keys.into_iter().filter_map(Folder::of_manifest).max()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder(text: &str) -> Folder {
+        Folder::read(text).unwrap()
+    }
+
+    #[test]
+    fn a_folder_is_read_back() {
+        let text = "backups/hourly/2026-11-25T21-15-05Z-7f3a-2";
+        assert_eq!(folder(text).to_string(), text);
+        assert_eq!(folder(text).manifest(), format!("{text}/manifest.json"));
+        assert_eq!(folder(text).data(), format!("{text}/store.tar.zst"));
+        assert_eq!(Folder::of_manifest(&folder(text).manifest()), Some(folder(text)));
+    }
+
+    #[test]
+    fn whatever_is_no_manifest_of_a_backup_is_none() {
+        for key in [
+            "backups/hourly/2026-11-25T21-15-05Z-a/store.tar.zst",
+            "backups/hourly/2026-11-25T21-15-05Z-a/",
+            "backups/hourly/2026-11-25T21-15-05Z-a/x/manifest.json",
+            "backups/hourly/2026-11-25T21-15-05Z-a/../manifest.json",
+            "backups/hourly/2026-11-25T21-15-05Z-/manifest.json",
+            "backups/hourly/2026-11-25T21-15-05Z/manifest.json",
+            "backups/hourly/2026-11-25T21-15-05Z-a_b/manifest.json",
+            "backups/weekly/2026-11-25T21-15-05Z-a/manifest.json",
+            "backups/hourly/yesterday-a/manifest.json",
+            "backups/manifest.json",
+            "x/backups/hourly/2026-11-25T21-15-05Z-a/manifest.json",
+            "backups/hourly/ö-Z-a/manifest.json",
+        ] {
+            assert_eq!(Folder::of_manifest(key), None, "{key}");
+        }
+    }
+
+    #[test]
+    fn the_latest_is_by_time_over_all_tiers_and_only_what_has_a_manifest() {
+        let keys = [
+            "backups/daily/2026-11-25T03-00-00Z-d/manifest.json",
+            "backups/hourly/2026-11-24T23-00-00Z-z/manifest.json",
+            "backups/hourly/2026-11-25T02-00-00Z-a/manifest.json",
+            // the newest of all, and it has no manifest
+            "backups/hourly/2026-11-25T04-00-00Z-a/store.tar.zst",
+            "cluster/founding.json",
+        ];
+        assert_eq!(latest(keys), Some(folder("backups/daily/2026-11-25T03-00-00Z-d")));
+        let later = "backups/hourly/2026-11-25T03-00-01Z-a/manifest.json";
+        let all = keys.into_iter().chain([later]);
+        assert_eq!(latest(all.clone()).map(|found| found.manifest()).as_deref(), Some(later));
+        assert_eq!(
+            latest(all.rev()).map(|found| found.manifest()).as_deref(),
+            Some(later),
+            "the order is no matter"
+        );
+        assert_eq!(latest(["backups/hourly/2026-11-25T04-00-00Z-a/store.tar.zst"]), None);
+    }
+}
