@@ -16,7 +16,7 @@ use tokio::{
 use topology::{Answer, NotKnown};
 use tracing::{error, info};
 
-use crate::{Settings, doorbell::Doorbell, watch::Watch};
+use crate::{Settings, admin::Administrator, doorbell::Doorbell, watch::Watch};
 
 /// From one look to the next. Neo4j answers its role endpoint in under a millisecond.
 const LOOK: Duration = Duration::from_millis(75);
@@ -34,17 +34,24 @@ pub struct Guard {
     bolt: SocketAddr,
     watch: Arc<Mutex<Watch>>,
     doorbell: Doorbell,
+    administrator: Administrator,
 }
 
 impl Guard {
     /// Over the node at `address`.
-    pub fn new(settings: &Settings, address: IpAddr, doorbell: Doorbell) -> Self {
+    pub fn new(
+        settings: &Settings,
+        address: IpAddr,
+        doorbell: Doorbell,
+        administrator: Administrator,
+    ) -> Self {
         Self {
             dialect: settings.dialect,
             http: SocketAddr::new(address, crate::child::HTTP_PORT),
             bolt: SocketAddr::new(address, BOLT_PORT),
             watch: Arc::new(Mutex::new(Watch::new(settings.fence_after))),
             doorbell,
+            administrator,
         }
     }
 
@@ -81,7 +88,14 @@ impl Guard {
 
     /// What the status port tells.
     pub async fn status(&self) -> neo4j::Status {
-        let members = neo4j::members(self.http, DEADLINE / 2).await;
+        let who = self.administrator.credentials().await;
+        let members = match neo4j::members(self.http, who.as_ref(), DEADLINE / 2).await {
+            Ok(members) => members,
+            Err(neo4j::Unauthorized) => {
+                self.administrator.refused().await;
+                None
+            }
+        };
         let watch = self.watch();
         neo4j::Status {
             phase: watch.phase().to_owned(),

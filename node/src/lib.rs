@@ -8,6 +8,7 @@
 //! guard: role, every 75 ms --> watch --> doorbell (EventBridge), status port, SIGKILL when it is frozen
 //! ```
 
+mod admin;
 mod branched;
 mod child;
 mod conf;
@@ -35,6 +36,12 @@ pub enum Failure {
     /// A `NEO4J_*` variable.
     #[error(transparent)]
     NotOurs(#[from] NotOurs),
+    /// The administrator's password.
+    #[error(
+        "the administrator's password cannot be had ({0}); Neo4j is not started, because it would start with the password \
+         that everybody knows"
+    )]
+    NoPassword(String),
     /// Its own address.
     #[error("the task's own address is not known: {0}; without it peers cannot reach this node")]
     Address(String),
@@ -64,6 +71,7 @@ impl Failure {
     pub fn event(&self) -> &'static str {
         match self {
             Self::Invalid(_) | Self::NotOurs(_) => "bad-parameter",
+            Self::NoPassword(_) => "no-admin-password",
             Self::Address(_) => "no-address",
             Self::Io { .. } => "system-error",
             Self::Died(_) => "neo4j-died",
@@ -84,18 +92,27 @@ pub async fn run(environment: &Environment) -> Result<(), Failure> {
     conf(&settings, std::net::Ipv4Addr::LOCALHOST.into(), &[], volume)?;
     let mut signals = child::Signals::listen()?;
     let address = peers::own_address(&settings).await?;
-    let guard = guard::Guard::new(&settings, address, doorbell::Doorbell::new(&settings).await);
+    let administrator = tokio::select! {
+        administrator = admin::Administrator::fetch(&settings) => administrator?,
+        () = signals.stop() => return stopped_early(),
+    };
+    let doorbell = doorbell::Doorbell::new(&settings).await;
+    let guard = guard::Guard::new(&settings, address, doorbell, administrator.clone());
     tokio::spawn(status::serve(address, guard.clone()));
     let hosts = tokio::select! {
         hosts = peers::wait_for_all(&settings, address) => hosts,
-        () = signals.stop() => {
-            tracing::info!(event = "stopped", "asked to stop before Neo4j was started");
-            return Ok(());
-        }
+        () = signals.stop() => return stopped_early(),
     };
     conf(&settings, address, &hosts, volume)?.write(&settings)?;
+    administrator.prepare(&settings.data).await?;
     tracing::info!(event = "configured", %address, hosts = ?hosts, volume = ?volume, "Neo4j is configured");
     let data = settings.data.clone();
     tokio::spawn(async move { branched::watch(&data).await });
     child::run(&settings, address, signals, &guard).await
+}
+
+#[allow(clippy::unnecessary_wraps)] // one way out of `run` among others
+fn stopped_early() -> Result<(), Failure> {
+    tracing::info!(event = "stopped", "asked to stop before Neo4j was started");
+    Ok(())
 }

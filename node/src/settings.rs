@@ -32,6 +32,8 @@ pub struct Settings {
     pub event_bus: Option<String>,
     /// The stack, which events name.
     pub stack: String,
+    /// The secret with the administrator's password; none when authentication is off.
+    pub admin_secret: Option<String>,
     /// From the container's SIGTERM to its SIGKILL.
     pub stop_timeout: Duration,
     /// Where the agent tells the task's address; `SINGLE` outside of ECS does without.
@@ -93,6 +95,7 @@ impl Settings {
             fence_after: environment.seconds_or("FENCE_AFTER_SECONDS", 12)?,
             event_bus: environment.text("EVENT_BUS").map(str::to_owned),
             stack: environment.text("STACK").unwrap_or_default().to_owned(),
+            admin_secret: admin_secret(environment)?,
             stop_timeout: environment.seconds_or("STOP_TIMEOUT_SECONDS", 30)?,
             metadata: environment.text("ECS_CONTAINER_METADATA_URI_V4").map(str::to_owned),
             data: path("DATA_DIR", "/data"),
@@ -150,6 +153,15 @@ impl Settings {
     }
 }
 
+/// The secret is needed unless authentication is switched off: Neo4j must not be reachable with the password that everybody
+/// knows.
+fn admin_secret(environment: &Environment) -> Result<Option<String>, Invalid> {
+    match environment.text("NEO4J_dbms_security_auth__enabled") {
+        Some("false") => Ok(None),
+        _ => environment.need("ADMIN_SECRET_ARN").map(|arn| Some(arn.to_owned())),
+    }
+}
+
 /// As the official image has it: one underscore is a dot, two are an underscore.
 fn overrides(environment: &Environment) -> Vec<(String, String)> {
     let all = environment.with_prefix("NEO4J_").into_iter();
@@ -172,6 +184,7 @@ mod tests {
             ("CLUSTER", "c"),
             ("CORE_SERVICES", "core-1,core-2,core-3"),
             ("SERVER_ID", "2"),
+            ("ADMIN_SECRET_ARN", "arn:secret"),
             ("ECS_CONTAINER_METADATA_URI_V4", "http://169.254.170.2/v4/x"),
         ];
         good.into_iter().chain(changed.iter().copied()).collect()
@@ -198,11 +211,20 @@ mod tests {
     }
 
     #[test]
+    fn without_authentication_there_is_no_administrator() {
+        let off = [("NEO4J_dbms_security_auth__enabled", "false"), ("ADMIN_SECRET_ARN", "arn:secret")];
+        assert_eq!(Settings::read(&environment(&off)).unwrap().admin_secret, None);
+        let on = [("NEO4J_dbms_security_auth__enabled", "true")];
+        assert_eq!(Settings::read(&environment(&on)).unwrap().admin_secret.as_deref(), Some("arn:secret"));
+    }
+
+    #[test]
     fn every_parameter_of_no_use_is_named_in_one_sentence() {
         let table = [
             ("DIALECT", "", "DIALECT is not set"),
             ("DIALECT", "CLUSTER-5", "DIALECT is \"CLUSTER-5\": this node program configures clusters of 3.4"),
             ("CLUSTER", "", "CLUSTER is not set"),
+            ("ADMIN_SECRET_ARN", "", "ADMIN_SECRET_ARN is not set"),
             ("SERVER_ID", "0", "SERVER_ID is \"0\": it must be the number of one of CORE_SERVICES"),
             ("SERVER_ID", "4", "SERVER_ID is \"4\""),
             ("SERVER_ID", "one", "SERVER_ID is \"one\""),

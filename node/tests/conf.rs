@@ -11,6 +11,7 @@ fn settings(changed: &[(&'static str, &'static str)]) -> Settings {
         ("CLUSTER", "c"),
         ("CORE_SERVICES", "core-1,core-2,core-3"),
         ("SERVER_ID", "2"),
+        ("ADMIN_SECRET_ARN", "arn:secret"),
         ("ECS_CONTAINER_METADATA_URI_V4", "http://agent/v4/x"),
         ("NEO4J_dbms_memory_heap_max__size", "2g"),
     ];

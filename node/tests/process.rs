@@ -72,6 +72,7 @@ impl Task {
             ("CLUSTER", "c"),
             ("CORE_SERVICES", "core-1,core-2,core-3"),
             ("SERVER_ID", "1"),
+            ("NEO4J_dbms_security_auth__enabled", "false"),
             ("STOP_TIMEOUT_SECONDS", "30"),
             ("AWS_REGION", "us-east-1"),
             ("AWS_ACCESS_KEY_ID", "test"),
@@ -91,7 +92,9 @@ impl Task {
     }
 }
 
-/// `ListTasks` and `DescribeTasks` over the peers: slot N has the task `tN`.
+const PASSWORD: &str = "only-the-secret-has-it";
+
+/// `ListTasks` and `DescribeTasks` over the peers: slot N has the task `tN`. One secret, unless the ARN is another one.
 async fn ecs(
     State(peers): State<Arc<Mutex<Vec<Option<Ipv4Addr>>>>>,
     headers: HeaderMap,
@@ -112,6 +115,11 @@ async fn ecs(
             json!({"failures": [], "tasks": [{"taskArn": arn, "lastStatus": "RUNNING",
                 "containers": [{"networkInterfaces": [{"privateIpv4Address": address}]}]}]})
         }
+        "GetSecretValue" if body["SecretId"] == "arn:admin" => {
+            json!({"SecretString": PASSWORD, "VersionId": "1"})
+        }
+        // What cannot be read is a failure, whatever it is.
+        "GetSecretValue" => json!("no answer of Secrets Manager"),
         other => panic!("{other} was called"),
     })
 }
@@ -258,6 +266,41 @@ fn fault_44_when_ecs_cannot_be_asked_the_reason_is_said_and_nothing_starts() {
     node.signal(Signal::TERM);
     assert_eq!(node.until_ended().code(), Some(0), "asked to stop while it waits: {}", node.log());
     drop(task.runtime);
+}
+
+/// Shows what Neo4j's process would find, then obeys.
+const SHOWS: &str = "cat \"$NEO4J_HOME/../data/dbms/auth.ini\"; stat -c %a \"$NEO4J_HOME/../data/dbms/auth.ini\"; env; \
+                     trap 'exit 143' TERM; echo started; while :; do sleep 0.05; done";
+
+#[test]
+fn the_first_password_is_there_before_neo4j_and_nowhere_else() {
+    let task = Task::new(10, SHOWS);
+    let on = [("NEO4J_dbms_security_auth__enabled", "true"), ("ADMIN_SECRET_ARN", "arn:admin")];
+    let node = task.start(&on);
+    node.until_log("started\n");
+    let log = node.log();
+    assert!(log.contains("neo4j:SHA-256,") && log.contains("\n600\n"), "{log}");
+    assert!(!log.contains(PASSWORD) && !log.contains("arn:admin"), "{log}");
+    let arguments = fs::read(format!("/proc/{}/cmdline", node.child.id())).unwrap();
+    assert!(!String::from_utf8_lossy(&arguments).contains(PASSWORD));
+    drop(node);
+    // Users that are there stay as they are: whoever keeps them in order changes the password.
+    fs::remove_file(task.dir.join("data/dbms/auth.ini")).unwrap();
+    fs::write(task.dir.join("data/dbms/auth"), "neo4j:SHA-256,00,00:\n").unwrap();
+    let node = task.start(&on);
+    node.until_log("started\n");
+    assert!(!task.dir.join("data/dbms/auth.ini").exists());
+}
+
+#[test]
+fn without_the_password_neo4j_does_not_start() {
+    let task = Task::new(11, OBEYS);
+    let mut node =
+        task.start(&[("NEO4J_dbms_security_auth__enabled", "true"), ("ADMIN_SECRET_ARN", "arn:other")]);
+    node.until_log("no-admin-password");
+    assert!(!node.log().contains("neo4j-started"));
+    node.signal(Signal::TERM);
+    assert_eq!(node.until_ended().code(), Some(0), "asked to stop while it waits: {}", node.log());
 }
 
 #[test]
