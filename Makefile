@@ -1,6 +1,6 @@
 # The commands of this project. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help prerequisites setup release demo test up down status lint bench-failover bench-sweep simulate mutants bench-start build-MasterElection
+.PHONY: help prerequisites setup release demo test up down status lint bench-failover bench-rest bench-sweep simulate mutants bench-start bench-custom-resource build-MasterElection build-UserCreation build-SnapshotBootstrap
 
 LOCAL := target/debug/local
 DIALECT := HA
@@ -15,9 +15,10 @@ setup: prerequisites ## Installs what a checkout needs below .local: the emulato
 	@local/setup/venv.sh .local/venv-cloud local/setup/cloud.txt
 	@local/setup/venv.sh .local/venv-sam local/setup/sam.txt
 	@local/neo4j/build.sh .local/neo4j-3.4.6
+	@local/neo4j-5/build.sh .local/neo4j-5.26
 
-release: prerequisites ## Builds what is shipped: the function and the node program
-	@cargo build --locked --release -p master-election -p node
+release: prerequisites ## Builds what is shipped: the functions and the node program
+	@cargo build --locked --release -p master-election -p user-creation -p snapshot-bootstrap -p node
 
 $(LOCAL): FORCE
 	@cargo build --locked -p local
@@ -35,11 +36,10 @@ down: $(LOCAL) ## Ends every process of `make up`
 status: $(LOCAL) ## Nodes, roles, target groups, health
 	@$(LOCAL) status
 
-# Everything is compiled before a cluster runs: heartbeats are late on a machine that compiles.
-test: setup release ## Every test, the ones on a real cluster last
-	@cargo test --locked --workspace --no-run
-	@cargo test --locked --workspace --exclude end-to-end
-	@cargo test --locked -p end-to-end
+# Cargo compiles everything before it runs anything: heartbeats are late on a machine that compiles. All at once, because a
+# part of the workspace has other features, and is another build.
+test: setup release ## Every test, the ones on real clusters too
+	@cargo test --locked --workspace
 
 lint: setup ## Formatting, clippy, the template
 	@cargo fmt --all --check
@@ -47,8 +47,11 @@ lint: setup ## Formatting, clippy, the template
 	@.local/venv-sam/bin/cfn-lint template.yml cluster/*.yml
 	@SAM_CLI_TELEMETRY=0 .local/venv-sam/bin/sam validate --lint --region us-east-1
 
-bench-failover: setup release $(LOCAL) ## 15 kills and 15 freezes beside HAProxy (needs: sudo apt install haproxy); about 20 minutes
+bench-failover: setup release $(LOCAL) ## 30 fail-overs and more beside HAProxy (needs: sudo apt install haproxy); about an hour
 	@$(LOCAL) bench-failover
+
+bench-rest: setup release $(LOCAL) ## What is asked of AWS while nothing happens, and what that costs (about 8 minutes)
+	@$(LOCAL) bench-rest
 
 bench-sweep: ## One sweep over a thousand nodes, every tenth silent
 	@cargo run --locked --quiet -p simulator --bin bench-sweep
@@ -62,6 +65,15 @@ mutants: prerequisites ## Reverses fourteen rules, one after another: the tests 
 bench-start: setup release ## Size and start of what is shipped
 	@cargo run --locked --quiet -p local --bin bench-start
 
+bench-custom-resource: release ## How soon a bad event of CloudFormation is answered
+	@cargo run --locked --quiet -p local --bin bench-custom-resource
+
 # Called by `sam build`, which names the target after the function.
 build-MasterElection:
 	@cp target/release/master-election "$(ARTIFACTS_DIR)/bootstrap"
+
+build-UserCreation:
+	@cp target/release/user-creation "$(ARTIFACTS_DIR)/bootstrap"
+
+build-SnapshotBootstrap:
+	@cp target/release/snapshot-bootstrap "$(ARTIFACTS_DIR)/bootstrap"

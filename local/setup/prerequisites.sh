@@ -18,6 +18,8 @@ javac -version 2>&1 | grep -q '^javac 17' ||
     lacks "JDK 17 (javac)" "Run: sudo apt install openjdk-17-jdk-headless, and put it first in PATH"
 mvn --version >/dev/null 2>&1 ||
     lacks "Maven (mvn)" "Run: sudo apt install maven"
+{ command -v ip || [ -x /usr/sbin/ip ]; } >/dev/null 2>&1 ||
+    lacks "iproute2 (ip)" "Run: sudo apt install iproute2"
 command -v cc >/dev/null 2>&1 ||
     lacks "a C compiler (cc)" "Run: sudo apt install build-essential"
 [ "$(uname -s)" = Linux ] ||

@@ -1,4 +1,4 @@
-//! Loopback addresses for everything the local cloud runs, so that two runs never meet.
+//! Addresses for everything the local cloud runs, so that two runs never meet.
 
 use std::{
     collections::hash_map::RandomState,
@@ -10,19 +10,24 @@ use std::{
     },
 };
 
-/// Hands out distinct addresses of one block `127.a.b.0/24`, each at most once: an address is never given to a second
+/// Hands out distinct addresses of one block of 253, each at most once: an address is never given to a second
 /// task, because a client that still holds the old one must not reach somebody else by accident.
 #[derive(Clone, Debug)]
 pub struct AddressPool {
-    block: [u8; 2],
+    block: [u8; 3],
     next: Arc<AtomicU16>,
 }
 
 impl AddressPool {
-    /// A block chosen at random from `127.16.0.0` to `127.239.255.0`: low ones are used by people, high ones by tools.
+    /// A block of loopback chosen at random from `127.16.0.0` to `127.239.255.0`: low ones are used by people, high ones by tools.
     pub fn random() -> Self {
         let bits = RandomState::new().build_hasher().finish().to_le_bytes();
-        Self { block: [16 + bits[0] % 224, bits[1]], next: Arc::new(AtomicU16::new(1)) }
+        Self::of([127, 16 + bits[0] % 224, bits[1]])
+    }
+
+    /// The block `a.b.c.0/24`.
+    pub fn of(block: [u8; 3]) -> Self {
+        Self { block, next: Arc::new(AtomicU16::new(1)) }
     }
 
     /// The next address.
@@ -33,7 +38,8 @@ impl AddressPool {
         let last = self.next.fetch_add(1, Ordering::Relaxed);
         let last =
             u8::try_from(last).ok().filter(|last| *last < 254).expect("more than 253 addresses in one run");
-        Ipv4Addr::new(127, self.block[0], self.block[1], last)
+        let [a, b, c] = self.block;
+        Ipv4Addr::new(a, b, c, last)
     }
 }
 

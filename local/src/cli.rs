@@ -46,8 +46,12 @@ pub enum Command {
     Freeze(Target),
     /// Thaws a frozen node
     Thaw(Target),
+    /// Kills a node whose volume is lost with it
+    Lose(Target),
     /// Kills and freezes the master again and again, side by side with HAProxy in front of the same nodes
     BenchFailover(Bench),
+    /// Leaves a cluster at rest and counts what is asked of AWS
+    BenchRest(AtRest),
     /// Deploys, kills the master under a writing client, and watches the writes move on
     Demo(Demo),
 }
@@ -73,11 +77,16 @@ pub struct Demo {
 /// Settings of a benchmark.
 #[derive(Debug, clap::Args)]
 pub struct Bench {
-    /// How many kills, and as many freezes
-    #[arg(long, default_value_t = 15)]
-    each: usize,
     #[command(flatten)]
-    cloud: Options,
+    counts: bench::Counts,
+}
+
+/// Settings of a benchmark at rest.
+#[derive(Debug, clap::Args)]
+pub struct AtRest {
+    /// For how long calls are counted; the users are compared every five minutes, so a multiple of it counts all as often
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    minutes: u32,
 }
 
 /// A node to break.
@@ -128,13 +137,14 @@ impl Command {
             Self::Kill(target) => act(&layout, target, Act::Kill).await,
             Self::Freeze(target) => act(&layout, target, Act::Freeze).await,
             Self::Thaw(target) => act(&layout, target, Act::Thaw).await,
+            Self::Lose(target) => act(&layout, target, Act::Lose).await,
             Self::Demo(demo) => {
                 on_stage(layout, &demo.cloud, async |cloud| demo::run(cloud, &demo.dialect).await).await
             }
-            Self::BenchFailover(bench) => {
-                let propagation = bench.cloud.settings().propagation;
-                on_stage(layout, &bench.cloud, async |cloud| bench::run(cloud, bench.each, propagation).await)
-                    .await
+            Self::BenchFailover(bench) => failovers(&layout, &bench.counts).await,
+            Self::BenchRest(rest) => {
+                let options = Options { propagation_ms: 0 };
+                on_stage(layout, &options, async |cloud| bench::at_rest(cloud, rest.minutes).await).await
             }
         }
     }
@@ -155,9 +165,25 @@ async fn on_stage(
     outcome
 }
 
+/// Plays every series on a cloud of its own, and prints what was measured even when a later one fails.
+async fn failovers(layout: &Layout, counts: &bench::Counts) -> Outcome {
+    let mut samples = Vec::new();
+    let mut outcome = Ok(());
+    for series in counts.series() {
+        let options = Options { propagation_ms: 0 };
+        let play = async |cloud: &Cloud| bench::play(cloud, &series, &mut samples).await;
+        outcome = on_stage(layout.clone(), &options, play).await;
+        if outcome.is_err() {
+            break;
+        }
+    }
+    println!("\n{}", bench::table(&samples));
+    outcome
+}
+
 impl Options {
     fn settings(&self) -> Settings {
-        Settings { propagation: Duration::from_millis(self.propagation_ms) }
+        Settings { propagation: Duration::from_millis(self.propagation_ms), ..Settings::default() }
     }
 }
 

@@ -10,12 +10,12 @@ use tokio::{net::TcpListener, task::JoinHandle};
 use tracing::warn;
 
 use crate::{
-    address::AddressPool,
     ecs::{Ecs, Image},
     elb::Elb,
     emulator::{self, Emulator},
     gateway::{self, Gateway},
     layout::{Layout, Missing},
+    network::{self, Network},
     processes::{self, Processes},
 };
 
@@ -33,6 +33,8 @@ const ARTIFACTS: &str = "local-artifacts";
 pub struct Settings {
     /// How long registrations take to reach the balancers' data plane: minutes are seen on AWS.
     pub propagation: Duration,
+    /// How tasks are connected.
+    pub network: network::Kind,
 }
 
 /// Why it does not start.
@@ -57,6 +59,8 @@ pub struct Cloud {
     pub endpoint: SocketAddr,
     /// What it is made of.
     pub gateway: Gateway,
+    /// Where its tasks are reached.
+    pub network: Network,
     loops: Vec<JoinHandle<()>>,
 }
 
@@ -66,16 +70,17 @@ impl Cloud {
         layout.check()?;
         end_leftovers(&layout);
         layout.make_run()?;
-        let addresses = AddressPool::random();
-        let ip = addresses.next();
+        let network = Network::set_up(settings.network)?;
+        let ip = network.services.next();
         let endpoint = gateway::address(ip);
         let listener = TcpListener::bind(endpoint).await?;
         let processes = Processes::new(layout.journal());
         let (emulator, child) =
             Emulator::start(&layout, &processes, ip, endpoint.port() - 1, endpoint).await?;
         emulator.put_object(ARTIFACTS, bytes::Bytes::new()).await?;
-        let elb = Elb::new(&format!("http://{}", emulator.at), addresses.clone(), settings.propagation);
-        let ecs = Ecs::new(emulator, endpoint, image(&layout), processes, addresses);
+        let elb =
+            Elb::new(&format!("http://{}", emulator.at), network.services.clone(), settings.propagation);
+        let ecs = Ecs::new(emulator, endpoint, image(&layout), processes, network.clone());
         let changes = ecs.changes();
         let gateway = Gateway::new(emulator, ecs, elb);
         let loops = vec![
@@ -83,10 +88,10 @@ impl Cloud {
             tokio::spawn(reconcile(gateway.clone())),
             tokio::spawn(refresh(gateway.clone())),
             tokio::spawn(reap(child)),
-            tokio::spawn(gateway::events::deliver(gateway.clone(), changes)),
+            tokio::spawn(gateway::events::deliver(emulator, changes)),
         ];
         fs::write(layout.gateway_file(), endpoint.to_string())?;
-        Ok(Self { layout, endpoint, gateway, loops })
+        Ok(Self { layout, endpoint, gateway, network, loops })
     }
 
     /// Ends every process it started, by id.
@@ -100,11 +105,16 @@ impl Cloud {
 
     /// The log lines of a function since `since`, as JSON where they are.
     pub async fn function_logs(&self, function: &str, since: SystemTime) -> Vec<serde_json::Value> {
+        let messages = self.log_messages(&format!("/aws/lambda/{function}"), since).await;
+        messages.iter().filter_map(|message| serde_json::from_str(message.trim()).ok()).collect()
+    }
+
+    /// The messages of a log group since `since`.
+    pub async fn log_messages(&self, group: &str, since: SystemTime) -> Vec<String> {
         let since = since.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis();
         let since = u64::try_from(since).unwrap_or(u64::MAX);
-        let mut request =
-            serde_json::json!({"logGroupName": format!("/aws/lambda/{function}"), "startTime": since});
-        let mut lines = Vec::new();
+        let mut request = serde_json::json!({"logGroupName": group, "startTime": since});
+        let mut messages = Vec::new();
         // Pages are bounded so that a broken token cannot hold the caller.
         for _page in 0..50 {
             let Ok(answer) =
@@ -113,16 +123,13 @@ impl Cloud {
                 break;
             };
             let events = answer["events"].as_array().cloned().unwrap_or_default();
-            let parsed = events
-                .iter()
-                .filter_map(|event| serde_json::from_str(event["message"].as_str()?.trim()).ok());
-            lines.extend(parsed);
+            messages.extend(events.iter().filter_map(|event| event["message"].as_str().map(str::to_owned)));
             match answer["nextToken"].as_str() {
                 Some(token) => request["nextToken"] = token.into(),
                 None => break,
             }
         }
-        lines
+        messages
     }
 }
 

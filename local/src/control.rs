@@ -62,6 +62,8 @@ pub enum Act {
     Freeze,
     /// SIGCONT.
     Thaw,
+    /// SIGKILL, and its volume is lost.
+    Lose,
 }
 
 /// An act on a node.
@@ -140,6 +142,12 @@ async fn act(State(gateway): State<Gateway>, Json(order): Json<Order>) -> Respon
         Act::Kill => Signal::KILL,
         Act::Freeze => Signal::STOP,
         Act::Thaw => Signal::CONT,
+        Act::Lose => {
+            return match gateway.ecs.lose(&node.service) {
+                Ok(()) => Json(node).into_response(),
+                Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+            };
+        }
     };
     if order.jvm {
         children(node.pid).into_iter().for_each(|jvm| signal(jvm, which));

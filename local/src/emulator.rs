@@ -12,6 +12,7 @@ use serde_json::Value;
 use tokio::process::{Child, Command};
 
 use crate::{
+    gateway::queue::Limits,
     http as wire,
     layout::Layout,
     processes::{Processes, tail},
@@ -24,6 +25,8 @@ pub const KEY: &str = "test";
 /// From exec to healthy takes half a second on two idle cores.
 const START: Duration = Duration::from_secs(30);
 const CALL: Duration = Duration::from_secs(20);
+/// The longest a function may run, and a little more.
+const INVOCATION: Duration = Duration::from_secs(910);
 
 /// A failure of the emulator or of a call to it.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +55,17 @@ pub enum Error {
         /// The beginning of the answer.
         body: String,
     },
+}
+
+/// How a function ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ran {
+    /// It returned a result.
+    Well,
+    /// It returned an error, or crashed.
+    Failed,
+    /// It did not run: too many of it do, or Lambda itself failed.
+    Throttled,
 }
 
 /// Where the emulator listens. Clones are the same emulator.
@@ -121,12 +135,41 @@ impl Emulator {
         })
     }
 
-    /// Invokes a function asynchronously, as EventBridge does.
-    pub async fn invoke_async(&self, function: &str, event: &Value) -> Result<(), Error> {
+    /// Runs a function with an event and waits for its end.
+    ///
+    /// # Errors
+    /// When there is no answer, or one that says neither that it ran nor that it was throttled.
+    pub async fn invoke(&self, function: &str, event: &Value) -> Result<Ran, Error> {
         let path = format!("/2015-03-31/functions/{function}/invocations");
-        let request =
-            self.request("lambda", "application/json").header("x-amz-invocation-type", "Event").uri(path);
-        self.send(&format!("Invoke {function}"), request, event.to_string().into()).await.map(drop)
+        let request = self.request("lambda", "application/json").uri(path);
+        let request = request.body(Full::new(event.to_string().into())).expect("a request made of constants");
+        let (status, body) = wire::send(self.at, request, INVOCATION).await?;
+        match status {
+            200 => {
+                let result: Value = serde_json::from_slice(&body).unwrap_or_default();
+                Ok(if result["errorMessage"].is_string() { Ran::Failed } else { Ran::Well })
+            }
+            429 | 500.. => Ok(Ran::Throttled),
+            _ => Err(refused(&format!("Invoke {function}"), status, &body)),
+        }
+    }
+
+    /// How long, and how often, an asynchronous invocation of a function is tried; Lambda's defaults when it does not say.
+    pub async fn event_invoke_config(&self, function: &str) -> Limits {
+        let path = format!("/2019-09-25/functions/{function}/event-invoke-config");
+        let request = self.request("lambda", "application/json").method("GET").uri(path);
+        let answer = self.send("GetFunctionEventInvokeConfig", request, Bytes::new()).await;
+        let config: Value =
+            answer.ok().and_then(|body| serde_json::from_slice(&body).ok()).unwrap_or_default();
+        // CloudFormation hands numbers on as strings.
+        let number = |name: &str| config[name].as_u64().or_else(|| config[name].as_str()?.parse().ok());
+        let defaults = Limits::default();
+        Limits {
+            age: number("MaximumEventAgeInSeconds").map_or(defaults.age, Duration::from_secs),
+            retries: number("MaximumRetryAttempts")
+                .and_then(|number| number.try_into().ok())
+                .unwrap_or(defaults.retries),
+        }
     }
 
     /// An object of the emulator's S3.
@@ -160,7 +203,11 @@ impl Emulator {
         if status < 300 {
             return Ok(body);
         }
-        let body = String::from_utf8_lossy(&body).chars().take(500).collect();
-        Err(Error::Refused { call: call.into(), status, body })
+        Err(refused(call, status, &body))
     }
+}
+
+fn refused(call: &str, status: u16, body: &[u8]) -> Error {
+    let body = String::from_utf8_lossy(body).chars().take(500).collect();
+    Error::Refused { call: call.into(), status, body }
 }

@@ -10,6 +10,8 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::{net::TcpStream, time::timeout};
 
+use crate::login::Login;
+
 /// Answers larger than this are refused: `local status` is the largest, some kilobytes.
 const MAX_BODY: usize = 4 << 20;
 
@@ -29,16 +31,37 @@ pub type Answer = (u16, Bytes);
 
 /// `GET path`.
 pub async fn get(to: SocketAddr, path: &str, within: Duration) -> Result<Answer, Failure> {
-    send(to, request(to, &Method::GET, path, Bytes::new()), within).await
+    send(to, request(to, &Method::GET, path, None, Bytes::new()), within).await
 }
 
 /// `POST path` with a JSON body.
 pub async fn post(to: SocketAddr, path: &str, body: Bytes, within: Duration) -> Result<Answer, Failure> {
-    send(to, request(to, &Method::POST, path, body), within).await
+    send(to, request(to, &Method::POST, path, None, body), within).await
 }
 
-fn request(to: SocketAddr, method: &Method, path: &str, body: Bytes) -> Request<Full<Bytes>> {
-    Request::builder()
+/// `POST path` with a JSON body, as somebody who has a password.
+pub async fn post_as(
+    login: &Login,
+    to: SocketAddr,
+    path: &str,
+    body: Bytes,
+    within: Duration,
+) -> Result<Answer, Failure> {
+    send(to, request(to, &Method::POST, path, Some(login), body), within).await
+}
+
+fn request(
+    to: SocketAddr,
+    method: &Method,
+    path: &str,
+    login: Option<&Login>,
+    body: Bytes,
+) -> Request<Full<Bytes>> {
+    let mut request = Request::builder();
+    if let Some(login) = login {
+        request = request.header("authorization", login.header());
+    }
+    request
         .method(method)
         .uri(path)
         .header("host", to.to_string())

@@ -56,7 +56,7 @@ pub fn what_next(gateway: SocketAddr, status: &Status) -> String {
     }
     text + &format!(
         "  aws --endpoint-url http://{gateway} ...    any AWS command\n  target/debug/local status                   \
-         nodes, groups, health\n  target/debug/local kill|freeze|thaw master  break things\n  make down                  \
+         nodes, groups, health\n  target/debug/local kill|freeze|thaw|lose master  break things\n  make down                  \
          \u{20}                the end"
     )
 }

@@ -15,9 +15,9 @@ use std::{
 
 use axum::{Json, Router, extract::State, http::HeaderMap, routing::post};
 use local::{
-    address::AddressPool,
     ecs::{Ecs, Image, Task, api},
     emulator::Emulator,
+    network::{Kind, Network},
     processes::Processes,
 };
 use serde_json::{Value, json};
@@ -74,7 +74,8 @@ impl Stage {
         };
         let gateway = SocketAddr::from(([127, 0, 0, 1], 1));
         let processes = Processes::new(dir.join("journal"));
-        Self { ecs: Ecs::new(emulator, gateway, image, processes, AddressPool::random()), desired, dir }
+        let network = Network::set_up(Kind::Loopback).unwrap();
+        Self { ecs: Ecs::new(emulator, gateway, image, processes, network), desired, dir }
     }
 
     /// Reconciles until the tasks are as `wanted` says.

@@ -215,3 +215,18 @@ fn a_call_reaches_the_data_plane_after_the_propagation() {
     assert!(group.routable(later + propagation).is_empty());
     assert_eq!(group.expire(later + propagation), [target(1)]);
 }
+
+/// The same pages: what a call has asked for is not overtaken by a balancer that has become faster or slower since.
+#[test]
+fn a_change_of_the_propagation_is_for_later_calls() {
+    let now = Instant::now();
+    let mut group = Group::new(rules(), Duration::ZERO);
+    group.register(now, target(1));
+    group.propagation = 60 * SECOND;
+    assert_eq!(group.routable(now), [target(1)], "it was known before");
+    group.register(now, target(2));
+    group.deregister(now, target(1));
+    group.propagation = Duration::ZERO;
+    assert_eq!(group.routable(now + 59 * SECOND), [target(1)]);
+    assert_eq!(group.routable(now + 60 * SECOND), [target(2)]);
+}

@@ -22,7 +22,7 @@ fn glibc(binary: &[u8]) -> Option<(u32, u32)> {
 #[test]
 fn shipped_binaries_need_no_newer_glibc_than_amazon_linux_2023_has() {
     let release = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/release");
-    for name in ["master-election", "node"] {
+    for name in ["master-election", "user-creation", "snapshot-bootstrap", "node"] {
         let file = release.join(name);
         let binary =
             fs::read(&file).unwrap_or_else(|error| panic!("{}: {error}: run `make release`", file.display()));

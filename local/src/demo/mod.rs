@@ -1,6 +1,7 @@
 //! The demo: deploy, write, kill the master, watch the writes move on. Every step is observed or the demo fails.
 
 mod phases;
+mod users;
 mod watch;
 mod writer;
 
@@ -11,6 +12,7 @@ use std::{
 };
 
 pub use phases::{Phases, table};
+pub use users::Users;
 pub use watch::{Seen, Watch};
 pub use writer::{Write, Writer, forget, lost, outage, run as cypher, stored};
 
@@ -19,6 +21,7 @@ use crate::{
     control::{self, HTTP_PORT, Status},
     deploy,
     elb::{BalancerStatus, ListenerStatus},
+    login::User,
     processes::{Signal, children, deleted_files, signal_group},
     report,
 };
@@ -31,6 +34,8 @@ pub const FORMING: Duration = Duration::from_secs(180);
 const SWEEPING: Duration = Duration::from_secs(150);
 /// A restarted node copies what it missed and rejoins in about 10 s; a join that fails ends after 120 s.
 const REJOINING: Duration = Duration::from_secs(240);
+/// A node that rings has its users within seconds; the schedule is every five minutes.
+const USERS: Duration = Duration::from_secs(330);
 const LOOK: Duration = Duration::from_millis(100);
 /// What the demo's client calls its writes.
 const CLIENT: &str = "Demo";
@@ -57,11 +62,14 @@ pub async fn run(cloud: &Cloud, dialect: &str) -> Result<(), String> {
     say("waiting for the scheduled master-election Lambda to register them");
     let before = at_rest(cloud, SWEEPING).await?;
     print!("{}", report::status(&before));
+    let users = Users::of(cloud).await?;
+    users.on(&before.nodes).await?;
+    say("the stack's users, reader and writer, log in on every node; the reader's writes are refused there");
     let old = master(&before).ok_or("the master was lost before anything was broken")?;
 
     let endpoint = write_endpoint(&before, HTTP_PORT).ok_or("the balancer has no listener for HTTP")?;
     say(&format!("a client writes every 50 ms through the balancer at {endpoint}"));
-    let writer = Writer::start(endpoint, CLIENT);
+    let writer = Writer::start(endpoint, cloud.login(User::Writer).await?, CLIENT);
     let started = Instant::now();
     observed(
         until(Duration::from_secs(30), || async {
@@ -117,12 +125,40 @@ pub async fn run(cloud: &Cloud, dialect: &str) -> Result<(), String> {
     .await?;
     say("it is back, as a slave with a new address; waiting for the standbys to be registered again");
     let after = at_rest(cloud, SWEEPING).await?;
+    let slave = after.nodes.iter().find(|node| node.role == "slave").ok_or("there is no slave")?;
+    say(&format!("{} is lost with its volume; its users are files on that volume", slave.service));
+    cloud.gateway.ecs.lose(&slave.service).map_err(|error| error.to_string())?;
+    let (gone, replaced) = (slave.task.clone(), slave.service.clone());
+    observed(
+        until(REJOINING, || async {
+            let status = control::status(&cloud.gateway).await;
+            let new = status.nodes.iter().find(|node| node.service == replaced && node.task != gone)?;
+            (new.role == "slave").then_some(())
+        }),
+        "the lost node was not replaced",
+    )
+    .await?;
+    let blank = Instant::now();
+    observed(
+        until(USERS, || async {
+            let status = control::status(&cloud.gateway).await;
+            users.on(&status.nodes).await.ok()
+        }),
+        "the replaced node did not get its users",
+    )
+    .await?;
+    say(&format!(
+        "its replacement copied the store, and had both users {} s later",
+        blank.elapsed().as_secs()
+    ));
+    let after = at_rest(cloud, SWEEPING).await?;
     print!("{}", report::status(&after));
 
     let sent = writer.stop().await;
     let seen = watch.stop();
     let (name, address, _) = master(&after).ok_or("there is no master at the end")?;
-    let stored = stored(SocketAddr::from((address, HTTP_PORT)), CLIENT).await?;
+    let reader = cloud.login(User::Reader).await?;
+    let stored = stored(SocketAddr::from((address, HTTP_PORT)), &reader, CLIENT).await?;
     let lost = lost(&sent, &stored);
     let phases = Phases { fault, fault_at, new, seen, event: events, calls, outage: outage(&sent, fault) };
     println!("\n{}", table(&phases));

@@ -58,7 +58,8 @@ async fn look(addresses: Vec<Ipv4Addr>, elb: Elb, port: u16, seen: Arc<Mutex<See
     loop {
         tick.tick().await;
         let balancers = elb.status();
-        let Some((_, listener)) = super::writers(&balancers).find(|(_, listener)| listener.port == port) else {
+        let Some((_, listener)) = super::writers(&balancers).find(|(_, listener)| listener.port == port)
+        else {
             continue;
         };
         let ask = |address: &Ipv4Addr| tokio::spawn(is_master(*address, listener.check.clone()));

@@ -9,7 +9,7 @@ use std::{
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
-use crate::http as wire;
+use crate::{http as wire, login::Login};
 
 const EVERY: Duration = Duration::from_millis(50);
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -35,10 +35,10 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Starts to write to `endpoint` over HTTP, each write marked as this `client`'s.
-    pub fn start(endpoint: SocketAddr, client: &'static str) -> Self {
+    /// Starts to write to `endpoint` over HTTP as `login`, each write marked as this `client`'s.
+    pub fn start(endpoint: SocketAddr, login: Login, client: &'static str) -> Self {
         let writes: Arc<Mutex<Vec<Write>>> = Arc::default();
-        let sending = tokio::spawn(send_all(endpoint, client, Arc::clone(&writes)));
+        let sending = tokio::spawn(send_all(endpoint, login, client, Arc::clone(&writes)));
         Self { writes, sending }
     }
 
@@ -60,14 +60,14 @@ impl Writer {
     }
 }
 
-async fn send_all(endpoint: SocketAddr, client: &'static str, writes: Arc<Mutex<Vec<Write>>>) {
+async fn send_all(endpoint: SocketAddr, login: Login, client: &'static str, writes: Arc<Mutex<Vec<Write>>>) {
     let mut tick = tokio::time::interval(EVERY);
     for number in 0.. {
         tick.tick().await;
         writes.lock().expect("as above").push(Write { number, sent: Instant::now(), acknowledged: None });
-        let writes = Arc::clone(&writes);
+        let (writes, login) = (Arc::clone(&writes), login.clone());
         tokio::spawn(async move {
-            if write(endpoint, client, number).await {
+            if write(endpoint, &login, client, number).await {
                 let index = usize::try_from(number).expect("a run has fewer writes than memory");
                 writes.lock().expect("as above")[index].acknowledged = Some(Instant::now());
             }
@@ -75,35 +75,36 @@ async fn send_all(endpoint: SocketAddr, client: &'static str, writes: Arc<Mutex<
     }
 }
 
-async fn write(endpoint: SocketAddr, client: &str, number: u64) -> bool {
+async fn write(endpoint: SocketAddr, login: &Login, client: &str, number: u64) -> bool {
     let create = "CREATE (:Write {client: $client, number: $number})";
-    run(endpoint, create, json!({ "client": client, "number": number }), PATIENCE).await.is_ok()
+    run(endpoint, login, create, json!({ "client": client, "number": number }), PATIENCE).await.is_ok()
 }
 
 /// The numbers of `client` stored on `node`.
-pub async fn stored(node: SocketAddr, client: &str) -> Result<Vec<u64>, String> {
+pub async fn stored(node: SocketAddr, login: &Login, client: &str) -> Result<Vec<u64>, String> {
     let matching = "MATCH (w:Write {client: $client}) RETURN w.number";
-    let answer = run(node, matching, json!({ "client": client }), COUNTING).await?;
+    let answer = run(node, login, matching, json!({ "client": client }), COUNTING).await?;
     let rows = answer["results"][0]["data"].as_array().cloned().unwrap_or_default();
     Ok(rows.iter().filter_map(|row| row["row"][0].as_u64()).collect())
 }
 
 /// Deletes all writes, so that the next clients start from nothing.
-pub async fn forget(node: SocketAddr) -> Result<(), String> {
-    run(node, "MATCH (w:Write) DELETE w", json!({}), COUNTING).await.map(drop)
+pub async fn forget(node: SocketAddr, login: &Login) -> Result<(), String> {
+    run(node, login, "MATCH (w:Write) DELETE w", json!({}), COUNTING).await.map(drop)
 }
 
 /// Runs one statement in a transaction of its own. Neo4j answers 200 with a list of errors when it fails, so the list
 /// counts, not the status.
 pub async fn run(
     to: SocketAddr,
+    login: &Login,
     statement: &str,
     parameters: Value,
     within: Duration,
 ) -> Result<Value, String> {
     let body = json!({"statements": [{"statement": statement, "parameters": parameters}]}).to_string();
     let (status, answer) =
-        wire::post(to, PATH, body.into(), within).await.map_err(|error| error.to_string())?;
+        wire::post_as(login, to, PATH, body.into(), within).await.map_err(|error| error.to_string())?;
     let answer: Value = serde_json::from_slice(&answer).map_err(|error| format!("{status}: {error}"))?;
     match answer["errors"].as_array() {
         Some(errors) if errors.is_empty() => Ok(answer),

@@ -11,7 +11,9 @@ mod task;
 
 use std::{
     collections::HashMap,
+    fs,
     hash::{BuildHasher, Hasher, RandomState},
+    io,
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard},
     time::{Duration, SystemTime},
@@ -27,8 +29,8 @@ pub use run::Image;
 pub use task::{Stopped, Task};
 
 use crate::{
-    address::AddressPool,
     emulator::{Emulator, Error},
+    network::Network,
     processes::{Processes, Signal, signal_group},
 };
 
@@ -48,7 +50,7 @@ struct Inner {
     gateway: SocketAddr,
     image: Image,
     processes: Processes,
-    addresses: AddressPool,
+    network: Network,
     definitions: Mutex<HashMap<String, Definition>>,
     changes: Mutex<Option<mpsc::UnboundedSender<Value>>>,
     running: Mutex<Running>,
@@ -68,19 +70,10 @@ impl Ecs {
         gateway: SocketAddr,
         image: Image,
         processes: Processes,
-        addresses: AddressPool,
+        network: Network,
     ) -> Self {
         let (definitions, changes, running) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Self(Arc::new(Inner {
-            emulator,
-            gateway,
-            image,
-            processes,
-            addresses,
-            definitions,
-            changes,
-            running,
-        }))
+        Self(Arc::new(Inner { emulator, gateway, image, processes, network, definitions, changes, running }))
     }
 
     /// The state changes from now on; whoever asked before hears no more of them.
@@ -131,6 +124,18 @@ impl Ecs {
             info!(task = arn, service = task.service, reason, "stopping a task");
         }
         let _ended_meanwhile = asked.send(run::Stop { reason: reason.to_owned(), code });
+    }
+
+    /// Ends the task of `service` as an instance ends that takes its disk with it: the slot's next one finds a blank volume.
+    pub fn lose(&self, service: &str) -> io::Result<()> {
+        let running = self.running();
+        let tasks = running.tasks.iter().filter(|task| task.service == service && task.stopped.is_none());
+        let pids: Vec<i32> = tasks.map(|task| task.pid).collect();
+        // Nothing is written any more when the files go.
+        pids.iter().for_each(|pid| signal_group(*pid, Signal::STOP));
+        let gone = fs::remove_dir_all(self.0.image.volumes.join(service));
+        pids.iter().for_each(|pid| signal_group(*pid, Signal::KILL));
+        gone
     }
 
     /// Ends everything at once: the run's data is thrown away with it, so nothing is gained by a slow end.
@@ -193,11 +198,14 @@ impl Ecs {
         }
         let inner = &self.0;
         let id = format!("{:016x}{:016x}", random(), random());
-        let address = inner.addresses.next();
+        let address = match inner.network.connect() {
+            Ok(address) => address,
+            Err(error) => return warn!(service = service.name, %error, "a task gets no network"),
+        };
         let stop_timeout = definition.stop_timeout;
         let own = (service.name.as_str(), id.as_str());
-        let child = match run::start(&inner.image, &inner.processes, own, &definition, address, inner.gateway)
-        {
+        let place = (&inner.network, address);
+        let child = match run::start(&inner.image, &inner.processes, own, &definition, place, inner.gateway) {
             Ok(child) => child,
             Err(error) => return warn!(service = service.name, %error, "a task cannot be started"),
         };

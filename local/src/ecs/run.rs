@@ -9,15 +9,12 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use tokio::{
-    process::{Child, Command},
-    sync::oneshot,
-    time::timeout,
-};
+use tokio::{process::Child, sync::oneshot, time::timeout};
 
 use super::{definition::Definition, task::Stopped};
 use crate::{
     emulator::cloud_environment,
+    network::Network,
     processes::{Processes, Signal, signal, signal_group},
 };
 
@@ -45,16 +42,16 @@ pub struct Stop {
     pub code: &'static str,
 }
 
-/// Starts the processes of task `id` of `service`.
+/// Starts the processes of task `id` of `service`, at its address in the network.
 pub fn start(
     image: &Image,
     processes: &Processes,
     (service, id): (&str, &str),
     definition: &Definition,
-    address: Ipv4Addr,
+    (network, address): (&Network, Ipv4Addr),
     gateway: SocketAddr,
 ) -> io::Result<Child> {
-    let mut command = Command::new(&image.program);
+    let mut command = network.command(address, &image.program);
     command.args(&image.arguments).env_clear().env("PATH", "/usr/bin:/bin").envs(cloud_environment(gateway));
     command.envs(image.environment.iter().cloned()).envs(definition.environment.iter().cloned());
     command.env("ECS_CONTAINER_METADATA_URI_V4", format!("http://{gateway}/_local/metadata/{id}"));

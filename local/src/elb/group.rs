@@ -12,16 +12,17 @@ use super::rules::Rules;
 pub struct Group {
     /// What it is set to do.
     pub rules: Rules,
-    /// From a call to the moment the data plane knows of it.
-    propagation: Duration,
+    /// From a call to the moment the data plane knows of it; of calls from now on.
+    pub propagation: Duration,
     targets: Vec<Target>,
 }
 
 #[derive(Clone, Debug)]
 struct Target {
     at: SocketAddrV4,
-    registered: Instant,
-    deregistered: Option<Instant>,
+    /// When the data plane learns that it is registered, and that it is not any more.
+    known: Instant,
+    gone: Option<Instant>,
     health: Health,
     /// Consecutive checks that contradict `health`.
     streak: u32,
@@ -79,18 +80,18 @@ impl Group {
 
     /// `RegisterTargets`: a target that is registered already stays as it is, one that drains starts anew.
     pub fn register(&mut self, now: Instant, at: SocketAddrV4) {
-        if self.targets.iter().any(|target| target.at == at && target.deregistered.is_none()) {
+        if self.targets.iter().any(|target| target.at == at && target.gone.is_none()) {
             return;
         }
         self.targets.retain(|target| target.at != at);
-        let (deregistered, health) = (None, Health::Initial);
-        self.targets.push(Target { at, registered: now, deregistered, health, streak: 0 });
+        let (known, gone, health) = (now + self.propagation, None, Health::Initial);
+        self.targets.push(Target { at, known, gone, health, streak: 0 });
     }
 
     /// `DeregisterTargets`: one that is not registered is no error.
     pub fn deregister(&mut self, now: Instant, at: SocketAddrV4) {
         for target in self.targets.iter_mut().filter(|target| target.at == at) {
-            target.deregistered.get_or_insert(now);
+            target.gone.get_or_insert(now + self.propagation);
         }
     }
 
@@ -135,11 +136,11 @@ impl Group {
 
     /// Forgets targets that have drained; returns those whose connections are to be terminated.
     pub fn expire(&mut self, now: Instant) -> Vec<SocketAddrV4> {
-        let (delay, propagation) = (self.rules.deregistration_delay, self.propagation);
+        let delay = self.rules.deregistration_delay;
         let terminate = self.rules.terminate_deregistered;
         let mut ended = Vec::new();
         self.targets.retain(|target| {
-            let drained = target.deregistered.is_some_and(|since| now >= since + propagation + delay);
+            let drained = target.gone.is_some_and(|gone| now >= gone + delay);
             if drained && terminate {
                 ended.push(target.at);
             }
@@ -157,9 +158,9 @@ impl Group {
     /// Every target as it is told.
     pub fn describe(&self, now: Instant) -> Vec<Described> {
         let describe = |target: &Target| {
-            let (state, reason) = if target.deregistered.is_some() {
+            let (state, reason) = if target.gone.is_some() {
                 ("draining", Some("Target.DeregistrationInProgress"))
-            } else if now < target.registered + self.propagation {
+            } else if now < target.known {
                 ("initial", Some("Elb.RegistrationInProgress"))
             } else {
                 match target.health {
@@ -175,9 +176,8 @@ impl Group {
 
     /// The targets that the data plane knows of: a call takes `propagation` to reach it, in both directions.
     fn live(&self, now: Instant) -> impl Iterator<Item = &Target> {
-        self.targets.iter().filter(move |target| {
-            let known = now >= target.registered + self.propagation;
-            known && target.deregistered.is_none_or(|since| now < since + self.propagation)
-        })
+        let is_live =
+            move |target: &&Target| now >= target.known && target.gone.is_none_or(|gone| now < gone);
+        self.targets.iter().filter(is_live)
     }
 }

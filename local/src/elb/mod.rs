@@ -49,12 +49,12 @@ pub struct Elb(Arc<Inner>);
 struct Inner {
     client: Client,
     addresses: AddressPool,
-    propagation: Duration,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
+    propagation: Duration,
     balancers: BTreeMap<String, Balancer>,
     groups: HashMap<String, Served>,
 }
@@ -116,7 +116,15 @@ impl Elb {
     /// Balancers that the emulator at `endpoint` keeps. A registration reaches the data plane after `propagation`.
     pub fn new(endpoint: &str, addresses: AddressPool, propagation: Duration) -> Self {
         let client = config::client(endpoint);
-        Self(Arc::new(Inner { client, addresses, propagation, state: Mutex::default() }))
+        let state = Mutex::new(State { propagation, ..State::default() });
+        Self(Arc::new(Inner { client, addresses, state }))
+    }
+
+    /// From now on a call reaches the data plane after `propagation`; calls on their way are not overtaken.
+    pub fn set_propagation(&self, propagation: Duration) {
+        let mut state = self.state();
+        state.propagation = propagation;
+        state.groups.values().for_each(|served| lock(&served.group).propagation = propagation);
     }
 
     /// Reads what exists, starts what is new and ends what is gone.
@@ -243,7 +251,7 @@ impl Elb {
             if let Some(served) = state.groups.get(&arn) {
                 lock(&served.group).rules = rules;
             } else {
-                let group = Arc::new(Mutex::new(Group::new(rules, self.0.propagation)));
+                let group = Arc::new(Mutex::new(Group::new(rules, state.propagation)));
                 let connections = Connections::default();
                 let checking = tokio::spawn(watch(Arc::clone(&group), connections.clone()));
                 state.groups.insert(arn, Served { group, connections, checking });

@@ -1,108 +1,145 @@
-//! ECS task events, which the emulator does not send and nobody else may put: matched against its rules and delivered to
-//! their functions the way EventBridge and Lambda's queue do.
+//! EventBridge: what nodes put and what ECS tells, matched against the emulator's rules and given to Lambda's queue.
+//!
+//! ```text
+//! PutEvents ----.
+//!               +--> rules of the bus --> functions --> queue
+//! ECS changes --'
+//! ```
+//!
+//! The emulator would do the first itself, but it drops an event whose function is throttled; it never sends the second.
 
-use std::time::Duration;
+use std::time::SystemTime;
 
+use aws_sdk_elasticloadbalancingv2::primitives::{DateTime, DateTimeFormat};
 use serde_json::{Value, json};
 use tracing::warn;
 
-use super::Gateway;
-use crate::{ecs::Changes, emulator::REGION};
+use super::{pattern, queue};
+use crate::{
+    ecs::{Changes, api::Refusal},
+    emulator::{Emulator, REGION},
+};
 
-/// An asynchronous invocation that is throttled is tried again, from one second on, while the event is young.
-const FIRST_RETRY: Duration = Duration::from_secs(1);
-const TRIES: u32 = 5;
+/// Entries of one `PutEvents`.
+const MOST_ENTRIES: usize = 10;
+const DEFAULT_BUS: &str = "default";
+const ACCOUNT: &str = "000000000000";
 
-/// Delivers every change until the cloud ends.
-pub async fn deliver(gateway: Gateway, mut changes: Changes) {
-    let mut number = 0_u64;
+/// Delivers every change of a task until the cloud ends.
+pub async fn deliver(emulator: Emulator, mut changes: Changes) {
     while let Some(detail) = changes.recv().await {
-        number += 1;
-        let event = event(number, &detail);
-        match targets(&gateway, &event).await {
-            Ok(functions) => {
-                for function in functions {
-                    tokio::spawn(invoke(gateway.clone(), function, event.clone()));
-                }
-            }
-            Err(reason) => warn!(reason, "rules for ECS events cannot be read"),
-        }
+        let event = event("aws.ecs", "ECS Task State Change", &json!([detail["taskArn"]]), &detail);
+        route(emulator, DEFAULT_BUS, &event).await;
     }
 }
 
-fn event(number: u64, detail: &Value) -> Value {
+/// `PutEvents`: each entry is accepted or refused on its own, and the answer says so in the entries' order.
+///
+/// # Errors
+/// When the request as a whole is refused.
+pub async fn put(emulator: Emulator, request: &Value) -> Result<Value, Refusal> {
+    let entries = request["Entries"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if !(1..=MOST_ENTRIES).contains(&entries.len()) {
+        let message = format!("Entries must have 1 to {MOST_ENTRIES} members, not {}", entries.len());
+        return Err(Refusal { kind: "ValidationException", message });
+    }
+    let (mut results, mut failed) = (Vec::new(), 0);
+    for entry in entries {
+        results.push(match accept(entry) {
+            Ok(event) => {
+                let bus = entry["EventBusName"].as_str().unwrap_or(DEFAULT_BUS);
+                route(emulator, bus.rsplit("event-bus/").next().unwrap_or(bus), &event).await;
+                json!({"EventId": event["id"]})
+            }
+            Err((code, message)) => {
+                failed += 1;
+                json!({"ErrorCode": code, "ErrorMessage": message})
+            }
+        });
+    }
+    Ok(json!({"FailedEntryCount": failed, "Entries": results}))
+}
+
+/// The event that an entry becomes, or the code and the sentence that refuse it.
+fn accept(entry: &Value) -> Result<Value, (&'static str, String)> {
+    let text = |name: &str| {
+        let missing = || format!("Parameter {name} is not valid. Reason: {name} is a required argument.");
+        entry[name].as_str().filter(|text| !text.is_empty()).ok_or_else(|| ("InvalidArgument", missing()))
+    };
+    let (source, kind, detail) = (text("Source")?, text("DetailType")?, text("Detail")?);
+    if source.starts_with("aws.") {
+        return Err(("NotAuthorizedForSourceException", "Not authorized for the source.".into()));
+    }
+    match serde_json::from_str::<Value>(detail) {
+        Ok(detail @ Value::Object(_)) => {
+            let resources = entry.get("Resources").cloned().unwrap_or_else(|| json!([]));
+            Ok(event(source, kind, &resources, &detail))
+        }
+        _ => Err(("MalformedDetail", "Detail is malformed.".into())),
+    }
+}
+
+/// The event as rules and targets see it.
+fn event(source: &str, kind: &str, resources: &Value, detail: &Value) -> Value {
+    let now = DateTime::from_secs(DateTime::from(SystemTime::now()).secs());
     json!({
         "version": "0",
-        "id": format!("00000000-0000-0000-0000-{number:012}"),
-        "detail-type": "ECS Task State Change",
-        "source": "aws.ecs",
-        "account": "000000000000",
+        "id": super::uuid(),
+        "detail-type": kind,
+        "source": source,
+        "account": ACCOUNT,
+        "time": now.fmt(DateTimeFormat::DateTime).unwrap_or_default(),
         "region": REGION,
-        "resources": [detail["taskArn"]],
+        "resources": resources,
         "detail": detail,
     })
 }
 
-/// The functions of all rules whose pattern the event matches.
-async fn targets(gateway: &Gateway, event: &Value) -> Result<Vec<String>, String> {
+/// Puts the event into the queue of each function whose rule it matches.
+async fn route(emulator: Emulator, bus: &str, event: &Value) {
+    match targets(emulator, bus, event).await {
+        Ok(invocations) => invocations.into_iter().for_each(|(function, payload)| {
+            tokio::spawn(queue::deliver(emulator, function, payload));
+        }),
+        Err(reason) => warn!(reason, bus, "an event is lost: the rules cannot be read"),
+    }
+}
+
+/// `(function, payload)` of every target of the enabled rules of `bus` whose pattern the event matches.
+async fn targets(emulator: Emulator, bus: &str, event: &Value) -> Result<Vec<(String, Value)>, String> {
     let call = async |action: &str, body: Value| {
-        let answer = gateway.emulator.json("events", &format!("AWSEvents.{action}"), &body).await;
+        let answer = emulator.json("events", &format!("AWSEvents.{action}"), &body).await;
         answer.map_err(|error| error.to_string())
     };
-    let rules = call("ListRules", json!({})).await?;
-    let mut functions = Vec::new();
+    let rules = call("ListRules", json!({"EventBusName": bus})).await?;
+    let mut invocations = Vec::new();
     for rule in rules["Rules"].as_array().into_iter().flatten() {
-        let pattern = rule["EventPattern"].as_str().and_then(|text| serde_json::from_str(text).ok());
-        let enabled = rule["State"] != "DISABLED";
-        if !enabled || !pattern.is_some_and(|pattern: Value| matches(&pattern, event)) {
+        let Some(text) = rule["EventPattern"].as_str().filter(|_| rule["State"] != "DISABLED") else {
             continue;
+        };
+        let matched = serde_json::from_str(text).map_err(|error| error.to_string());
+        match matched.and_then(|read| pattern::matches(&read, event).map_err(|error| error.to_string())) {
+            Ok(true) => {}
+            Ok(false) => continue,
+            Err(reason) => {
+                warn!(rule = %rule["Name"], reason, "a rule hears nothing");
+                continue;
+            }
         }
-        let targets = call("ListTargetsByRule", json!({"Rule": rule["Name"]})).await?;
-        let arns =
-            targets["Targets"].as_array().into_iter().flatten().filter_map(|target| target["Arn"].as_str());
-        functions.extend(arns.filter_map(|arn| arn.split(":function:").nth(1)).map(str::to_owned));
-    }
-    Ok(functions)
-}
-
-/// EventBridge's exact matching: every field of the pattern is in the event, with one of the pattern's values.
-fn matches(pattern: &Value, event: &Value) -> bool {
-    match pattern {
-        Value::Object(fields) => fields.iter().all(|(name, inner)| matches(inner, &event[name])),
-        Value::Array(values) => values.contains(event),
-        _ => false,
-    }
-}
-
-async fn invoke(gateway: Gateway, function: String, event: Value) {
-    let mut wait = FIRST_RETRY;
-    for _try in 0..TRIES {
-        match gateway.emulator.invoke_async(&function, &event).await {
-            Ok(()) => return,
-            Err(error) => warn!(function, %error, "an ECS event waits in the queue"),
-        }
-        tokio::time::sleep(wait).await;
-        wait *= 2;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// eventbridge/eb-event-patterns: all fields of the pattern match, each by one of the listed values; fields that the
-    /// pattern does not name do not matter.
-    #[test]
-    fn a_pattern_matches_by_every_field_it_names() {
-        let event = event(1, &json!({"taskArn": "t", "clusterArn": "c", "lastStatus": "RUNNING"}));
-        let matching = json!({"source": ["aws.ecs"], "detail": {"clusterArn": ["other", "c"]}});
-        assert!(matches(&matching, &event));
-        for other in [
-            json!({"source": ["neo4j.node"]}),
-            json!({"source": ["aws.ecs"], "detail": {"clusterArn": ["d"]}}),
-            json!({"detail": {"absent": ["x"]}}),
-        ] {
-            assert!(!matches(&other, &event), "{other}");
+        let found = call("ListTargetsByRule", json!({"Rule": rule["Name"], "EventBusName": bus})).await?;
+        for target in found["Targets"].as_array().into_iter().flatten() {
+            if let Some(function) = target["Arn"].as_str().and_then(|arn| arn.split(":function:").nth(1)) {
+                invocations.push((function.to_owned(), payload(target, event)));
+            } else {
+                warn!(target = %target["Arn"], "only functions are targets in the local cloud");
+            }
         }
     }
+    Ok(invocations)
+}
+
+/// A target's constant `Input` takes the place of the event.
+fn payload(target: &Value, event: &Value) -> Value {
+    let constant = target["Input"].as_str().and_then(|text| serde_json::from_str(text).ok());
+    constant.unwrap_or_else(|| event.clone())
 }

@@ -3,10 +3,18 @@
 mod calls;
 pub mod events;
 mod faults;
+pub mod pattern;
+pub mod queue;
 mod request;
 mod stacks;
 
-use std::{collections::BTreeMap, convert::Infallible, net::SocketAddr, sync::Arc};
+use std::{
+    collections::{BTreeMap, hash_map::RandomState},
+    convert::Infallible,
+    hash::{BuildHasher, Hasher},
+    net::SocketAddr,
+    sync::Arc,
+};
 
 use axum::{
     Router,
@@ -85,6 +93,10 @@ impl Gateway {
         }
         match parsed.service.as_str() {
             "ecs" => self.answer_ecs(parsed),
+            "events" if parsed.action == "PutEvents" => {
+                let request = serde_json::from_slice(&parsed.body).unwrap_or_default();
+                Some(answered(events::put(self.emulator, &request).await))
+            }
             "elasticloadbalancing" => {
                 let reply = self.elb.answer(&decode_form(&parsed.body)).await?;
                 let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -111,13 +123,7 @@ impl Gateway {
             }),
             _ => return None,
         };
-        Some(match answer {
-            Ok(answer) => json_response(StatusCode::OK, &answer),
-            Err(refusal) => {
-                let body = serde_json::json!({"__type": refusal.kind, "message": refusal.message});
-                json_response(StatusCode::BAD_REQUEST, &body)
-            }
-        })
+        Some(answered(answer))
     }
 
     async fn pass_on(&self, mut parsed: Parsed) -> Result<Response, String> {
@@ -195,8 +201,33 @@ async fn handle(State(gateway): State<Gateway>, request: Request) -> Result<Resp
     Ok(response)
 }
 
+/// An answer of a JSON service, or its refusal.
+fn answered(answer: Result<Value, api::Refusal>) -> Response {
+    match answer {
+        Ok(answer) => json_response(StatusCode::OK, &answer),
+        Err(refusal) => {
+            let body = serde_json::json!({"__type": refusal.kind, "message": refusal.message});
+            json_response(StatusCode::BAD_REQUEST, &body)
+        }
+    }
+}
+
 fn json_response(status: StatusCode, body: &Value) -> Response {
     (status, [(header::CONTENT_TYPE, "application/x-amz-json-1.1")], body.to_string()).into_response()
+}
+
+/// An identifier in the form of a UUID, random as the hasher's keys are.
+fn uuid() -> String {
+    let random = || RandomState::new().build_hasher().finish();
+    let (high, low) = (random(), random());
+    format!(
+        "{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}",
+        high >> 32,
+        high >> 16 & 0xffff,
+        high & 0xfff,
+        low >> 48 & 0x3fff | 0x8000,
+        low & 0xffff_ffff_ffff
+    )
 }
 
 /// The parameters of a query-protocol call.

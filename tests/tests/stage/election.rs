@@ -79,10 +79,8 @@ pub fn killed(stage: &Stage) -> Outcome {
         write(cloud, 2).await?;
         let fault = SystemTime::now();
         signal_group(old.2, Signal::KILL);
-        wait("no master any more", || async {
-            demo::master(&status(cloud).await).is_none().then_some(())
-        })
-        .await?;
+        wait("no master any more", || async { demo::master(&status(cloud).await).is_none().then_some(()) })
+            .await?;
         // Fault 19: while nobody is master nothing is registered.
         let premature: Vec<_> = elb_writes(cloud).into_iter().filter(|(_, at)| *at >= fault).collect();
         if !premature.is_empty() {
@@ -98,7 +96,7 @@ pub fn killed(stage: &Stage) -> Outcome {
         .await?;
         wait("writes through the balancer", || async { write(cloud, 3).await.ok() }).await?;
         for number in [2, 3] {
-            if count((new, HTTP_PORT).into(), number).await? == 0 {
+            if count(cloud, (new, HTTP_PORT).into(), number).await? == 0 {
                 return Err(format!("the acknowledged write {number} is not on the new master"));
             }
         }

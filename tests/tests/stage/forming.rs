@@ -82,14 +82,14 @@ pub fn writes(stage: &Stage) -> Outcome {
         let before = rest(cloud).await?;
         write(cloud, 1).await?;
         let (_, address, _) = master(&before)?;
-        match count((address, HTTP_PORT).into(), 1).await? {
+        match count(cloud, (address, HTTP_PORT).into(), 1).await? {
             1 => {}
             other => return Err(format!("the write is {other} times on the master")),
         }
         // Slaves pull every second.
         for node in status(cloud).await.nodes {
             wait(&format!("the write on {}", node.service), || async {
-                (count((node.address, HTTP_PORT).into(), 1).await == Ok(1)).then_some(())
+                (count(cloud, (node.address, HTTP_PORT).into(), 1).await == Ok(1)).then_some(())
             })
             .await?;
         }

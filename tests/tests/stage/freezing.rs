@@ -1,12 +1,20 @@
 //! Frozen processes, and what people ask of the function.
 
+use std::time::{Instant, SystemTime};
+
 use local::{
+    bench::longest_gap,
     cloud::Cloud,
-    demo,
+    control::HTTP_PORT,
+    demo::{self, Writer},
+    login::User,
     processes::{Signal, children, signal, signal_group},
 };
 
-use super::{Outcome, Stage, ask, elb_writes, invoke, master, rest, status, wait, write};
+use super::{
+    Outcome, Stage, ask, elb_writes, election::new_master, invoke, master, rest, status,
+    thawing::nobody_fenced, usable::Sampler, wait, write,
+};
 
 const EXPLAIN: &[u8] = include_bytes!("../../../events/explain.json");
 const HISTORY: &[u8] = include_bytes!("../../../events/history.json");
@@ -28,13 +36,38 @@ pub fn jvm_of_the_master(stage: &Stage) -> Outcome {
     })
 }
 
-/// The whole task of the master is stopped, its watchdog too: the function has the task stopped, or, when the others
-/// elect before, as a silent member beside the new master.
+/// The settings that are shipped: the survivors elect while the old master is still frozen, and when it wakes up it is a
+/// slave. Nobody is stopped.
+pub fn survivors_elect(stage: &Stage) -> Outcome {
+    stage.play(async |cloud| {
+        let old = master(&rest(cloud).await?)?;
+        let (task, since) = (task_of(cloud, &old.0)?, SystemTime::now());
+        let sampler = Sampler::start(cloud);
+        signal_group(old.2, Signal::STOP);
+        let elected = new_master(cloud, old.1).await;
+        let stopped = nobody_fenced(cloud, since);
+        signal_group(old.2, Signal::CONT);
+        elected?;
+        stopped?;
+        wait("the old master is a slave", || async {
+            let now = status(cloud).await;
+            now.nodes.iter().any(|node| node.address == old.1 && node.role == "slave").then_some(())
+        })
+        .await?;
+        rest(cloud).await?;
+        sampler.end()?;
+        nobody_fenced(cloud, since)?;
+        if task_of(cloud, &old.0)? == task { Ok(()) } else { Err(format!("{} was replaced", old.0)) }
+    })
+}
+
+/// The whole task of the master is stopped, its watchdog too: the function has the task stopped.
 pub fn whole_task_of_the_master(stage: &Stage) -> Outcome {
     stage.play(async |cloud| {
         let before = rest(cloud).await?;
         let old = master(&before)?;
         let task = task_of(cloud, &old.0)?;
+        let sampler = Sampler::start(cloud);
         signal_group(old.2, Signal::STOP);
         let end = wait("the function fenced the frozen task", || async {
             let _looks = invoke(cloud).await;
@@ -48,18 +81,32 @@ pub fn whole_task_of_the_master(stage: &Stage) -> Outcome {
         if !history["history"].to_string().contains(&format!("fenced {}", old.0)) {
             return Err(format!("the fence is not in the history: {history}"));
         }
-        moved_on(cloud, &old).await
+        moved_on(cloud, &old).await?;
+        sampler.end()
     })
 }
 
-/// A frozen slave stalls the master's commits: its own watchdog ends it.
+/// A frozen slave stalls the master's commits: its own watchdog ends it. Commits are pushed to the slave with the lowest id,
+/// so that is the one; `make bench-failover` has the figures, without the watchdog too.
 pub fn jvm_of_a_slave(stage: &Stage) -> Outcome {
     stage.play(async |cloud| {
         let before = rest(cloud).await?;
         let slave = before.nodes.iter().find(|node| node.role == "slave").ok_or("there is no slave")?;
         let task = task_of(cloud, &slave.service)?;
+        let endpoint = demo::write_endpoint(&before, HTTP_PORT).ok_or("no listener")?;
+        let writer = Writer::start(endpoint, cloud.login(User::Writer).await?, "Stalled");
+        let started = Instant::now();
+        let writes = async |since| {
+            wait("a write is acknowledged", || async { (writer.acknowledged_since(since) > 0).then_some(()) })
+                .await
+        };
+        writes(started).await?;
+        let frozen = Instant::now();
         children(slave.pid).into_iter().for_each(|jvm| signal(jvm, Signal::STOP));
         let end = ended(cloud, &task).await?;
+        writes(Instant::now()).await?;
+        let stall = longest_gap(&writer.stop().await, frozen).unwrap_or_default();
+        println!("writes stalled for {} ms beside a frozen slave that its watchdog ended", stall.as_millis());
         if end.exit != Some(1) {
             return Err(format!("the watchdog should have ended the task: {end:?}"));
         }
@@ -111,7 +158,7 @@ pub fn two_nodes_gone(stage: &Stage) -> Outcome {
 }
 
 /// A new master, the groups follow it, writes go through, and the frozen slot is back.
-async fn moved_on(cloud: &Cloud, old: &(String, std::net::Ipv4Addr, i32)) -> Outcome {
+pub async fn moved_on(cloud: &Cloud, old: &(String, std::net::Ipv4Addr, i32)) -> Outcome {
     let after = rest(cloud).await?;
     if master(&after)?.1 == old.1 {
         return Err("the frozen master is still the master".into());
@@ -123,7 +170,8 @@ async fn moved_on(cloud: &Cloud, old: &(String, std::net::Ipv4Addr, i32)) -> Out
     wait("writes through the balancer", || async { write(cloud, 29).await.ok() }).await
 }
 
-fn task_of(cloud: &Cloud, service: &str) -> Result<String, String> {
+/// The task that runs of `service`.
+pub fn task_of(cloud: &Cloud, service: &str) -> Result<String, String> {
     let tasks = cloud.gateway.ecs.tasks();
     let running = tasks.iter().find(|task| task.service == service && task.stopped.is_none());
     running.map(|task| task.arn.clone()).ok_or_else(|| format!("{service} has no task"))

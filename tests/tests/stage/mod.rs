@@ -5,6 +5,11 @@ pub mod election;
 pub mod forming;
 pub mod freezing;
 pub mod processes;
+pub mod stacks;
+pub mod suite;
+pub mod thawing;
+pub mod usable;
+pub mod users;
 
 use std::{
     future::Future,
@@ -18,6 +23,7 @@ use local::{
     control::{self, HTTP_PORT, Status},
     demo, deploy,
     layout::Layout,
+    login::User,
     report,
 };
 use serde_json::{Value, json};
@@ -45,15 +51,15 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Starts the cloud and deploys the stack.
-    pub fn set(dialect: &str) -> Result<Self, String> {
+    /// Starts the cloud, with its files in `.local/<run>`, and deploys the stack with these parameters too.
+    pub fn set(run: &str, settings: &Settings, parameters: &[(&str, &str)]) -> Result<Self, String> {
         let runtime = Runtime::new().map_err(|error| error.to_string())?;
         let cloud = runtime.block_on(async {
-            let layout = Layout::find("test").map_err(|error| error.to_string())?;
-            let cloud =
-                Cloud::start(layout, &Settings::default()).await.map_err(|error| error.to_string())?;
+            let layout = Layout::find(run).map_err(|error| error.to_string())?;
+            let cloud = Cloud::start(layout, settings).await.map_err(|error| error.to_string())?;
             let mut overrides = SLOWER.to_vec();
-            overrides.push(("Dialect", dialect));
+            overrides.retain(|(name, _)| parameters.iter().all(|(other, _)| other != name));
+            overrides.extend(parameters);
             let built = deploy::build(&cloud.layout, cloud.endpoint).await;
             let deployed = match built {
                 Ok(()) => deploy::deploy(&cloud.layout, cloud.endpoint, &overrides).await,
@@ -118,8 +124,13 @@ pub async fn invoke(cloud: &Cloud) -> Result<Value, String> {
 
 /// Invokes it with a payload of its own.
 pub async fn ask(cloud: &Cloud, payload: &'static [u8]) -> Result<Value, String> {
+    ask_function(cloud, "master-election", payload).await
+}
+
+/// Invokes one of the stack's functions.
+pub async fn ask_function(cloud: &Cloud, function: &str, payload: &'static [u8]) -> Result<Value, String> {
     use http::Request;
-    let path = format!("/2015-03-31/functions/{}-master-election/invocations", deploy::STACK);
+    let path = format!("/2015-03-31/functions/{}-{function}/invocations", deploy::STACK);
     let scope = "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/lambda/aws4_request, SignedHeaders=host, Signature=0";
     let request =
         Request::post(path).header("host", cloud.endpoint.to_string()).header("authorization", scope);
@@ -157,14 +168,18 @@ pub fn elb_writes(cloud: &Cloud) -> Vec<(String, SystemTime)> {
 pub async fn write(cloud: &Cloud, number: u64) -> Outcome {
     let endpoint = demo::write_endpoint(&status(cloud).await, HTTP_PORT).ok_or("no listener")?;
     let create = "CREATE (:Written {number: $number})";
-    demo::cypher(endpoint, create, json!({ "number": number }), Duration::from_secs(10)).await.map(drop)
+    let login = cloud.login(User::Writer).await?;
+    demo::cypher(endpoint, &login, create, json!({ "number": number }), Duration::from_secs(10))
+        .await
+        .map(drop)
 }
 
 /// How often `number` is stored on the node at `address`.
-pub async fn count(address: SocketAddr, number: u64) -> Result<u64, String> {
+pub async fn count(cloud: &Cloud, address: SocketAddr, number: u64) -> Result<u64, String> {
     let query = "MATCH (w:Written {number: $number}) RETURN count(w)";
+    let login = cloud.login(User::Reader).await?;
     let answer =
-        demo::cypher(address, query, json!({ "number": number }), Duration::from_secs(10)).await?;
+        demo::cypher(address, &login, query, json!({ "number": number }), Duration::from_secs(10)).await?;
     answer["results"][0]["data"][0]["row"][0].as_u64().ok_or_else(|| format!("no count in {answer}"))
 }
 

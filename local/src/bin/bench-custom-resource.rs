@@ -1,0 +1,84 @@
+//! How soon a bad event is answered FAILED: from the moment the Runtime API hands it out to the answer's PUT, on the
+//! binary that is shipped.
+
+use std::{path::Path, process::ExitCode, time::Duration};
+
+use local::{bench::Figures, runtime_api::Function};
+use serde_json::{Value, json};
+
+const BINARY: &str = "target/release/user-creation";
+const RUNS: usize = 200;
+/// What the project promises.
+const LIMIT: Duration = Duration::from_millis(50);
+const PATIENCE: Duration = Duration::from_secs(10);
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match measure().await {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("bench-custom-resource: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn measure() -> Result<bool, String> {
+    let environment = [
+        // Nobody is there, and nobody may be asked: the event is bad.
+        ("AWS_ENDPOINT_URL", "http://127.0.0.1:1"),
+        ("DIALECT", "HA"),
+        ("CLUSTER", "bench"),
+        ("CORE_SERVICES", "core-1,core-2,core-3"),
+        ("STACK", "bench"),
+        ("ADMIN_SECRET_ARN", "arn:aws:secretsmanager:us-east-1:000000000000:secret:bench/admin-AbCdEf"),
+    ];
+    let log = std::env::temp_dir().join(format!("bench-custom-resource-{}.log", std::process::id()));
+    let function = Function::start(Path::new(BINARY), &environment, &log)
+        .await
+        .map_err(|error| format!("{BINARY}: {error}: run `make release`"))?;
+    let mut took = Vec::new();
+    for run in 0..=RUNS {
+        function.invoke(bad(run, function.answer_url()), PATIENCE);
+        function.ended(PATIENCE).await.ok_or_else(|| format!("no end of an event; see {}", log.display()))?;
+        let puts = function.puts();
+        let [put] = &puts[..] else { return Err(format!("{} answers to one event", puts.len())) };
+        if put.json()["Status"] != "FAILED" {
+            return Err(format!("a bad event was answered {}", put.json()));
+        }
+        // The first one opens what stays open.
+        if run > 0 {
+            took.push(u64::try_from(put.took.as_micros()).unwrap_or(u64::MAX));
+        }
+    }
+    let _temporary = std::fs::remove_file(log);
+    let figures = Figures::of(took);
+    let slowest = figures.percentile(100);
+    println!(
+        "bad event to FAILED   {} us   p95 {}, maximum {slowest} of {RUNS}   (at most {} ms)",
+        figures.range(),
+        figures.percentile(95),
+        LIMIT.as_millis()
+    );
+    Ok(u128::from(slowest) <= LIMIT.as_micros())
+}
+
+/// Each in its own way.
+fn bad(run: usize, answer_url: String) -> Value {
+    let properties = [
+        json!({"Username": "neo4j", "Role": "admin", "PasswordSecretArn": "arn"}),
+        json!({"Role": "reader"}),
+        json!({"Username": "x`y", "Role": "reader", "PasswordSecretArn": "arn"}),
+        json!("none"),
+    ];
+    json!({
+        "RequestType": "Create",
+        "RequestId": format!("request-{run}"),
+        "ResponseURL": answer_url,
+        "StackId": "arn:aws:cloudformation:us-east-1:000000000000:stack/bench/1",
+        "ResourceType": "Custom::Neo4jUser",
+        "LogicalResourceId": "User",
+        "ResourceProperties": properties[run % properties.len()],
+    })
+}

@@ -1,0 +1,56 @@
+//! The stack's users on every node, each proved by what it can and cannot do there.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use serde_json::json;
+
+use super::writer::run;
+use crate::{
+    cloud::Cloud,
+    control::{HTTP_PORT, Node},
+    login::{Login, User},
+};
+
+/// A login, or a refusal, takes milliseconds on a node that is well.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
+/// What Neo4j says of a write that a role does not allow.
+const FORBIDDEN: &str = "Neo.ClientError.Security.Forbidden";
+
+/// The stack's two users.
+#[derive(Clone, Debug)]
+pub struct Users {
+    reader: Login,
+    writer: Login,
+}
+
+impl Users {
+    /// With their secrets as they are now.
+    pub async fn of(cloud: &Cloud) -> Result<Self, String> {
+        Ok(Self { reader: cloud.login(User::Reader).await?, writer: cloud.login(User::Writer).await? })
+    }
+
+    /// Whether both log in on every one of `nodes`, and the reader cannot write there.
+    ///
+    /// # Errors
+    /// The first that is not as it should be.
+    pub async fn on(&self, nodes: &[Node]) -> Result<(), String> {
+        for node in nodes {
+            self.on_node(node.address).await.map_err(|error| format!("{}: {error}", node.service))?;
+        }
+        Ok(())
+    }
+
+    async fn on_node(&self, address: Ipv4Addr) -> Result<(), String> {
+        let at = SocketAddr::from((address, HTTP_PORT));
+        for login in [&self.reader, &self.writer] {
+            run(at, login, "RETURN 1", json!({}), PATIENCE)
+                .await
+                .map_err(|error| format!("{} does not log in: {error}", login.user))?;
+        }
+        match run(at, &self.reader, "CREATE (:Forbidden)", json!({}), PATIENCE).await {
+            Err(refused) if refused.contains(FORBIDDEN) => Ok(()),
+            Err(error) => Err(format!("the reader's write failed for another reason than its role: {error}")),
+            Ok(_) => Err("the reader wrote".into()),
+        }
+    }
+}

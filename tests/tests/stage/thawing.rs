@@ -1,0 +1,85 @@
+//! A frozen master that wakes up again: at no moment could a client use two.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use local::{
+    cloud::Cloud,
+    processes::{Signal, signal_group},
+};
+
+use super::{
+    Outcome, Stage,
+    freezing::{moved_on, task_of},
+    invoke, master, rest,
+    usable::Sampler,
+    wait,
+};
+
+/// Longer than the heartbeat timeout of six seconds, so that the survivors notice; shorter than `FenceAfterSeconds`, 12.
+const SHORT: Duration = Duration::from_secs(9);
+
+/// The whole task of the master freezes, and wakes up before anybody is fenced. With line 0 the survivors may have elected
+/// meanwhile; without it they have waited. Either way there is one master afterwards and nobody was stopped.
+pub fn before_the_fence(stage: &Stage) -> Outcome {
+    stage.play(async |cloud| {
+        let old = master(&rest(cloud).await?)?;
+        let (task, since) = (task_of(cloud, &old.0)?, SystemTime::now());
+        let sampler = Sampler::start(cloud);
+        signal_group(old.2, Signal::STOP);
+        // The function looks all the time, and is tempted.
+        let freeze = async {
+            tokio::time::sleep(SHORT).await;
+            signal_group(old.2, Signal::CONT);
+        };
+        let (looked, ()) = tokio::join!(invoke(cloud), freeze);
+        looked?;
+        rest(cloud).await?;
+        sampler.end()?;
+        nobody_fenced(cloud, since)?;
+        if task_of(cloud, &old.0)? == task { Ok(()) } else { Err(format!("{} was replaced", old.0)) }
+    })
+}
+
+/// The whole task of the master freezes and is fenced; it wakes up while ECS waits for it to stop.
+pub fn after_the_fence(stage: &Stage) -> Outcome {
+    stage.play(async |cloud| {
+        let old = master(&rest(cloud).await?)?;
+        let (task, since) = (task_of(cloud, &old.0)?, SystemTime::now());
+        let sampler = Sampler::start(cloud);
+        signal_group(old.2, Signal::STOP);
+        let fenced = wait("the function fences the frozen task", || async {
+            let stops = cloud.gateway.calls.of("ecs", &["StopTask"]);
+            if stops.iter().any(|call| call.at >= since) {
+                return Some(Instant::now());
+            }
+            // The invocation lasts as long as the silence is looked at, and this one ends with the fence at the latest.
+            tokio::select! {
+                _looked = invoke(cloud) => None,
+                () = tokio::time::sleep(Duration::from_secs(1)) => None,
+            }
+        })
+        .await;
+        signal_group(old.2, Signal::CONT);
+        let fenced = fenced?;
+        let end = wait("the fenced task ended", || async {
+            cloud.gateway.ecs.tasks().into_iter().find(|other| other.arn == task)?.stopped
+        })
+        .await?;
+        if end.code != "UserInitiated" || !end.reason.starts_with("master-election: ") {
+            return Err(format!("not a fence of the function: {end:?}"));
+        }
+        moved_on(cloud, &old).await?;
+        if sampler.was_usable(old.1, fenced) {
+            return Err(format!("a client could use {} after it was fenced", old.0));
+        }
+        sampler.end()
+    })
+}
+
+/// Whether `StopTask` was not called since `since`.
+pub fn nobody_fenced(cloud: &Cloud, since: SystemTime) -> Outcome {
+    match cloud.gateway.calls.of("ecs", &["StopTask"]).iter().find(|call| call.at >= since) {
+        None => Ok(()),
+        Some(call) => Err(format!("somebody was fenced, and nobody should have been: {call:?}")),
+    }
+}
