@@ -222,7 +222,11 @@ mod tests {
     fn every_parameter_of_no_use_is_named_in_one_sentence() {
         let table = [
             ("DIALECT", "", "DIALECT is not set"),
-            ("DIALECT", "CLUSTER-5", "DIALECT is \"CLUSTER-5\": this node program configures clusters of 3.4"),
+            (
+                "DIALECT",
+                "CLUSTER-5",
+                "DIALECT is \"CLUSTER-5\": this node program configures clusters of 3.4",
+            ),
             ("CLUSTER", "", "CLUSTER is not set"),
             ("ADMIN_SECRET_ARN", "", "ADMIN_SECRET_ARN is not set"),
             ("SERVER_ID", "0", "SERVER_ID is \"0\": it must be the number of one of CORE_SERVICES"),

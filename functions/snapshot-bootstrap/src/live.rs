@@ -80,20 +80,7 @@ impl World for Live {
     }
 
     async fn count(&self, master: IpAddr) -> Result<Counts, Uncounted> {
-        let admin = self.admin().await?;
-        let at = (master, self.nodes.probe_port).into();
-        let mut counts = [0, 0];
-        for (statement, count) in [NODES, RELATIONSHIPS].into_iter().zip(&mut counts) {
-            let rows = neo4j::commit(at, &admin, statement, &json!({}), COUNT).await;
-            let rows = rows.map_err(|denied| {
-                let unauthorized = matches!(denied, Denied::Unauthorized | Denied::LockedOut);
-                uncounted(&denied, unauthorized)
-            })?;
-            let cell = rows.first().and_then(|row| row.first()).and_then(Value::as_u64);
-            *count = cell.ok_or_else(|| uncounted(&"it answers no number", false))?;
-        }
-        let [nodes, relationships] = counts;
-        Ok(Counts { nodes, relationships })
+        self.nodes.count(master, &self.admin().await?).await
     }
 }
 
@@ -114,6 +101,23 @@ impl Nodes {
             slots.push(slot(self.seen(task).await));
         }
         Ok(slots)
+    }
+
+    /// Counts as `admin`, over the HTTP interface of 3.x.
+    async fn count(self, master: IpAddr, admin: &Credentials) -> Result<Counts, Uncounted> {
+        let at = (master, self.probe_port).into();
+        let mut counts = [0, 0];
+        for (statement, count) in [NODES, RELATIONSHIPS].into_iter().zip(&mut counts) {
+            let rows = neo4j::commit(at, admin, statement, &json!({}), COUNT).await;
+            let rows = rows.map_err(|denied| {
+                let unauthorized = matches!(denied, Denied::Unauthorized | Denied::LockedOut);
+                uncounted(&denied, unauthorized)
+            })?;
+            let cell = rows.first().and_then(|row| row.first()).and_then(Value::as_u64);
+            *count = cell.ok_or_else(|| uncounted(&"it answers no number", false))?;
+        }
+        let [nodes, relationships] = counts;
+        Ok(Counts { nodes, relationships })
     }
 
     async fn seen(self, task: Task) -> Seen {
@@ -144,5 +148,86 @@ impl Again {
 impl HandOver for Again {
     async fn invoke(&self, event: Value) -> Result<(), String> {
         self.0.later(event.to_string().into_bytes()).await.map_err(|error| error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
+    use topology::{Answer, NotKnown};
+
+    /// A server that gives these answers (status and body), one a connection, and the requests that it got.
+    async fn answering(answers: &[(u16, &'static str)]) -> (u16, tokio::task::JoinHandle<Vec<String>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let answers = answers.to_vec();
+        let serving = tokio::spawn(async move {
+            let mut requests = Vec::new();
+            for (status, body) in answers {
+                let (mut client, _) = listener.accept().await.unwrap();
+                let mut request = vec![0; 4096];
+                let read = client.read(&mut request).await.unwrap();
+                requests.push(String::from_utf8_lossy(&request[..read]).into_owned());
+                let length = body.len();
+                let answer = format!("HTTP/1.1 {status} x\r\ncontent-length: {length}\r\n\r\n{body}");
+                client.write_all(answer.as_bytes()).await.unwrap();
+            }
+            requests
+        });
+        (port, serving)
+    }
+
+    fn task(running: bool) -> Task {
+        let (arn, definition) = ("arn".to_owned(), "d:1".to_owned());
+        Task { arn, definition, address: Some([127, 0, 0, 1].into()), running }
+    }
+
+    fn nodes(probe_port: u16, status_port: u16) -> Nodes {
+        Nodes { dialect: Dialect::Ha, probe_port, status_port }
+    }
+
+    #[tokio::test]
+    async fn a_node_tells_its_role_and_its_program_how_far_it_is() {
+        let status = r#"{"phase":"running","role":"slave","silent_ms":0,"alive":3,"last_transaction":7}"#;
+        let ((role, _), (program, _)) =
+            (answering(&[(404, "false")]).await, answering(&[(200, status)]).await);
+        let address = [127, 0, 0, 1].into();
+        let seen = |answer, phase: &str| Seen::Running {
+            address,
+            definition: "d:1".into(),
+            answer,
+            phase: phase.into(),
+        };
+        assert_eq!(nodes(role, program).seen(task(true)).await, seen(Answer::Slave, "running"));
+        // Both have given the one answer they had, and nobody listens any more.
+        let refused = Answer::NotKnown(NotKnown::Refused);
+        assert_eq!(nodes(role, program).seen(task(true)).await, seen(refused, ""));
+        assert_eq!(nodes(role, program).seen(task(false)).await, Seen::Pending);
+    }
+
+    #[tokio::test]
+    async fn both_counts_are_asked_for_and_a_refused_login_is_told_apart() {
+        let rows = |count| match count {
+            5 => (200, r#"{"results":[{"columns":["n"],"data":[{"row":[5]}]}],"errors":[]}"#),
+            _ => (200, r#"{"results":[{"columns":["n"],"data":[{"row":["many"]}]}],"errors":[]}"#),
+        };
+        let admin = Credentials::new("neo4j", "s3cret".to_owned().into());
+        let count = async |port| nodes(port, 1).count([127, 0, 0, 1].into(), &admin).await;
+
+        let (port, serving) = answering(&[rows(5), rows(5)]).await;
+        assert_eq!(count(port).await, Ok(Counts { nodes: 5, relationships: 5 }));
+        let requests = serving.await.unwrap();
+        assert!(requests[0].contains(NODES) && requests[1].contains(RELATIONSHIPS), "{requests:?}");
+
+        let (port, _) = answering(&[rows(0)]).await;
+        assert_eq!(count(port).await.unwrap_err().reason, "it answers no number");
+        let denied = r#"{"errors":[{"code":"Neo.ClientError.Security.Unauthorized","message":"Invalid."}]}"#;
+        let (port, _) = answering(&[(401, denied)]).await;
+        let denied = count(port).await.unwrap_err();
+        assert!(denied.unauthorized && !denied.reason.contains("s3cret"), "{denied:?}");
     }
 }

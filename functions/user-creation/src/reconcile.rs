@@ -85,7 +85,7 @@ impl Summary {
             count("UsersOutOfOrder", self.out_of_order),
             count("NodesNotReached", self.not_reached),
         ];
-        emit("Neo4jUsers", &[("Stack", stack)], &metrics);
+        emit("Neo4jControlPlane", &[("Stack", stack), ("Function", "user-creation")], &metrics);
     }
 }
 

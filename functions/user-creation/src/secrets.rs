@@ -3,7 +3,7 @@
 use aws::Stage;
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::{Trouble, World, password::password};
+use crate::{Trouble, World};
 
 /// The two passwords of one secret.
 #[derive(Clone, Debug)]
@@ -23,9 +23,9 @@ impl Passwords {
         let secret = world.secret(arn, Stage::Current).await?;
         let secret = secret.ok_or_else(|| Trouble::NoSecret { arn: arn.to_owned() })?;
         let current =
-            password(&secret.text).map_err(|reason| Trouble::NoPassword { arn: arn.to_owned(), reason })?;
+            secret.password().map_err(|reason| Trouble::NoPassword { arn: arn.to_owned(), reason })?;
         let previous = match world.secret(arn, Stage::Previous).await? {
-            Some(secret) => password(&secret.text).ok(),
+            Some(secret) => secret.password().ok(),
             None => None,
         };
         let differs = |previous: &SecretString| previous.expose_secret() != current.expose_secret();

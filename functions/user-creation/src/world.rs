@@ -69,6 +69,6 @@ pub enum Trouble {
         /// The secret.
         arn: String,
         /// What is wrong with it.
-        reason: crate::password::NoPassword,
+        reason: aws::NoPassword,
     },
 }

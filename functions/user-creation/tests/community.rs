@@ -7,12 +7,8 @@ use std::process::ExitCode;
 use neo4j::{Administration, Change, Denied, Role, UserName};
 use serde_json::json;
 use stage::{
-    ADMIN_PASSWORD, admin, APP_SECRET, Stage,
-    cloud::ADMIN_SECRET,
-    create, credentials, delete,
-    jvm::V5_26,
-    logs::Logs,
-    tests,
+    ADMIN_PASSWORD, APP_SECRET, Stage, admin, cloud::ADMIN_SECRET, create, credentials, delete, jvm::V5_26,
+    logs::Logs, tests,
 };
 
 /// Neo4j 5 wants eight characters at least.
@@ -75,10 +71,8 @@ async fn a_role_is_refused_loudly_and_nobody_is_made(stage: &Stage, _: &Logs) {
 async fn the_same_password_again_is_done(stage: &Stage, _: &Logs) {
     make(stage).await;
     let user: UserName = "app".parse().unwrap();
-    let again = stage
-        .instance()
-        .change(&admin(), &user, &Change::SetPassword, &PASSWORD.to_owned().into())
-        .await;
+    let again =
+        stage.instance().change(&admin(), &user, &Change::SetPassword, &PASSWORD.to_owned().into()).await;
     assert_eq!(again, Err(Denied::SamePassword));
     make(stage).await;
     assert_eq!(stage.login("app", PASSWORD).await, Ok(()));

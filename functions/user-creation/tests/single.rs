@@ -11,7 +11,7 @@ use std::{
 use neo4j::{Administration, Denied, Role, commit};
 use serde_json::{Value, json};
 use stage::{
-    ADMIN_PASSWORD, admin, APP_PASSWORD, APP_SECRET, Stage,
+    ADMIN_PASSWORD, APP_PASSWORD, APP_SECRET, Stage, admin,
     cloud::ADMIN_SECRET,
     create, credentials, delete, event,
     jvm::{V3_4_6, free_address},
@@ -357,9 +357,7 @@ async fn a_reconcile_puts_right_what_people_changed(stage: &Stage, logs: &Logs) 
     ];
     let instance = stage.instance();
     for statement in by_hand {
-        commit(instance.http, &admin(), statement, &json!({}), instance.deadline)
-            .await
-            .expect(statement);
+        commit(instance.http, &admin(), statement, &json!({}), instance.deadline).await.expect(statement);
     }
     let start = logs.len();
     let summary = stage.reconcile().await;

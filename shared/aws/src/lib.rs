@@ -33,6 +33,6 @@ pub use objects::{Head, Objects, Put, Stored};
 #[cfg(feature = "parameters")]
 pub use parameters::Parameters;
 #[cfg(feature = "secrets")]
-pub use secrets::{Secret, Secrets, Stage};
+pub use secrets::{NoPassword, Secret, Secrets, Stage};
 #[cfg(feature = "balancer")]
 pub use target_groups::TargetGroups;

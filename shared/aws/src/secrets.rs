@@ -7,6 +7,7 @@ use aws_sdk_secretsmanager::{
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use crate::{Error, Kind};
 
@@ -44,12 +45,30 @@ pub struct Secret {
     pub version: String,
 }
 
+/// A secret that holds no password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoPassword {
+    /// Neo4j takes no empty one.
+    #[error("it is empty")]
+    Empty,
+    /// A JSON object, as the rotation functions of AWS write them, without the one field that matters.
+    #[error("it is a JSON object without a text \"password\"")]
+    NoField,
+}
+
 impl Secret {
-    /// The password in it: the `password` of a JSON object, as the rotation functions of AWS write them, or else all of the
-    /// text.
-    pub fn password(&self) -> SecretString {
-        let object: Option<WithPassword> = serde_json::from_str(self.text.expose_secret()).ok();
-        object.map_or_else(|| self.text.clone(), |object| object.password.into())
+    /// The password in it: its field `password` when the text is a JSON object, else all of the text, spaces and line breaks
+    /// included.
+    ///
+    /// # Errors
+    /// When there is none; the text is never part of the error.
+    pub fn password(&self) -> Result<SecretString, NoPassword> {
+        let text = self.text.expose_secret();
+        let password = match serde_json::from_str::<Map<String, Value>>(text) {
+            Ok(_) => serde_json::from_str::<WithPassword>(text).map_err(|_| NoPassword::NoField)?.password.into(),
+            Err(_) => self.text.clone(),
+        };
+        if password.expose_secret().is_empty() { Err(NoPassword::Empty) } else { Ok(password) }
     }
 }
 
@@ -64,15 +83,15 @@ impl Secrets {
     /// # Errors
     /// As [`read`](Self::read), and when there is no such secret.
     pub async fn password(&self, arn: &str) -> Result<SecretString, Error> {
-        match self.read(arn, Stage::Current).await? {
-            Some(secret) => Ok(secret.password()),
-            None => Err(Error {
-                call: "secretsmanager:GetSecretValue",
-                what: arn.to_owned(),
-                reason: "there is no such secret, or it has no value".into(),
-                kind: Kind::Other,
-            }),
-        }
+        let failed = |reason: String| Error {
+            call: "secretsmanager:GetSecretValue",
+            what: arn.to_owned(),
+            reason,
+            kind: Kind::Other,
+        };
+        let secret = self.read(arn, Stage::Current).await?;
+        let secret = secret.ok_or_else(|| failed("there is no such secret, or it has no value".into()))?;
+        secret.password().map_err(|reason| failed(format!("it holds no password: {reason}")))
     }
 
     /// A reader with `config`'s credentials.
@@ -113,16 +132,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_password_is_a_text_or_a_field_of_an_object() {
-        for (text, password) in [
-            ("plain", "plain"),
-            (r#"{"username":"app","password":"p\u00fc"}"#, "p\u{fc}"),
-            (r#"{"user":"app"}"#, r#"{"user":"app"}"#),
-            ("\"quoted\"", "\"quoted\""),
-            (" spaces ", " spaces "),
-        ] {
+    fn a_secret_is_a_password_or_an_object_with_one() {
+        let table = [
+            ("plain", Ok("plain")),
+            (" a\n", Ok(" a\n")),
+            ("{\"a", Ok("{\"a")),
+            ("\"quoted\"", Ok("\"quoted\"")),
+            ("123", Ok("123")),
+            ("[1]", Ok("[1]")),
+            (r#"{"username":"app","password":"p\"\u00fc"}"#, Ok("p\"\u{fc}")),
+            (r#"{"Password":"x"}"#, Err(NoPassword::NoField)),
+            (r#"{"password":1}"#, Err(NoPassword::NoField)),
+            (r#"{"password":""}"#, Err(NoPassword::Empty)),
+            ("", Err(NoPassword::Empty)),
+        ];
+        for (text, expected) in table {
             let secret = Secret { text: text.to_owned().into(), version: "1".into() };
-            assert_eq!(secret.password().expose_secret(), password, "{text}");
+            let found = secret.password();
+            assert_eq!(found.as_ref().map(|found| found.expose_secret()).map_err(|error| *error), expected, "{text}");
             assert!(!format!("{secret:?}").contains("plain"));
         }
     }

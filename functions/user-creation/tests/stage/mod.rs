@@ -165,10 +165,7 @@ impl Stage {
         let Ok(accounts) = self.instance().accounts(&admin()).await else { return };
         for account in accounts.into_iter().filter(|account| account.name != "neo4j") {
             let user: UserName = account.name.parse().expect("a name that a test made");
-            self.instance()
-                .change(&admin(), &user, &neo4j::Change::Delete, &none)
-                .await
-                .expect("a removal");
+            self.instance().change(&admin(), &user, &neo4j::Change::Delete, &none).await.expect("a removal");
         }
     }
 }
