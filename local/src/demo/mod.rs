@@ -125,7 +125,42 @@ pub async fn run(cloud: &Cloud, dialect: &str) -> Result<(), String> {
     .await?;
     say("it is back, as a slave with a new address; waiting for the standbys to be registered again");
     let after = at_rest(cloud, SWEEPING).await?;
-    let slave = after.nodes.iter().find(|node| node.role == "slave").ok_or("there is no slave")?;
+    lose_a_volume(cloud, &users, &after, say).await?;
+    let after = at_rest(cloud, SWEEPING).await?;
+    print!("{}", report::status(&after));
+
+    let sent = writer.stop().await;
+    let seen = watch.stop();
+    let (name, address, _) = master(&after).ok_or("there is no master at the end")?;
+    let reader = cloud.login(User::Reader).await?;
+    let stored = stored(SocketAddr::from((address, HTTP_PORT)), &reader, CLIENT).await?;
+    let lost = lost(&sent, &stored);
+    let phases = Phases { fault, fault_at, new, seen, event: events, calls, outage: outage(&sent, fault) };
+    println!("\n{}", table(&phases));
+    let acknowledged = sent.iter().filter(|write| write.acknowledged.is_some()).count();
+    println!(
+        "{acknowledged} of {} writes were acknowledged; {} of those are on the master {name} now.",
+        sent.len(),
+        acknowledged - lost.len()
+    );
+    for number in &lost {
+        println!("LOST: write {number} was acknowledged and is not there");
+    }
+    if phases.outage.is_none() {
+        return Err("the outage could not be measured".into());
+    }
+    println!("demo done in {} s", begun.elapsed().as_secs());
+    Ok(())
+}
+
+/// Ends a slave together with its volume, and waits until its replacement has a role and its users.
+async fn lose_a_volume(
+    cloud: &Cloud,
+    users: &Users,
+    before: &Status,
+    say: impl Fn(&str),
+) -> Result<(), String> {
+    let slave = before.nodes.iter().find(|node| node.role == "slave").ok_or("there is no slave")?;
     say(&format!("{} is lost with its volume; its users are files on that volume", slave.service));
     cloud.gateway.ecs.lose(&slave.service).map_err(|error| error.to_string())?;
     let (gone, replaced) = (slave.task.clone(), slave.service.clone());
@@ -151,30 +186,6 @@ pub async fn run(cloud: &Cloud, dialect: &str) -> Result<(), String> {
         "its replacement copied the store, and had both users {} s later",
         blank.elapsed().as_secs()
     ));
-    let after = at_rest(cloud, SWEEPING).await?;
-    print!("{}", report::status(&after));
-
-    let sent = writer.stop().await;
-    let seen = watch.stop();
-    let (name, address, _) = master(&after).ok_or("there is no master at the end")?;
-    let reader = cloud.login(User::Reader).await?;
-    let stored = stored(SocketAddr::from((address, HTTP_PORT)), &reader, CLIENT).await?;
-    let lost = lost(&sent, &stored);
-    let phases = Phases { fault, fault_at, new, seen, event: events, calls, outage: outage(&sent, fault) };
-    println!("\n{}", table(&phases));
-    let acknowledged = sent.iter().filter(|write| write.acknowledged.is_some()).count();
-    println!(
-        "{acknowledged} of {} writes were acknowledged; {} of those are on the master {name} now.",
-        sent.len(),
-        acknowledged - lost.len()
-    );
-    for number in &lost {
-        println!("LOST: write {number} was acknowledged and is not there");
-    }
-    if phases.outage.is_none() {
-        return Err("the outage could not be measured".into());
-    }
-    println!("demo done in {} s", begun.elapsed().as_secs());
     Ok(())
 }
 
