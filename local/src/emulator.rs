@@ -172,6 +172,15 @@ impl Emulator {
         }
     }
 
+    /// The environment that a function is deployed with.
+    pub async fn function_environment(&self, function: &str) -> Result<Value, Error> {
+        let path = format!("/2015-03-31/functions/{function}/configuration");
+        let request = self.request("lambda", "application/json").method("GET").uri(path);
+        let body = self.send("GetFunctionConfiguration", request, Bytes::new()).await?;
+        let config: Value = serde_json::from_slice(&body).unwrap_or_default();
+        Ok(config["Environment"]["Variables"].clone())
+    }
+
     /// An object of the emulator's S3.
     pub async fn get_object(&self, bucket_and_key: &str) -> Result<Bytes, Error> {
         let request =

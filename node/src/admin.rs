@@ -2,8 +2,9 @@
 //! tells nobody else.
 
 use std::{
+    fmt::Write as _,
     fs,
-    io::{self, Write},
+    io::{self, Write as _},
     os::unix::fs::OpenOptionsExt,
     path::Path,
     sync::Arc,
@@ -113,7 +114,10 @@ fn first_user(password: &SecretString, salt: &[u8]) -> String {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02X}")).collect()
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _infallible = write!(text, "{byte:02X}");
+        text
+    })
 }
 
 fn write(directory: &Path, file: &Path, line: &str) -> io::Result<()> {

@@ -89,13 +89,11 @@ impl Guard {
     /// What the status port tells.
     pub async fn status(&self) -> neo4j::Status {
         let who = self.administrator.credentials().await;
-        let members = match neo4j::members(self.http, who.as_ref(), DEADLINE / 2).await {
-            Ok(members) => members,
-            Err(neo4j::Unauthorized) => {
-                self.administrator.refused().await;
-                None
-            }
-        };
+        let told = neo4j::members(self.http, who.as_ref(), DEADLINE / 2).await;
+        if told.is_err() {
+            self.administrator.refused().await;
+        }
+        let members = told.ok().flatten();
         let watch = self.watch();
         neo4j::Status {
             phase: watch.phase().to_owned(),

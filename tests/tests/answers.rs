@@ -27,14 +27,20 @@ const LONGEST: usize = 4096;
 /// What AWS says to a call: a status and a body, or nothing at all.
 type Reply = Option<(u16, Value)>;
 
-/// AWS at its edge: replies by `Service.Action` (the last part of the target), 500 to everything else.
+/// AWS at its edge: replies by action (the last part of the target), 500 to everything else.
 #[derive(Clone, Default)]
-struct Aws(Arc<Mutex<(BTreeMap<&'static str, Reply>, Vec<String>)>>);
+struct Aws(Arc<Mutex<Edge>>);
+
+#[derive(Default)]
+struct Edge {
+    replies: BTreeMap<&'static str, Reply>,
+    calls: Vec<String>,
+}
 
 impl Aws {
     async fn start(replies: impl IntoIterator<Item = (&'static str, Reply)>) -> (Self, SocketAddr) {
         let aws = Self::default();
-        aws.0.lock().unwrap().0 = replies.into_iter().collect();
+        aws.0.lock().unwrap().replies = replies.into_iter().collect();
         let routes = Router::new().fallback(reply).with_state(aws.clone());
         let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let at = listener.local_addr().unwrap();
@@ -43,7 +49,7 @@ impl Aws {
     }
 
     fn calls(&self) -> Vec<String> {
-        self.0.lock().unwrap().1.clone()
+        self.0.lock().unwrap().calls.clone()
     }
 }
 
@@ -51,9 +57,9 @@ async fn reply(State(aws): State<Aws>, uri: Uri, headers: HeaderMap) -> Response
     let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok());
     let action = target.map_or(uri.path(), |target| target.rsplit('.').next().unwrap_or(target)).to_owned();
     let reply = {
-        let mut inner = aws.0.lock().unwrap();
-        inner.1.push(action.clone());
-        inner.0.get(action.as_str()).cloned()
+        let mut edge = aws.0.lock().unwrap();
+        edge.calls.push(action.clone());
+        edge.replies.get(action.as_str()).cloned()
     };
     match reply {
         Some(Some((status, body))) => (
@@ -143,6 +149,7 @@ fn well_formed(put: &Put) {
 }
 
 /// A request as CloudFormation sends it.
+#[allow(clippy::needless_pass_by_value)] // as every caller has it
 fn request(kind: &str, properties: Value) -> Value {
     json!({
         "RequestType": kind,

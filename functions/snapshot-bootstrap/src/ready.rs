@@ -232,10 +232,13 @@ mod tests {
         Slot { kind: Kind::SlaveOnly, ..running(number, answer, "running") }
     }
 
+    /// Name, nodes wanted, whether a master is, what is seen, what is not ready.
+    type Case = (&'static str, usize, bool, Vec<Slot>, Option<&'static str>);
+
     #[test]
     fn a_cluster_is_ready_when_enough_are_sure_and_one_of_them_leads() {
         let up = |number, answer| running(number, answer, "running");
-        let table: [(&str, usize, bool, Vec<Slot>, Option<&str>); 11] = [
+        let table: [Case; 11] = [
             ("whole", 3, true, vec![up(1, Slave), up(2, Master), up(3, Slave)], None),
             ("one node", 1, true, vec![up(1, Master)], None),
             ("a slave-only node counts", 2, true, vec![up(1, Master), slave_only(2, Slave)], None),
@@ -295,7 +298,7 @@ mod tests {
             match (ready(&Expected::Cluster { nodes, master }, &slots), expected) {
                 (Readiness::Ready, None) => {}
                 (Readiness::NotYet(says), Some(expected)) => {
-                    assert!(says.starts_with(expected), "{case}: {says}")
+                    assert!(says.starts_with(expected), "{case}: {says}");
                 }
                 (found, _) => panic!("{case}: {found:?}"),
             }

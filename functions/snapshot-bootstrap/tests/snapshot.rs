@@ -118,7 +118,7 @@ async fn a_snapshot_that_is_not_fit_is_refused_with_its_reason_and_nothing_is_to
             "its format is 2",
         ),
         (
-            |b| b.write(BACKUPS, &format!("{OLD}/manifest.json"), &[b' '; 70_000]),
+            |b| b.write(BACKUPS, &format!("{OLD}/manifest.json"), &vec![b' '; 70_000]),
             &manifest,
             "it is larger than 65536 bytes",
         ),

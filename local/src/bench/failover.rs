@@ -9,6 +9,8 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
+use serde_json::Value;
+
 use super::{
     haproxy::Haproxy,
     series::{Fault, Play, Series},
@@ -19,6 +21,7 @@ use crate::{
     cloud::Cloud,
     control::{self, HTTP_PORT, Node, Status},
     demo::{self, Watch, Write, Writer},
+    deploy,
     login::User,
     processes::{Processes, Signal, children, signal, signal_group},
 };
@@ -51,6 +54,7 @@ pub async fn play(cloud: &Cloud, series: &Series, samples: &mut Vec<Sample>) -> 
 
 async fn once(cloud: &Cloud, play: Play) -> Result<Measured, String> {
     let before = demo::at_rest(cloud, RESTING + play.propagation * 2).await?;
+    forget_switches(cloud).await?;
     let victim = victim(&before, play.fault)?;
     let nodes: Vec<Ipv4Addr> = before.nodes.iter().map(|node| node.address).collect();
     let haproxy =
@@ -116,6 +120,22 @@ async fn once(cloud: &Cloud, play: Play) -> Result<Measured, String> {
         lost: lost(cloud, &writes).await?,
         acknowledged: writes.iter().flatten().filter(|write| write.acknowledged.is_some()).count(),
     })
+}
+
+/// Switches of the last five minutes raise the confirmations that a new master needs. Repetitions follow each other faster than
+/// masters do in life, so what is remembered of them is taken out of the election's state while it is at rest.
+async fn forget_switches(cloud: &Cloud) -> Result<(), String> {
+    let emulator = &cloud.gateway.emulator;
+    let function = format!("{}-master-election", deploy::STACK);
+    let environment = emulator.function_environment(&function).await.map_err(|error| error.to_string())?;
+    let text = |name: &str| environment[name].as_str().ok_or_else(|| format!("{function} has no {name}"));
+    let object = format!("{}/{}", text("STATE_BUCKET")?, text("STATE_KEY")?);
+    let state = emulator.get_object(&object).await.map_err(|error| error.to_string())?;
+    let mut state: Value = serde_json::from_slice(&state).map_err(|error| format!("{object}: {error}"))?;
+    let switches =
+        state["switches"].as_array_mut().ok_or_else(|| format!("{object} has no list of switches"))?;
+    switches.clear();
+    emulator.put_object(&object, state.to_string().into()).await.map_err(|error| error.to_string())
 }
 
 /// The master, or the slave that commits are pushed to: the one with the lowest server id.

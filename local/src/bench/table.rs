@@ -72,7 +72,7 @@ const REACTION: fn(&Measured) -> Option<u64> = |measured| measured.reaction;
 const JVM_FROZEN: u64 = 15_000;
 const TASK_FROZEN: u64 = JVM_FROZEN + 30_000;
 
-const ROWS: [Row; 16] = {
+const ROWS: [Row; 18] = {
     use Fault::{FreezeJvm, FreezeSlave, FreezeTask, Kill};
     use Setting::{AwsDefaults, Demo, LineZeroOff, NobodyFences};
     [
@@ -81,6 +81,8 @@ const ROWS: [Row; 16] = {
         ("outage, SIGSTOP of the master's JVM", Demo, &[FreezeJvm], OUTAGE, Goal::BelowHaproxy),
         ("  new master", Demo, &[FreezeJvm], ELECTED, Goal::None),
         ("new master to first deregistration", Demo, &[Kill, FreezeJvm], REACTION, Goal::P95(250)),
+        ("  after SIGKILL", Demo, &[Kill], REACTION, Goal::P95(250)),
+        ("  after SIGSTOP", Demo, &[FreezeJvm], REACTION, Goal::P95(250)),
         ("longest stall, SIGSTOP of a slave's JVM", Demo, &[FreezeSlave], OUTAGE, Goal::None),
         ("line 0 off: outage, JVM frozen", LineZeroOff, &[FreezeJvm], OUTAGE, Goal::Each(JVM_FROZEN)),
         ("  new master", LineZeroOff, &[FreezeJvm], ELECTED, Goal::None),

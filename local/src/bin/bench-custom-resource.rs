@@ -40,7 +40,7 @@ async fn measure() -> Result<bool, String> {
         .map_err(|error| format!("{BINARY}: {error}: run `make release`"))?;
     let mut took = Vec::new();
     for run in 0..=RUNS {
-        function.invoke(bad(run, function.answer_url()), PATIENCE);
+        function.invoke(bad(run, &function.answer_url()), PATIENCE);
         function.ended(PATIENCE).await.ok_or_else(|| format!("no end of an event; see {}", log.display()))?;
         let puts = function.puts();
         let [put] = &puts[..] else { return Err(format!("{} answers to one event", puts.len())) };
@@ -65,7 +65,7 @@ async fn measure() -> Result<bool, String> {
 }
 
 /// Each in its own way.
-fn bad(run: usize, answer_url: String) -> Value {
+fn bad(run: usize, answer_url: &str) -> Value {
     let properties = [
         json!({"Username": "neo4j", "Role": "admin", "PasswordSecretArn": "arn"}),
         json!({"Role": "reader"}),

@@ -65,7 +65,9 @@ impl Secret {
     pub fn password(&self) -> Result<SecretString, NoPassword> {
         let text = self.text.expose_secret();
         let password = match serde_json::from_str::<Map<String, Value>>(text) {
-            Ok(_) => serde_json::from_str::<WithPassword>(text).map_err(|_| NoPassword::NoField)?.password.into(),
+            Ok(_) => {
+                serde_json::from_str::<WithPassword>(text).map_err(|_| NoPassword::NoField)?.password.into()
+            }
             Err(_) => self.text.clone(),
         };
         if password.expose_secret().is_empty() { Err(NoPassword::Empty) } else { Ok(password) }
@@ -149,7 +151,11 @@ mod tests {
         for (text, expected) in table {
             let secret = Secret { text: text.to_owned().into(), version: "1".into() };
             let found = secret.password();
-            assert_eq!(found.as_ref().map(|found| found.expose_secret()).map_err(|error| *error), expected, "{text}");
+            assert_eq!(
+                found.as_ref().map(|found| found.expose_secret()).map_err(|error| *error),
+                expected,
+                "{text}"
+            );
             assert!(!format!("{secret:?}").contains("plain"));
         }
     }

@@ -96,15 +96,15 @@ pub fn jvm_of_a_slave(stage: &Stage) -> Outcome {
         let endpoint = demo::write_endpoint(&before, HTTP_PORT).ok_or("no listener")?;
         let writer = Writer::start(endpoint, cloud.login(User::Writer).await?, "Stalled");
         let started = Instant::now();
-        let writes = async |since| {
+        let acknowledged = async |since| {
             wait("a write is acknowledged", || async { (writer.acknowledged_since(since) > 0).then_some(()) })
                 .await
         };
-        writes(started).await?;
+        acknowledged(started).await?;
         let frozen = Instant::now();
         children(slave.pid).into_iter().for_each(|jvm| signal(jvm, Signal::STOP));
         let end = ended(cloud, &task).await?;
-        writes(Instant::now()).await?;
+        acknowledged(Instant::now()).await?;
         let stall = longest_gap(&writer.stop().await, frozen).unwrap_or_default();
         println!("writes stalled for {} ms beside a frozen slave that its watchdog ended", stall.as_millis());
         if end.exit != Some(1) {

@@ -85,8 +85,8 @@ fn reasons(events: &str) -> String {
 async fn call(cloud: &Cloud, action: &str, name: &str, template: Option<&Value>) -> Result<String, String> {
     let mut body = format!("Action={action}&Version=2010-05-15&StackName={name}");
     if let Some(template) = template {
-        let encoded: String = template.to_string().bytes().map(|byte| format!("%{byte:02X}")).collect();
-        body += &format!("&TemplateBody={encoded}");
+        body += "&TemplateBody=";
+        body = template.to_string().bytes().fold(body, |body, byte| body + &format!("%{byte:02X}"));
     }
     let scope = format!("AWS4-HMAC-SHA256 Credential={KEY}/20260101/us-east-1/cloudformation/aws4_request");
     let request = Request::post("/")
