@@ -14,8 +14,8 @@ prerequisites:
 setup: prerequisites ## Installs what a checkout needs below .local: the emulator, sam, Neo4j from Maven
 	@local/setup/venv.sh .local/venv-cloud local/setup/cloud.txt
 	@local/setup/venv.sh .local/venv-sam local/setup/sam.txt
-	@local/neo4j/build.sh .local/neo4j-3.4.6
-	@local/neo4j-5/build.sh .local/neo4j-5.26
+	@local/setup/neo4j.sh .local/neo4j-3.4.6 local/neo4j "Neo4j 3.4.6 Enterprise (144 jars, 114 MB)"
+	@local/setup/neo4j.sh .local/neo4j-5.26 local/neo4j-5 "Neo4j 5.26 Community (228 jars, 125 MB)"
 
 release: prerequisites ## Builds what is shipped: the functions and the node program
 	@cargo build --locked --release -p master-election -p user-creation -p snapshot-bootstrap -p node
@@ -59,7 +59,7 @@ bench-sweep: ## One sweep over a thousand nodes, every tenth silent
 simulate: ## Ten million simulated rounds; `cargo run -p simulator -- --help` plays one history again
 	@cargo run --locked -p simulator
 
-mutants: prerequisites ## Reverses fourteen rules, one after another: the tests must notice each
+mutants: prerequisites ## Reverses seventeen rules, one after another: the tests must notice each
 	@python3 simulator/mutants.py
 
 bench-start: setup release ## Size and start of what is shipped

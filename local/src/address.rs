@@ -21,7 +21,7 @@ pub struct AddressPool {
 impl AddressPool {
     /// A block of loopback chosen at random from `127.16.0.0` to `127.239.255.0`: low ones are used by people, high ones by tools.
     pub fn random() -> Self {
-        let bits = RandomState::new().build_hasher().finish().to_le_bytes();
+        let bits = random().to_le_bytes();
         Self::of([127, 16 + bits[0] % 224, bits[1]])
     }
 
@@ -41,6 +41,11 @@ impl AddressPool {
         let [a, b, c] = self.block;
         Ipv4Addr::new(a, b, c, last)
     }
+}
+
+/// Random as the keys of the standard hasher are: enough for names that shall not meet.
+pub(crate) fn random() -> u64 {
+    RandomState::new().build_hasher().finish()
 }
 
 #[cfg(test)]

@@ -31,6 +31,8 @@ use tokio::{
     time::timeout,
 };
 
+use crate::emulator::{KEY, REGION};
+
 /// What a function did with an event.
 #[derive(Clone, Debug)]
 pub struct Ended {
@@ -93,6 +95,21 @@ impl Shared {
     }
 }
 
+/// What Lambda itself sets for a function, whose Runtime API is at `runtime`.
+pub fn environment(function: &str, runtime: SocketAddr) -> [(&'static str, String); 9] {
+    [
+        ("AWS_LAMBDA_RUNTIME_API", runtime.to_string()),
+        ("AWS_LAMBDA_FUNCTION_NAME", function.to_owned()),
+        ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128".to_owned()),
+        ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST".to_owned()),
+        ("AWS_LAMBDA_LOG_STREAM_NAME", "stream".to_owned()),
+        ("AWS_LAMBDA_LOG_GROUP_NAME", "group".to_owned()),
+        ("AWS_REGION", REGION.to_owned()),
+        ("AWS_ACCESS_KEY_ID", KEY.to_owned()),
+        ("AWS_SECRET_ACCESS_KEY", KEY.to_owned()),
+    ]
+}
+
 /// A function under test: its process, its Runtime API and its answer URL. Dropping it ends the process.
 pub struct Function {
     shared: Shared,
@@ -128,17 +145,8 @@ impl Function {
             .stdout(output.try_clone()?)
             .stderr(output)
             .kill_on_drop(true);
-        command.env("AWS_LAMBDA_RUNTIME_API", at.to_string()).env("AWS_LAMBDA_FUNCTION_NAME", name);
-        command.envs([
-            ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128"),
-            ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
-            ("AWS_LAMBDA_LOG_STREAM_NAME", "stream"),
-            ("AWS_LAMBDA_LOG_GROUP_NAME", "group"),
-            ("AWS_REGION", "us-east-1"),
-            ("AWS_ACCESS_KEY_ID", "test"),
-            ("AWS_SECRET_ACCESS_KEY", "test"),
-        ]);
-        let child = command.envs(environment.iter().copied()).spawn()?;
+        command.envs(self::environment(&name, at)).envs(environment.iter().copied());
+        let child = command.spawn()?;
         Ok(Self { shared, at, serving, child })
     }
 

@@ -12,7 +12,7 @@ use std::{
 };
 
 use aws::Secrets;
-use neo4j::Credentials;
+use neo4j::{ADMINISTRATOR, Credentials};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use tokio::sync::Mutex;
@@ -20,8 +20,6 @@ use tracing::{info, warn};
 
 use crate::{Failure, Settings};
 
-/// Neo4j's name for the one user that is always there.
-const ADMINISTRATOR: &str = "neo4j";
 /// A task's role may be known everywhere only seconds after the task has started.
 const TRIES: u32 = 10;
 const APART: Duration = Duration::from_secs(3);
@@ -86,7 +84,7 @@ impl Administrator {
     /// What to log in with now.
     pub async fn credentials(&self) -> Option<Credentials> {
         let known = self.0.as_ref()?;
-        Some(Credentials::new(ADMINISTRATOR, known.password.lock().await.0.clone()))
+        Some(Credentials::administrator(known.password.lock().await.0.clone()))
     }
 
     /// The node refused those credentials: looks the secret up again, because it may have been rotated.

@@ -92,16 +92,20 @@ pub async fn run(environment: &Environment) -> Result<(), Failure> {
     conf(&settings, std::net::Ipv4Addr::LOCALHOST.into(), &[], volume)?;
     let mut signals = child::Signals::listen()?;
     let address = peers::own_address(&settings).await?;
-    let administrator = tokio::select! {
-        administrator = admin::Administrator::fetch(&settings) => administrator?,
-        () = signals.stop() => return stopped_early(),
+    let ready = async {
+        let administrator = admin::Administrator::fetch(&settings).await?;
+        let doorbell = doorbell::Doorbell::new(&settings).await;
+        let guard = guard::Guard::new(&settings, address, doorbell, administrator.clone());
+        tokio::spawn(status::serve(address, guard.clone()));
+        let hosts = peers::wait_for_all(&settings, address).await;
+        Ok::<_, Failure>((administrator, guard, hosts))
     };
-    let doorbell = doorbell::Doorbell::new(&settings).await;
-    let guard = guard::Guard::new(&settings, address, doorbell, administrator.clone());
-    tokio::spawn(status::serve(address, guard.clone()));
-    let hosts = tokio::select! {
-        hosts = peers::wait_for_all(&settings, address) => hosts,
-        () = signals.stop() => return stopped_early(),
+    let (administrator, guard, hosts) = tokio::select! {
+        ready = ready => ready?,
+        () = signals.stop() => {
+            tracing::info!(event = "stopped", "asked to stop before Neo4j was started");
+            return Ok(());
+        }
     };
     conf(&settings, address, &hosts, volume)?.write(&settings)?;
     administrator.prepare(&settings.data).await?;
@@ -109,10 +113,4 @@ pub async fn run(environment: &Environment) -> Result<(), Failure> {
     let data = settings.data.clone();
     tokio::spawn(async move { branched::watch(&data).await });
     child::run(&settings, address, signals, &guard).await
-}
-
-#[allow(clippy::unnecessary_wraps)] // one way out of `run` among others
-fn stopped_early() -> Result<(), Failure> {
-    tracing::info!(event = "stopped", "asked to stop before Neo4j was started");
-    Ok(())
 }

@@ -78,8 +78,9 @@ async fn slots(
     inventory: &aws::Inventory,
 ) -> Vec<(String, Option<IpAddr>)> {
     let mut known = Vec::new();
-    for service in &settings.core_services {
-        match inventory.tasks_of(service).await {
+    let listed = inventory.tasks_of_each(&settings.core_services).await;
+    for (service, tasks) in settings.core_services.iter().zip(listed) {
+        match tasks {
             Ok(tasks) => {
                 known.extend(tasks.into_iter().filter_map(|task| Some((service.clone(), task.address?))));
             }

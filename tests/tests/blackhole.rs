@@ -11,10 +11,16 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use local::{cloud::Cloud, demo, network::Kind};
+use local::{cloud::Cloud, network::Kind};
 use stage::{
-    Outcome, Stage, election::new_master, freezing::task_of, invoke, master, rest, status, suite::Suite,
-    thawing::nobody_fenced, usable::Sampler, wait, write,
+    Outcome, Stage,
+    election::{followed, new_master},
+    freezing::{not_replaced, rejoined, task_of},
+    invoke, master, rest, status,
+    suite::Suite,
+    thawing::nobody_fenced,
+    usable::Sampler,
+    wait, write,
 };
 
 /// `FenceAfterSeconds` of this suite. A silent node beside a healthy master is left alone for three times as long, so there
@@ -50,15 +56,11 @@ fn black_holed(stage: &Stage) -> Outcome {
         cloud.network.heal(old.1).map_err(|error| error.to_string())?;
         alone?;
 
-        wait("the healed node rejoins as a slave", || async {
-            let now = status(cloud).await;
-            now.nodes.iter().any(|node| node.address == old.1 && node.role == "slave").then_some(())
-        })
-        .await?;
+        rejoined(cloud, old.1).await?;
         rest(cloud).await?;
         sampler.end()?;
         nobody_fenced(cloud, since)?;
-        if task_of(cloud, &old.0)? == task { Ok(()) } else { Err(format!("{} was replaced", old.0)) }
+        not_replaced(cloud, &old.0, &task)
     })
 }
 
@@ -69,12 +71,7 @@ async fn isolated(cloud: &Cloud, service: &str, old: Ipv4Addr, begun: Instant) -
         (role == "404 UNKNOWN").then_some(())
     })
     .await?;
-    wait("the write groups follow the new master", || async {
-        invoke(cloud).await.ok()?;
-        let groups = demo::registered(&status(cloud).await.balancers);
-        groups.iter().all(|targets| targets.contains(&new) && !targets.contains(&old)).then_some(())
-    })
-    .await?;
+    followed(cloud, old, new).await?;
     wait("writes through the balancer", || async { write(cloud, 29).await.ok() }).await?;
     while begun.elapsed() < SILENT {
         if status(cloud).await.nodes.iter().any(|node| node.address == old && node.role != "silent") {

@@ -14,7 +14,10 @@ use crate::{Config, Listing, Registered, Stored, Trouble, Version, World};
 /// Clients made once, used by every invocation.
 pub(crate) struct Live {
     inventory: Inventory,
-    services: Vec<(Kind, String)>,
+    /// Core slots first, then the slave-only ones.
+    services: Vec<String>,
+    /// How many of the services are core slots.
+    cores: usize,
     target_groups: TargetGroups,
     write_groups: Vec<(u16, String)>,
     read_groups: Vec<(u16, String)>,
@@ -32,11 +35,10 @@ const EVIDENCE: Duration = Duration::from_millis(500);
 
 impl Live {
     pub(crate) fn new(sdk: &aws::SdkConfig, config: &Config) -> Self {
-        let core = config.core_services.iter().map(|service| (Kind::Core, service.clone()));
-        let slave_only = config.slave_only_services.iter().map(|service| (Kind::SlaveOnly, service.clone()));
         Self {
             inventory: Inventory::new(sdk, &config.cluster),
-            services: core.chain(slave_only).collect(),
+            services: [config.core_services.as_slice(), &config.slave_only_services].concat(),
+            cores: config.core_services.len(),
             target_groups: TargetGroups::new(sdk),
             write_groups: config.write_groups.clone(),
             read_groups: config.read_groups.clone(),
@@ -60,15 +62,12 @@ impl World for Live {
     }
 
     async fn list(&self) -> Listing {
-        let mut asked = JoinSet::new();
-        for (kind, service) in self.services.clone() {
-            let inventory = self.inventory.clone();
-            asked.spawn(async move { (inventory.tasks_of(&service).await, kind, service) });
-        }
         let mut listing = Listing { nodes: Vec::new(), failures: Vec::new() };
-        for (tasks, kind, service) in asked.join_all().await {
+        let listed = self.inventory.tasks_of_each(&self.services).await;
+        for (index, (service, tasks)) in self.services.iter().zip(listed).enumerate() {
+            let kind = if index < self.cores { Kind::Core } else { Kind::SlaveOnly };
             match tasks {
-                Ok(tasks) => listing.add(&service, kind, tasks),
+                Ok(tasks) => listing.add(service, kind, tasks),
                 Err(error) => listing.failures.push(error),
             }
         }

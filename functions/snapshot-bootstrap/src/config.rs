@@ -38,10 +38,7 @@ impl Config {
     /// # Errors
     /// The first that is of no use.
     pub fn read(environment: &Environment) -> Result<Self, Invalid> {
-        let core_services = environment.list("CORE_SERVICES");
-        if core_services.is_empty() {
-            return Err(Invalid::Missing("CORE_SERVICES"));
-        }
+        let core_services = environment.need_list("CORE_SERVICES")?;
         let state_bucket = environment.need("STATE_BUCKET")?.to_owned();
         Ok(Self {
             dialect: environment.parse("DIALECT")?,

@@ -23,7 +23,6 @@ use custom_resource::{Https, Protocol};
 use runtime::Environment;
 
 pub use config::Config;
-pub use live::Again;
 pub use ready::{Expected, Readiness, Seen, Slot, Standing, Wanted, ready, sole_master};
 pub use ready_resource::ClusterReady;
 pub use record::{Record, Untold};
@@ -43,7 +42,7 @@ pub async fn serve(environment: &Environment) -> Result<(), lambda_runtime::Erro
     let objects = aws::Objects::new(&sdk);
     let record = Record::new(objects.clone(), &config.state_bucket, &config.founding_key);
     let world = live::Live::new(&sdk, &config);
-    let protocol = Protocol::new(Https::new()?, Again::new(&sdk, &config.function))
+    let protocol = Protocol::new(Https::new()?, aws::Invoke::new(&sdk, &config.function))
         .with(SnapshotBootstrap::new(objects, record.clone(), config.backup_bucket.clone(), config.version))
         .with(ClusterReady::new(world, record, config.core_services, config.slave_only_services));
     custom_resource::serve(protocol).await

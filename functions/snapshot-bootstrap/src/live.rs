@@ -1,10 +1,9 @@
-//! The world as it is: ECS, Neo4j, Lambda.
+//! The world as it is: ECS and Neo4j.
 
 use std::{net::IpAddr, time::Duration};
 
-use aws::{Error, Inventory, Invoke, Secrets, Task};
+use aws::{Error, Inventory, Secrets, Task};
 use backups::Counts;
-use custom_resource::HandOver;
 use neo4j::{Credentials, Denied, Dialect};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -61,7 +60,7 @@ impl Live {
             None => String::new().into(),
             Some(arn) => self.secrets.password(arn).await.map_err(|error| uncounted(&error, false))?,
         };
-        Ok(Credentials::new("neo4j", password))
+        Ok(Credentials::administrator(password))
     }
 }
 
@@ -134,23 +133,6 @@ impl Nodes {
     }
 }
 
-/// The function, once more.
-#[derive(Clone, Debug)]
-pub struct Again(Invoke);
-
-impl Again {
-    /// The function `function`, which is this one.
-    pub fn new(sdk: &aws::SdkConfig, function: &str) -> Self {
-        Self(Invoke::new(sdk, function))
-    }
-}
-
-impl HandOver for Again {
-    async fn invoke(&self, event: Value) -> Result<(), String> {
-        self.0.later(event.to_string().into_bytes()).await.map_err(|error| error.to_string())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -215,7 +197,7 @@ mod tests {
             5 => (200, r#"{"results":[{"columns":["n"],"data":[{"row":[5]}]}],"errors":[]}"#),
             _ => (200, r#"{"results":[{"columns":["n"],"data":[{"row":["many"]}]}],"errors":[]}"#),
         };
-        let admin = Credentials::new("neo4j", "s3cret".to_owned().into());
+        let admin = Credentials::administrator("s3cret".to_owned().into());
         let count = async |port| nodes(port, 1).count([127, 0, 0, 1].into(), &admin).await;
 
         let (port, serving) = answering(&[rows(5), rows(5)]).await;

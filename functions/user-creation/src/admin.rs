@@ -3,7 +3,7 @@
 use neo4j::{Administration, Credentials, Denied, Instance, carried_by_http};
 use secrecy::SecretString;
 
-use crate::{Problem, desired::ADMIN, secrets::Passwords};
+use crate::{Problem, secrets::Passwords};
 
 /// What a Neo4j has whose administrator nobody has set; it lets nobody do anything before it is changed.
 const FACTORY_SET: &str = "neo4j";
@@ -22,12 +22,11 @@ pub(crate) enum Found {
 /// Logs in as the administrator, and changes an older password to the secret's. Three wrong passwords in a row lock a user
 /// out for five seconds; these are three at most, and the last one is right if any is.
 pub(crate) async fn enter(at: &Instance, passwords: &Passwords) -> Result<(Credentials, Found), Problem> {
-    let admin = |password: &SecretString| Credentials::new(ADMIN, password.clone());
     let step = "log in as neo4j";
     if at.administration == Administration::Http && !carried_by_http(&passwords.current) {
         return Err(Problem::denied("administer", Denied::NotCarried));
     }
-    let current = admin(&passwords.current);
+    let current = Credentials::administrator(passwords.current.clone());
     match at.login(&current).await {
         Ok(()) => return Ok((current, Found::InOrder)),
         Err(Denied::Unauthorized) => {}
@@ -36,7 +35,7 @@ pub(crate) async fn enter(at: &Instance, passwords: &Passwords) -> Result<(Crede
     let factory_set = SecretString::from(FACTORY_SET);
     let older = passwords.previous.iter().map(|password| (password, Found::Rotated));
     for (password, found) in older.chain([(&factory_set, Found::FirstChange)]) {
-        let before = admin(password);
+        let before = Credentials::administrator(password.clone());
         match at.login(&before).await {
             Ok(()) | Err(Denied::ChangeRequired) => {
                 let changed = at.change_own_password(&before, &passwords.current).await;

@@ -37,10 +37,7 @@ impl Config {
     /// The first that is of no use.
     pub fn read(environment: &Environment) -> Result<Self, Invalid> {
         let dialect: Dialect = environment.parse("DIALECT")?;
-        let core = environment.list("CORE_SERVICES");
-        if core.is_empty() {
-            return Err(Invalid::Missing("CORE_SERVICES"));
-        }
+        let core = environment.need_list("CORE_SERVICES")?;
         let stack = environment.need("STACK")?.to_owned();
         let users_path = match environment.text("USERS_PATH") {
             None => format!("/{stack}/users"),

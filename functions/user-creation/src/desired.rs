@@ -2,11 +2,8 @@
 
 use std::str::FromStr;
 
-use neo4j::{NotARole, Role, UserName};
+use neo4j::{ADMINISTRATOR, NotARole, Role, UserName};
 use serde::{Deserialize, Serialize};
-
-/// The administrator, who is nobody's resource.
-pub(crate) const ADMIN: &str = "neo4j";
 
 /// A user as its resource describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -131,9 +128,9 @@ impl Record {
 /// A name that may be somebody's resource.
 pub(crate) fn name(text: &str) -> Result<UserName, String> {
     let name = UserName::from_str(text).map_err(|error| error.to_string())?;
-    if text.eq_ignore_ascii_case(ADMIN) {
+    if text.eq_ignore_ascii_case(ADMINISTRATOR) {
         return Err(format!(
-            "{ADMIN} is the administrator, whose password is the one in the stack's own secret"
+            "{ADMINISTRATOR} is the administrator, whose password is the one in the stack's own secret"
         ));
     }
     Ok(name)

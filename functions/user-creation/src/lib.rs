@@ -25,7 +25,7 @@ mod world;
 
 use std::{sync::Arc, time::Duration};
 
-use custom_resource::{HandOver, Handled, Https, Invocation, Protocol, is_request, lenient};
+use custom_resource::{Handled, Https, Invocation, Protocol, is_request, lenient};
 use lambda_runtime::{LambdaEvent, service_fn};
 use runtime::Environment;
 use serde_json::{Value, json, value::RawValue};
@@ -53,7 +53,7 @@ pub async fn serve(environment: &Environment) -> Result<(), lambda_runtime::Erro
     let config = Config::read(environment)?;
     let sdk = aws::sdk_config().await;
     let world = Arc::new(live::Live::new(&sdk, &config));
-    let itself = Itself(aws::Invoke::new(&sdk, environment.need("AWS_LAMBDA_FUNCTION_NAME")?));
+    let itself = aws::Invoke::new(&sdk, environment.need("AWS_LAMBDA_FUNCTION_NAME")?);
     let protocol =
         Protocol::new(Https::new()?, itself).with(Neo4jUser::new(Arc::clone(&world), config.clone()));
     let (protocol, world, config) = (&protocol, &*world, &config);
@@ -80,13 +80,4 @@ pub async fn serve(environment: &Environment) -> Result<(), lambda_runtime::Erro
 fn remaining(deadline_ms: u64) -> Duration {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     Duration::from_millis(deadline_ms).saturating_sub(now)
-}
-
-/// The way to a further invocation of this function.
-struct Itself(aws::Invoke);
-
-impl HandOver for Itself {
-    async fn invoke(&self, event: Value) -> Result<(), String> {
-        self.0.later(event.to_string().into_bytes()).await.map_err(|error| error.to_string())
-    }
 }

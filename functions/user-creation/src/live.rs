@@ -27,8 +27,9 @@ impl Live {
 impl World for Live {
     async fn nodes(&self) -> Result<Vec<Node>, Trouble> {
         let mut nodes = Vec::new();
-        for service in &self.services {
-            let tasks = match self.inventory.tasks_of(service).await {
+        let listed = self.inventory.tasks_of_each(&self.services).await;
+        for (service, tasks) in self.services.iter().zip(listed) {
+            let tasks = match tasks {
                 // What is deleted has no tasks; a stack that goes has none at the end.
                 Err(error) if is_gone(&error) => Vec::new(),
                 tasks => tasks?,

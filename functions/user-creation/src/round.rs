@@ -1,12 +1,12 @@
 //! One look at all nodes before any user is compared: who answers, whether the administrator gets in, who is there. A node that does
 //! not answer costs a reconcile one deadline, not one for each user.
 
+use neo4j::ADMINISTRATOR;
 use tokio::task::JoinSet;
 
 use crate::{
     Config, Node, Problem,
     admin::{Found, enter},
-    desired::ADMIN,
     events::{admin_changed, admin_refused},
     secrets::Passwords,
 };
@@ -66,5 +66,5 @@ async fn users(config: &Config, node: &Node, admin: &Passwords) -> Result<Vec<St
         admin_changed(node);
     }
     let accounts = at.accounts(&admin).await.map_err(|denied| Problem::denied("list the users", denied))?;
-    Ok(accounts.into_iter().map(|account| account.name).filter(|name| name != ADMIN).collect())
+    Ok(accounts.into_iter().map(|account| account.name).filter(|name| name != ADMINISTRATOR).collect())
 }

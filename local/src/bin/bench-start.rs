@@ -10,6 +10,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use local::runtime_api::environment;
+
 const FUNCTIONS: [&str; 3] = ["master-election", "user-creation", "snapshot-bootstrap"];
 const RUNS: usize = 21;
 /// What the project promises: bytes of the zip, milliseconds to the first poll, kilobytes of memory.
@@ -69,8 +71,11 @@ fn zip_size(binary: &Path) -> Result<u64, Box<dyn Error>> {
 fn start(binary: &Path) -> Result<(Duration, u64), Box<dyn Error>> {
     let runtime = TcpListener::bind("127.0.0.1:0")?;
     let begun = Instant::now();
-    let mut child =
-        Command::new(binary).env_clear().envs(environment(&runtime.local_addr()?.to_string())).spawn()?;
+    let mut child = Command::new(binary)
+        .env_clear()
+        .envs(environment("bench", runtime.local_addr()?))
+        .envs(TEMPLATE)
+        .spawn()?;
     let polled = runtime.accept().and_then(|(mut stream, _)| {
         let mut head = [0; 512];
         let read = stream.read(&mut head)?;
@@ -91,31 +96,18 @@ fn start(binary: &Path) -> Result<(Duration, u64), Box<dyn Error>> {
     Ok((took, memory.trim().trim_end_matches(" kB").parse()?))
 }
 
-/// What the template gives the function.
-fn environment(runtime: &str) -> Vec<(&'static str, String)> {
-    let plain = [
-        ("AWS_REGION", "us-east-1"),
-        ("AWS_ACCESS_KEY_ID", "test"),
-        ("AWS_SECRET_ACCESS_KEY", "test"),
-        ("AWS_LAMBDA_FUNCTION_NAME", "bench"),
-        ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128"),
-        ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
-        ("AWS_LAMBDA_LOG_STREAM_NAME", "bench"),
-        ("AWS_LAMBDA_LOG_GROUP_NAME", "bench"),
-        ("DIALECT", "HA"),
-        ("CLUSTER", "bench"),
-        ("CORE_SERVICES", "core-1,core-2,core-3"),
-        ("SLAVE_ONLY_SERVICES", ""),
-        ("WRITE_GROUPS", "7687=arn:bolt,7474=arn:http"),
-        ("STATE_BUCKET", "bench"),
-        ("HEARTBEAT_TIMEOUT_MS", "6000"),
-        ("STACK", "bench"),
-        ("ADMIN_SECRET_ARN", "arn:aws:secretsmanager:us-east-1:000000000000:secret:bench/admin-AbCdEf"),
-    ];
-    let mut environment: Vec<(&str, String)> = plain.map(|(name, value)| (name, value.to_owned())).to_vec();
-    environment.push(("AWS_LAMBDA_RUNTIME_API", runtime.to_owned()));
-    environment
-}
+/// What the template gives the functions, beside what Lambda sets.
+const TEMPLATE: [(&str, &str); 9] = [
+    ("DIALECT", "HA"),
+    ("CLUSTER", "bench"),
+    ("CORE_SERVICES", "core-1,core-2,core-3"),
+    ("SLAVE_ONLY_SERVICES", ""),
+    ("WRITE_GROUPS", "7687=arn:bolt,7474=arn:http"),
+    ("STATE_BUCKET", "bench"),
+    ("HEARTBEAT_TIMEOUT_MS", "6000"),
+    ("STACK", "bench"),
+    ("ADMIN_SECRET_ARN", "arn:aws:secretsmanager:us-east-1:000000000000:secret:bench/admin-AbCdEf"),
+];
 
 #[allow(clippy::cast_precision_loss)] // sizes of files and memory are far below 2^52
 fn megabytes(bytes: u64) -> f64 {

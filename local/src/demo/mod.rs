@@ -21,7 +21,6 @@ use crate::{
     control::{self, HTTP_PORT, Status},
     deploy,
     elb::{BalancerStatus, ListenerStatus},
-    login::User,
     processes::{Signal, children, deleted_files, signal_group},
     report,
 };
@@ -69,7 +68,7 @@ pub async fn run(cloud: &Cloud, dialect: &str) -> Result<(), String> {
 
     let endpoint = write_endpoint(&before, HTTP_PORT).ok_or("the balancer has no listener for HTTP")?;
     say(&format!("a client writes every 50 ms through the balancer at {endpoint}"));
-    let writer = Writer::start(endpoint, cloud.login(User::Writer).await?, CLIENT);
+    let writer = Writer::start(endpoint, users.writer.clone(), CLIENT);
     let started = Instant::now();
     observed(
         until(Duration::from_secs(30), || async {
@@ -132,8 +131,7 @@ pub async fn run(cloud: &Cloud, dialect: &str) -> Result<(), String> {
     let sent = writer.stop().await;
     let seen = watch.stop();
     let (name, address, _) = master(&after).ok_or("there is no master at the end")?;
-    let reader = cloud.login(User::Reader).await?;
-    let stored = stored(SocketAddr::from((address, HTTP_PORT)), &reader, CLIENT).await?;
+    let stored = stored(SocketAddr::from((address, HTTP_PORT)), &users.reader, CLIENT).await?;
     let lost = lost(&sent, &stored);
     let phases = Phases { fault, fault_at, new, seen, event: events, calls, outage: outage(&sent, fault) };
     println!("\n{}", table(&phases));

@@ -19,8 +19,10 @@ const FORBIDDEN: &str = "Neo.ClientError.Security.Forbidden";
 /// The stack's two users.
 #[derive(Clone, Debug)]
 pub struct Users {
-    reader: Login,
-    writer: Login,
+    /// Reads.
+    pub reader: Login,
+    /// Reads and writes.
+    pub writer: Login,
 }
 
 impl Users {

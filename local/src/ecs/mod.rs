@@ -11,9 +11,7 @@ mod task;
 
 use std::{
     collections::HashMap,
-    fs,
-    hash::{BuildHasher, Hasher, RandomState},
-    io,
+    fs, io,
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard},
     time::{Duration, SystemTime},
@@ -29,6 +27,7 @@ pub use run::Image;
 pub use task::{Stopped, Task};
 
 use crate::{
+    address::random,
     emulator::{Emulator, Error},
     network::Network,
     processes::{Processes, Signal, signal_group},
@@ -248,8 +247,4 @@ impl Ecs {
     fn running(&self) -> MutexGuard<'_, Running> {
         self.0.running.lock().expect("no panic while the tasks are held")
     }
-}
-
-fn random() -> u64 {
-    RandomState::new().build_hasher().finish()
 }

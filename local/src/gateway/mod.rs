@@ -8,13 +8,7 @@ pub mod queue;
 mod request;
 mod stacks;
 
-use std::{
-    collections::{BTreeMap, hash_map::RandomState},
-    convert::Infallible,
-    hash::{BuildHasher, Hasher},
-    net::SocketAddr,
-    sync::Arc,
-};
+use std::{collections::BTreeMap, convert::Infallible, net::SocketAddr, sync::Arc};
 
 use axum::{
     Router,
@@ -39,6 +33,7 @@ use request::{Parsed, decode_form, encode_form};
 pub use stacks::LeftOut;
 
 use crate::{
+    address::random,
     control,
     ecs::{Ecs, api},
     elb::Elb,
@@ -216,9 +211,8 @@ fn json_response(status: StatusCode, body: &Value) -> Response {
     (status, [(header::CONTENT_TYPE, "application/x-amz-json-1.1")], body.to_string()).into_response()
 }
 
-/// An identifier in the form of a UUID, random as the hasher's keys are.
+/// A random identifier in the form of a UUID.
 fn uuid() -> String {
-    let random = || RandomState::new().build_hasher().finish();
     let (high, low) = (random(), random());
     format!(
         "{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}",

@@ -7,6 +7,7 @@ use aws_smithy_http_client::{
     Builder,
     tls::{Provider, rustls_provider::CryptoMode},
 };
+use tokio::sync::OnceCell;
 
 /// Within a region a connection takes milliseconds.
 const CONNECT: Duration = Duration::from_secs(2);
@@ -16,8 +17,14 @@ const ATTEMPT: Duration = Duration::from_secs(4);
 const OPERATION: Duration = Duration::from_secs(10);
 
 /// The configuration of all SDK clients: credentials and region as the environment gives them, ring for TLS (aws-lc
-/// costs 35 to 50 ms at the first call), no more than three tries.
+/// costs 35 to 50 ms at the first call), no more than three tries. It is loaded once in a process, because reading the
+/// native roots is most of that, and all clients share its connections and credentials.
 pub async fn sdk_config() -> SdkConfig {
+    static LOADED: OnceCell<SdkConfig> = OnceCell::const_new();
+    LOADED.get_or_init(load).await.clone()
+}
+
+async fn load() -> SdkConfig {
     let http = Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(CONNECT)

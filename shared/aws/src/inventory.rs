@@ -7,6 +7,7 @@ use aws_sdk_ecs::{
     Client,
     types::{DesiredStatus, Task as EcsTask},
 };
+use tokio::task::JoinSet;
 
 use crate::{Error, Kind};
 
@@ -34,6 +35,18 @@ impl Inventory {
     /// The tasks of `cluster` (a name or an ARN).
     pub fn new(config: &SdkConfig, cluster: impl Into<String>) -> Self {
         Self { client: Client::new(config), cluster: cluster.into() }
+    }
+
+    /// [`tasks_of`](Self::tasks_of) each of `services`, in their order; all are asked at once.
+    pub async fn tasks_of_each(&self, services: &[String]) -> Vec<Result<Vec<Task>, Error>> {
+        let mut asked = JoinSet::new();
+        for (index, service) in services.iter().cloned().enumerate() {
+            let inventory = self.clone();
+            asked.spawn(async move { (index, inventory.tasks_of(&service).await) });
+        }
+        let mut answered = asked.join_all().await;
+        answered.sort_by_key(|(index, _)| *index);
+        answered.into_iter().map(|(_, tasks)| tasks).collect()
     }
 
     /// The tasks of `service` whose desired status is RUNNING.

@@ -2,6 +2,8 @@
 
 use aws_config::SdkConfig;
 use aws_sdk_lambda::{Client, primitives::Blob, types::InvocationType};
+use custom_resource::HandOver;
+use serde_json::Value;
 
 use crate::{Error, Kind};
 
@@ -40,5 +42,12 @@ impl Invoke {
                 kind: Kind::Other,
             }),
         }
+    }
+}
+
+/// A custom resource goes on in a further invocation of its own function.
+impl HandOver for Invoke {
+    async fn invoke(&self, event: Value) -> Result<(), String> {
+        self.later(event.to_string().into_bytes()).await.map_err(|error| error.to_string())
     }
 }

@@ -11,6 +11,8 @@ use serde_json::{Map, Value};
 
 use crate::{Error, Kind};
 
+const CALL: &str = "secretsmanager:GetSecretValue";
+
 /// All secrets that the credentials may read. Clones share their connections.
 #[derive(Clone, Debug)]
 pub struct Secrets {
@@ -80,25 +82,20 @@ struct WithPassword {
 }
 
 impl Secrets {
+    /// A reader with `config`'s credentials.
+    pub fn new(config: &SdkConfig) -> Self {
+        Self { client: Client::new(config) }
+    }
+
     /// The current password in `arn`.
     ///
     /// # Errors
     /// As [`read`](Self::read), and when there is no such secret.
     pub async fn password(&self, arn: &str) -> Result<SecretString, Error> {
-        let failed = |reason: String| Error {
-            call: "secretsmanager:GetSecretValue",
-            what: arn.to_owned(),
-            reason,
-            kind: Kind::Other,
-        };
+        let failed = |reason: String| failed(arn, reason);
         let secret = self.read(arn, Stage::Current).await?;
         let secret = secret.ok_or_else(|| failed("there is no such secret, or it has no value".into()))?;
         secret.password().map_err(|reason| failed(format!("it holds no password: {reason}")))
-    }
-
-    /// A reader with `config`'s credentials.
-    pub fn new(config: &SdkConfig) -> Self {
-        Self { client: Client::new(config) }
     }
 
     /// Reads the version of `arn` that has `stage`; none when there is no such secret, or none of its versions has it.
@@ -107,12 +104,7 @@ impl Secrets {
     /// When the call failed, and for a secret that is no text.
     pub async fn read(&self, arn: &str, stage: Stage) -> Result<Option<Secret>, Error> {
         let what = format!("{} of {arn}", stage.label());
-        let failed = |reason: &str| Error {
-            call: "secretsmanager:GetSecretValue",
-            what: what.clone(),
-            reason: reason.to_owned(),
-            kind: Kind::Other,
-        };
+        let failed = |reason: &str| failed(&what, reason);
         let call = self.client.get_secret_value().secret_id(arn).version_stage(stage.label());
         match call.send().await {
             Ok(answer) => match (answer.secret_string, answer.version_id) {
@@ -124,9 +116,13 @@ impl Secrets {
             Err(error) if error.code() == Some("ResourceNotFoundException") => Ok(None),
             // Such an error quotes the answer that could not be read, and the secret may be in it.
             Err(SdkError::ResponseError(_)) => Err(failed("the answer could not be read")),
-            Err(error) => Err(Error::of("secretsmanager:GetSecretValue", what, &error)),
+            Err(error) => Err(Error::of(CALL, &what, &error)),
         }
     }
+}
+
+fn failed(what: &str, reason: impl Into<String>) -> Error {
+    Error { call: CALL, what: what.to_owned(), reason: reason.into(), kind: Kind::Other }
 }
 
 #[cfg(test)]

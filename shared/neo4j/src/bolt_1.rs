@@ -48,7 +48,11 @@ pub(crate) async fn write_and_roll_back(
     .await
 }
 
-async fn within<T>(deadline: Duration, work: impl Future<Output = Result<T, Denied>>) -> Result<T, Denied> {
+/// The time is over connecting, logging in and the whole answer.
+pub(crate) async fn within<T>(
+    deadline: Duration,
+    work: impl Future<Output = Result<T, Denied>>,
+) -> Result<T, Denied> {
     let silent = || Denied::Unreachable(format!("silent on Bolt for {} ms", deadline.as_millis()));
     timeout(deadline, work).await.unwrap_or_else(|_| Err(silent()))
 }

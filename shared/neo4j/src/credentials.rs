@@ -4,6 +4,9 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use http::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
 
+/// Neo4j's name for the one user that is always there.
+pub const ADMINISTRATOR: &str = "neo4j";
+
 /// A user and its password.
 #[derive(Clone, Debug)]
 pub struct Credentials {
@@ -17,6 +20,11 @@ impl Credentials {
     /// `user` with `password`.
     pub fn new(user: impl Into<String>, password: SecretString) -> Self {
         Self { user: user.into(), password }
+    }
+
+    /// The administrator with `password`.
+    pub fn administrator(password: SecretString) -> Self {
+        Self::new(ADMINISTRATOR, password)
     }
 
     /// The `Authorization` header of HTTP's basic scheme, if it can carry the password.

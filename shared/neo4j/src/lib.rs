@@ -23,7 +23,7 @@ mod users_4;
 mod wire;
 
 pub use account::{Account, Change, NotAName, NotARole, Role, UserName};
-pub use credentials::{Credentials, carried_by_http};
+pub use credentials::{ADMINISTRATOR, Credentials, carried_by_http};
 pub use denied::Denied;
 pub use dialect::{Administration, Dialect, NotADialect, Release, classify};
 pub use instance::Instance;

@@ -2,14 +2,12 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use http::Request;
-use http_body_util::Full;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
     Credentials,
-    wire::{ask, get},
+    wire::{get, get_as},
 };
 
 /// The bean "High Availability" over HTTP (3.x).
@@ -44,12 +42,7 @@ pub async fn members(
     who: Option<&Credentials>,
     deadline: Duration,
 ) -> Result<Option<(usize, Option<u64>)>, Unauthorized> {
-    let mut request = Request::get(BEAN).header("host", http.to_string()).header("connection", "close");
-    if let Some(login) = who.and_then(Credentials::basic) {
-        request = request.header("authorization", login);
-    }
-    let Ok(request) = request.body(Full::default()) else { return Ok(None) };
-    match ask(http, request, LONGEST, deadline).await {
+    match get_as(who, http, BEAN, LONGEST, deadline).await {
         Ok((401, _)) => Err(Unauthorized),
         Ok((200, body)) => Ok(serde_json::from_slice(&body).ok().and_then(|bean| read(&bean))),
         _ => Ok(None),

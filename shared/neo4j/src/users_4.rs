@@ -7,9 +7,8 @@ use std::pin::Pin;
 
 use neo4rs::{ConfigBuilder, Error, Graph, Query, Txn, query};
 use secrecy::{ExposeSecret, SecretString};
-use tokio::time::timeout;
 
-use crate::{Account, Change, Credentials, Denied, Instance, UserName};
+use crate::{Account, Change, Credentials, Denied, Instance, UserName, bolt_1};
 
 const SYSTEM: &str = "system";
 /// Everybody has this role; nobody can grant it or take it away.
@@ -125,8 +124,7 @@ async fn within<T>(
     at: &Instance,
     work: Pin<Box<impl Future<Output = Result<T, Denied>>>>,
 ) -> Result<T, Denied> {
-    let silent = || Denied::Unreachable(format!("silent on Bolt for {} ms", at.deadline.as_millis()));
-    timeout(at.deadline, work).await.unwrap_or_else(|_| Err(silent()))
+    bolt_1::within(at.deadline, work).await
 }
 
 /// A name between back quotes; one in it is doubled.

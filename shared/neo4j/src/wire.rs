@@ -10,6 +10,8 @@ use hyper_util::rt::TokioIo;
 use tokio::{net::TcpStream, time::timeout};
 use topology::NotKnown;
 
+use crate::Credentials;
+
 /// Status and body of `GET path`. The `deadline` is over connecting, headers and body together; no more than `longest`
 /// bytes are read, and redirects are not followed.
 ///
@@ -21,13 +23,26 @@ pub async fn get(
     longest: usize,
     deadline: Duration,
 ) -> Result<(u16, Bytes), NotKnown> {
-    let request = Request::get(path)
+    get_as(None, at, path, longest, deadline).await
+}
+
+/// The same as somebody who has a password, if HTTP can carry it.
+pub(crate) async fn get_as(
+    who: Option<&Credentials>,
+    at: SocketAddr,
+    path: &str,
+    longest: usize,
+    deadline: Duration,
+) -> Result<(u16, Bytes), NotKnown> {
+    let mut request = Request::get(path)
         .header("host", at.to_string())
         // Neo4j redirects clients that accept HTML to its browser.
         .header("accept", "text/plain, application/json")
-        .header("connection", "close")
-        .body(Full::default())
-        .map_err(|_| NotKnown::Unexpected)?;
+        .header("connection", "close");
+    if let Some(login) = who.and_then(Credentials::basic) {
+        request = request.header("authorization", login);
+    }
+    let request = request.body(Full::default()).map_err(|_| NotKnown::Unexpected)?;
     ask(at, request, longest, deadline).await
 }
 

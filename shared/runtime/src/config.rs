@@ -80,6 +80,11 @@ impl Environment {
         self.parse_or(name, default).map(Duration::from_secs)
     }
 
+    /// The words of a comma-separated list, which must have one.
+    pub fn need_list(&self, name: &'static str) -> Result<Vec<String>, Invalid> {
+        Some(self.list(name)).filter(|words| !words.is_empty()).ok_or(Invalid::Missing(name))
+    }
+
     /// The words of a comma-separated list; empty when it is not set.
     pub fn list(&self, name: &'static str) -> Vec<String> {
         let words = self.text(name).unwrap_or_default().split(',').map(str::trim);
@@ -107,6 +112,8 @@ mod tests {
         assert_eq!(environment.need("EMPTY"), Err(Invalid::Missing("EMPTY")));
         assert_eq!(environment.list("L"), ["a", "b"]);
         assert!(environment.list("NONE").is_empty());
+        assert_eq!(environment.need_list("L"), Ok(vec!["a".to_owned(), "b".to_owned()]));
+        assert_eq!(environment.need_list("EMPTY"), Err(Invalid::Missing("EMPTY")));
         assert_eq!(environment.millis_or("NONE", 7), Ok(Duration::from_millis(7)));
         assert_eq!(environment.with_prefix("E"), [("EMPTY", " ")]);
     }

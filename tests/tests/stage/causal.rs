@@ -4,11 +4,16 @@ use std::{net::Ipv4Addr, time::SystemTime};
 
 use local::{
     cloud::Cloud,
-    demo,
     processes::{Signal, signal_group},
 };
 
-use super::{Outcome, Stage, election::new_master, invoke, master, rest, status, wait, write};
+use super::{
+    Outcome, Stage,
+    election::{followed, new_master},
+    master, rest,
+    thawing::nobody_fenced,
+    wait, write,
+};
 
 pub fn forms_and_rests(stage: &Stage) -> Outcome {
     stage.play(async |cloud| {
@@ -21,8 +26,7 @@ pub fn killed(stage: &Stage) -> Outcome {
     stage.play(async |cloud| {
         let old = master(&rest(cloud).await?)?;
         signal_group(old.2, Signal::KILL);
-        let new = new_master(cloud, old.1).await?;
-        followed(cloud, old.1, new).await?;
+        moves_on(cloud, old.1).await?;
         rest(cloud).await.map(drop)
     })
 }
@@ -33,27 +37,16 @@ pub fn frozen(stage: &Stage) -> Outcome {
         let old = master(&rest(cloud).await?)?;
         let since = SystemTime::now();
         signal_group(old.2, Signal::STOP);
-        let moved = async {
-            let new = new_master(cloud, old.1).await?;
-            followed(cloud, old.1, new).await
-        };
-        let moved = moved.await;
+        let moved = moves_on(cloud, old.1).await;
         signal_group(old.2, Signal::CONT);
         moved?;
-        let stopped = cloud.gateway.calls.of("ecs", &["StopTask"]);
-        if stopped.iter().any(|call| call.at >= since) {
-            return Err("a frozen leader was fenced, and nobody had asked for that".into());
-        }
+        nobody_fenced(cloud, since)?;
         rest(cloud).await.map(drop)
     })
 }
 
-async fn followed(cloud: &Cloud, old: Ipv4Addr, new: Ipv4Addr) -> Outcome {
-    wait("the write groups follow the new leader", || async {
-        invoke(cloud).await.ok()?;
-        let groups = demo::registered(&status(cloud).await.balancers);
-        groups.iter().all(|targets| targets.contains(&new) && !targets.contains(&old)).then_some(())
-    })
-    .await?;
+async fn moves_on(cloud: &Cloud, old: Ipv4Addr) -> Outcome {
+    let new = new_master(cloud, old).await?;
+    followed(cloud, old, new).await?;
     wait("writes through the balancer", || async { write(cloud, 2).await.ok() }).await
 }

@@ -1,8 +1,12 @@
 //! Faults of the election, on real nodes and with the deployed function.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    net::Ipv4Addr,
+    time::{Duration, SystemTime},
+};
 
 use local::{
+    cloud::Cloud,
     control::HTTP_PORT,
     demo,
     gateway::Fault,
@@ -57,12 +61,7 @@ pub fn deregister_fails(stage: &Stage) -> Outcome {
         });
         signal_group(old.2, Signal::KILL);
         let new = new_master(cloud, old.1).await?;
-        wait("the groups cut to the new master", || async {
-            invoke(cloud).await.ok()?;
-            let groups = demo::registered(&status(cloud).await.balancers);
-            groups.iter().all(|targets| !targets.contains(&old.1) && targets.contains(&new)).then_some(())
-        })
-        .await?;
+        followed(cloud, old.1, new).await?;
         let tried =
             elb_writes(cloud)[from..].iter().filter(|(action, _)| action == "DeregisterTargets").count();
         if tried <= 3 {
@@ -133,10 +132,17 @@ pub fn doorbells(stage: &Stage) -> Outcome {
     })
 }
 
-pub async fn new_master(
-    cloud: &local::cloud::Cloud,
-    old: std::net::Ipv4Addr,
-) -> Result<std::net::Ipv4Addr, String> {
+/// Every write group comes to hold `new` and not `old`, the function being invoked all the time.
+pub async fn followed(cloud: &Cloud, old: Ipv4Addr, new: Ipv4Addr) -> Outcome {
+    wait("the write groups follow the new master", || async {
+        invoke(cloud).await.ok()?;
+        let groups = demo::registered(&status(cloud).await.balancers);
+        groups.iter().all(|targets| targets.contains(&new) && !targets.contains(&old)).then_some(())
+    })
+    .await
+}
+
+pub async fn new_master(cloud: &Cloud, old: Ipv4Addr) -> Result<Ipv4Addr, String> {
     wait("a new master", || async {
         let (_, address, _) = demo::master(&status(cloud).await)?;
         tokio::time::sleep(Duration::from_millis(50)).await;

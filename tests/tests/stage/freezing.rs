@@ -12,7 +12,7 @@ use local::{
 };
 
 use super::{
-    Outcome, Stage, ask, elb_writes, election::new_master, invoke, master, rest, status,
+    Outcome, Stage, ask, elb_writes, election::new_master, invoke, master, processes::ended, rest, status,
     thawing::nobody_fenced, usable::Sampler, wait, write,
 };
 
@@ -49,15 +49,11 @@ pub fn survivors_elect(stage: &Stage) -> Outcome {
         signal_group(old.2, Signal::CONT);
         elected?;
         stopped?;
-        wait("the old master is a slave", || async {
-            let now = status(cloud).await;
-            now.nodes.iter().any(|node| node.address == old.1 && node.role == "slave").then_some(())
-        })
-        .await?;
+        rejoined(cloud, old.1).await?;
         rest(cloud).await?;
         sampler.end()?;
         nobody_fenced(cloud, since)?;
-        if task_of(cloud, &old.0)? == task { Ok(()) } else { Err(format!("{} was replaced", old.0)) }
+        not_replaced(cloud, &old.0, &task)
     })
 }
 
@@ -171,15 +167,22 @@ pub async fn moved_on(cloud: &Cloud, old: &(String, std::net::Ipv4Addr, i32)) ->
 }
 
 /// The task that runs of `service`.
+/// The node at `address` comes to be a slave.
+pub async fn rejoined(cloud: &Cloud, address: std::net::Ipv4Addr) -> Outcome {
+    wait("the old master is a slave", || async {
+        let now = status(cloud).await;
+        now.nodes.iter().any(|node| node.address == address && node.role == "slave").then_some(())
+    })
+    .await
+}
+
+/// The service still has the task that it had.
+pub fn not_replaced(cloud: &Cloud, service: &str, task: &str) -> Outcome {
+    if task_of(cloud, service)? == task { Ok(()) } else { Err(format!("{service} was replaced")) }
+}
+
 pub fn task_of(cloud: &Cloud, service: &str) -> Result<String, String> {
     let tasks = cloud.gateway.ecs.tasks();
     let running = tasks.iter().find(|task| task.service == service && task.stopped.is_none());
     running.map(|task| task.arn.clone()).ok_or_else(|| format!("{service} has no task"))
-}
-
-async fn ended(cloud: &Cloud, arn: &str) -> Result<local::ecs::Stopped, String> {
-    wait("the frozen task ended", || async {
-        cloud.gateway.ecs.tasks().into_iter().find(|task| task.arn == arn)?.stopped
-    })
-    .await
 }

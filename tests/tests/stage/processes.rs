@@ -65,7 +65,7 @@ async fn a_slave(cloud: &Cloud) -> Result<Task, String> {
     tasks.into_iter().find(|task| task.id() == node.task).ok_or_else(|| "its task is unknown".into())
 }
 
-async fn ended(cloud: &Cloud, arn: &str) -> Result<local::ecs::Stopped, String> {
+pub async fn ended(cloud: &Cloud, arn: &str) -> Result<local::ecs::Stopped, String> {
     wait("the task stopped", || async {
         cloud.gateway.ecs.tasks().into_iter().find(|task| task.arn == arn)?.stopped
     })

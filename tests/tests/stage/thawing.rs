@@ -9,8 +9,10 @@ use local::{
 
 use super::{
     Outcome, Stage,
-    freezing::{moved_on, task_of},
-    invoke, master, rest,
+    freezing::{moved_on, not_replaced, task_of},
+    invoke, master,
+    processes::ended,
+    rest,
     usable::Sampler,
     wait,
 };
@@ -36,7 +38,7 @@ pub fn before_the_fence(stage: &Stage) -> Outcome {
         rest(cloud).await?;
         sampler.end()?;
         nobody_fenced(cloud, since)?;
-        if task_of(cloud, &old.0)? == task { Ok(()) } else { Err(format!("{} was replaced", old.0)) }
+        not_replaced(cloud, &old.0, &task)
     })
 }
 
@@ -61,10 +63,7 @@ pub fn after_the_fence(stage: &Stage) -> Outcome {
         .await;
         signal_group(old.2, Signal::CONT);
         let fenced = fenced?;
-        let end = wait("the fenced task ended", || async {
-            cloud.gateway.ecs.tasks().into_iter().find(|other| other.arn == task)?.stopped
-        })
-        .await?;
+        let end = ended(cloud, &task).await?;
         if end.code != "UserInitiated" || !end.reason.starts_with("master-election: ") {
             return Err(format!("not a fence of the function: {end:?}"));
         }
