@@ -6,6 +6,8 @@ use topology::{Action, Answer, Decision, Kind, Lease, Millis, Node, NotKnown, Ve
 
 use crate::{cloud::Cloud, cluster::Cluster};
 
+const SILENT: Answer = Answer::NotKnown(NotKnown::Silent);
+const NOT_AWAITED: Answer = Answer::NotKnown(NotKnown::NotAwaited);
 /// Rounds of silence without which a fence has no evidence.
 const EVIDENCE: u32 = 3;
 
@@ -37,6 +39,8 @@ pub struct Checks {
     pub versions: u64,
     /// Rounds.
     pub rounds: u64,
+    /// Rounds that ended before everybody had answered.
+    pub early: u64,
     /// How often each verdict was found.
     pub verdicts: BTreeMap<String, u64>,
     /// How often each refusal was given.
@@ -60,13 +64,17 @@ impl Checks {
         self.rounds += 1;
         let round = self.rounds_of.entry(owner.to_owned()).or_default();
         round.nodes = nodes.iter().cloned().zip(answers.iter().copied()).collect();
-        let silent: BTreeMap<String, u32> = round
-            .nodes
-            .iter()
-            .filter(|(_, answer)| *answer == Answer::NotKnown(NotKnown::Silent))
-            .map(|(node, _)| (node.task.clone(), round.silent.get(&node.task).copied().unwrap_or(0) + 1))
-            .collect();
-        round.silent = silent;
+        let before = std::mem::take(&mut round.silent);
+        let so_far = |node: &Node| before.get(&node.task).copied().unwrap_or(0);
+        for (node, answer) in &round.nodes {
+            let rounds = match *answer {
+                SILENT => so_far(node) + 1,
+                NOT_AWAITED => so_far(node),
+                _ => 0,
+            };
+            round.silent.insert(node.task.clone(), rounds);
+        }
+        self.early += u64::from(answers.contains(&NOT_AWAITED));
     }
 
     /// An invocation decided.
@@ -78,7 +86,13 @@ impl Checks {
             let name = name.split([' ', '{']).next().unwrap_or_default().to_owned();
             *self.refusals.entry(name).or_default() += 1;
         }
-        self.rounds_of.entry(owner.to_owned()).or_default().verdict = Some(decision.verdict);
+        let round = self.rounds_of.entry(owner.to_owned()).or_default();
+        round.verdict = Some(decision.verdict);
+        let early = round.nodes.iter().any(|(_, answer)| *answer == NOT_AWAITED);
+        if early && !matches!(decision.verdict, Verdict::NewMaster | Verdict::Paused) {
+            let what = format!("at {now} ms {owner}: {} in a round that ended early", decision.verdict);
+            self.broken.push(what);
+        }
     }
 
     /// An invocation calls.
@@ -139,8 +153,10 @@ impl Checks {
             Action::Register { .. } => {}
             Action::Fence { task, .. } => {
                 let silent = round.silent.get(task).copied().unwrap_or(0);
-                if silent < EVIDENCE {
-                    never(format!("fenced after {silent} rounds of silence"));
+                let now_silent =
+                    round.nodes.iter().any(|(node, answer)| node.task == *task && *answer == SILENT);
+                if silent < EVIDENCE || !now_silent {
+                    never(format!("fenced after {silent} rounds of silence, silent now: {now_silent}"));
                 }
                 if round.verdict == Some(Verdict::Paused) {
                     never("fenced while paused".into());

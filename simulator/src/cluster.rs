@@ -11,6 +11,8 @@ use crate::Chance;
 const NOTICED: (u64, u64) = (1_800, 2_300);
 /// From noticing to a new master.
 const ELECTED: (u64, u64) = (100, 400);
+/// A slow member answers after so long.
+pub const SLOW: u64 = 400;
 /// A member that returns is a slave after so long.
 const REJOINED: (u64, u64) = (8_000, 15_000);
 /// From the death of a task to its successor, which ECS starts.
@@ -145,8 +147,8 @@ impl Cluster {
         self.members.iter().filter(writes).map(|member| member.address).collect()
     }
 
-    /// What a member answers at `now`; `patient` when it may take a second.
-    pub fn answer(member: &Member, now: u64, patient: bool) -> Answer {
+    /// What a member has answered at `now` to somebody who asked `waited` milliseconds ago; silent when nothing yet.
+    pub fn answer(member: &Member, now: u64, waited: u64) -> Answer {
         let not = Answer::NotKnown;
         if member.hidden {
             return not(NotKnown::Silent);
@@ -156,7 +158,7 @@ impl Cluster {
             Process::Frozen => return not(NotKnown::Silent),
             Process::Up => {}
         }
-        if member.slow && !patient {
+        if member.slow && waited < SLOW {
             return not(NotKnown::Silent);
         }
         if let Some((until, lie)) = member.lies

@@ -73,6 +73,7 @@ impl Report {
         };
         history.checks.verdicts.iter().for_each(|(name, times)| count("verdict", name, *times));
         history.checks.refusals.iter().for_each(|(name, times)| count("refusal", name, *times));
+        count("round", "that ended early", history.checks.early);
         history.checks.actions.iter().for_each(|(name, times)| count("call", name, *times));
         history.faults.iter().for_each(|(fault, times)| count("fault", &format!("{fault:?}"), *times));
     }
@@ -83,7 +84,8 @@ impl Report {
         let refusals = REFUSALS.iter().map(|refusal| format!("refusal {refusal}"));
         let calls = ["register", "deregister", "fence"].map(|call| format!("call {call}"));
         let faults = Fault::ALL.iter().map(|fault| format!("fault {fault:?}"));
-        let all = verdicts.chain(refusals).chain(calls).chain(faults);
+        let early = std::iter::once("round that ended early".to_owned());
+        let all = verdicts.chain(refusals).chain(calls).chain(faults).chain(early);
         all.filter(|name| self.counts.get(name).copied().unwrap_or(0) == 0).collect()
     }
 

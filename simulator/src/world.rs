@@ -1,22 +1,26 @@
 //! The simulated world as an invocation sees it: every look and every call takes virtual time, and may fail.
 
 use std::{
-    cell::{Cell, RefCell, RefMut},
+    cell::{RefCell, RefMut},
     net::IpAddr,
     rc::Rc,
     time::Duration,
 };
 
-use master_election::{Listing, Registered, Stored, Trouble, Version, World};
+use master_election::{Enough, Listing, Registered, Stored, Trouble, Version, World};
 use tokio::time::{Instant, sleep};
-use topology::{Action, Answer, Decision, Millis, Node, Pause, State};
+use topology::{Action, Answer, Decision, GRACE, Millis, Node, NotKnown, Pause, State};
 
 use crate::{
     Chance,
     check::Checks,
     cloud::Cloud,
-    cluster::{Cluster, Process},
+    cluster::{Cluster, Process, SLOW},
 };
+
+const SILENT: Answer = Answer::NotKnown(NotKnown::Silent);
+/// How often a probe looks whether somebody has answered, milliseconds.
+const STEP: u64 = 50;
 
 /// The whole world.
 #[derive(Debug)]
@@ -55,13 +59,12 @@ pub struct Seen {
     skew: i64,
     /// The invocation.
     pub owner: String,
-    patient: Cell<bool>,
 }
 
 impl Seen {
     /// A new invocation.
     pub fn new(sim: Rc<RefCell<Sim>>, began: Instant, skew: i64, owner: String) -> Self {
-        Self { sim, began, skew, owner, patient: Cell::new(true) }
+        Self { sim, began, skew, owner }
     }
 
     fn sim(&self) -> RefMut<'_, Sim> {
@@ -140,26 +143,34 @@ impl World for Seen {
         Listing { nodes, failures }
     }
 
-    async fn probe(&self, nodes: &[Node], deadline: Duration) -> Vec<Answer> {
-        let patient = deadline >= Duration::from_secs(1);
-        self.patient.set(patient);
-        let now = self.true_now();
-        let answers: Vec<Answer> = {
-            let sim = &mut *self.sim();
-            sim.cluster.step(now, &mut sim.chance);
-            nodes
-                .iter()
-                .map(|node| {
-                    let member = sim.cluster.members.iter().find(|member| member.task == node.task);
-                    member.map_or(Answer::NotKnown(topology::NotKnown::Refused), |member| {
-                        Cluster::answer(member, now, patient)
-                    })
-                })
-                .collect()
+    /// As the real one does it: whoever took part is asked again while somebody is waited for and nobody is the master, and
+    /// nobody is waited for any more once there is enough.
+    async fn probe(&self, nodes: &[Node], deadline: Duration, enough: Enough<'_>) -> Vec<Answer> {
+        let began = self.true_now();
+        let mut so_far: Vec<Option<Answer>> = vec![None; nodes.len()];
+        let waited = loop {
+            let waited = self.true_now() - began;
+            let claimed = so_far.contains(&Some(Answer::Master));
+            for (node, said) in nodes.iter().zip(&mut so_far) {
+                if said.is_none_or(|answer| answer.took_part() && !claimed) {
+                    let answer = self.answer(node, waited);
+                    *said = if answer == SILENT { *said } else { Some(answer) };
+                }
+            }
+            let enough = enough(&so_far);
+            let over = waited >= millis(deadline) || (enough && waited >= millis(GRACE));
+            if !so_far.contains(&None) || over {
+                break waited;
+            }
+            // Where nobody is asked again, only a slow one can still say something.
+            let waits = so_far.contains(&Some(Answer::Master)) && !enough;
+            let step = if waits { SLOW.min(millis(deadline) - waited) } else { STEP };
+            self.takes(step, step).await;
         };
-        let silent = answers.contains(&Answer::NotKnown(topology::NotKnown::Silent));
-        let time = if silent { millis(deadline) } else { 3 };
-        self.takes(time, time + 2).await;
+        self.takes(3, 5).await;
+        let unanswered =
+            if waited < millis(deadline) { Answer::NotKnown(NotKnown::NotAwaited) } else { SILENT };
+        let answers: Vec<Answer> = so_far.into_iter().map(|answer| answer.unwrap_or(unanswered)).collect();
         self.sim().checks.probed(&self.owner, nodes, &answers);
         answers
     }
@@ -255,6 +266,14 @@ impl World for Seen {
 }
 
 impl Seen {
+    /// What `node` has said to somebody who asked so many milliseconds ago.
+    fn answer(&self, node: &Node, waited: u64) -> Answer {
+        let now = self.true_now();
+        let sim = self.sim();
+        let member = sim.cluster.members.iter().find(|member| member.task == node.task);
+        member.map_or(Answer::NotKnown(NotKnown::Refused), |member| Cluster::answer(member, now, waited))
+    }
+
     fn weather(&self) -> crate::cloud::Weather {
         self.sim().cloud.weather
     }

@@ -26,7 +26,7 @@ pub use request::{Explained, NotUnderstood, Request, Told};
 pub use rounds::{Outcome, explain, run};
 pub use switch::Switch;
 pub use tally::Tally;
-pub use world::{Listing, Registered, Stored, Trouble, Version, World};
+pub use world::{Enough, Listing, Registered, Stored, Trouble, Version, World};
 
 /// What is left for the answer when the loop ends: the longest round and the last log line.
 const BEFORE_THE_DEADLINE_MS: u64 = 5_000;

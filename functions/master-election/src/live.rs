@@ -9,7 +9,7 @@ use aws::{Inventory, Object, Put, TargetGroups};
 use tokio::task::JoinSet;
 use topology::{Action, Answer, Group, Kind, Millis, Node, State};
 
-use crate::{Config, Listing, Registered, Stored, Trouble, Version, World};
+use crate::{Config, Enough, Listing, Registered, Stored, Trouble, Version, World};
 
 /// Clients made once, used by every invocation.
 pub(crate) struct Live {
@@ -75,9 +75,9 @@ impl World for Live {
         listing
     }
 
-    async fn probe(&self, nodes: &[Node], deadline: Duration) -> Vec<Answer> {
+    async fn probe(&self, nodes: &[Node], deadline: Duration, enough: Enough<'_>) -> Vec<Answer> {
         let at: Vec<SocketAddr> = nodes.iter().map(|node| (node.address, self.probe_port).into()).collect();
-        neo4j::probe_all(self.dialect, &at, deadline).await
+        neo4j::probe_all(self.dialect, &at, deadline, enough).await
     }
 
     async fn alive(&self, node: &Node) -> Option<usize> {

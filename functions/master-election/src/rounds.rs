@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 use topology::{
     Action, Answer, Decision, Memory, Millis, Observation, Policy, Refusal, State, Verdict, View, decide,
+    enough,
 };
 use tracing::{error, warn};
 
@@ -67,7 +68,7 @@ pub async fn run<W: World>(
 pub async fn explain<W: World>(world: &W, policy: &Policy) -> Result<Decision, Trouble> {
     let mut invocation = Invocation::new(world, policy, "explain");
     let (state, _) = world.load().await?;
-    let (view, _) = invocation.look(world.now()).await?;
+    let (view, _) = invocation.look(&state, world.now()).await?;
     Ok(invocation.decide(&state, &view))
 }
 
@@ -158,7 +159,7 @@ impl<W: World> Invocation<'_, W> {
             None => self.world.load().await?,
         };
         let started = self.world.now();
-        let (view, fresh) = self.look(started).await?;
+        let (view, fresh) = self.look(&state, started).await?;
         let mut decision = self.decide(&state, &view);
         if !decision.actions.is_empty() && !fresh {
             // The plan is made on what is registered now, not some seconds ago.
@@ -200,7 +201,7 @@ impl<W: World> Invocation<'_, W> {
     }
 
     /// Lists, probes and reads; whether the groups were read in this very round.
-    async fn look(&mut self, started: Millis) -> Result<(View, bool), Trouble> {
+    async fn look(&mut self, state: &State, started: Millis) -> Result<(View, bool), Trouble> {
         if self.listing.as_ref().is_none_or(|(_, at)| started.since(*at) >= READ_AGAIN) {
             let listing = self.world.list().await;
             for failure in &listing.failures {
@@ -213,7 +214,8 @@ impl<W: World> Invocation<'_, W> {
         let Some((listing, listed_at)) = &self.listing else { unreachable!("it was just read") };
         // A first look is patient; in the hot loop a late answer costs the round, and the next one is 50 ms away.
         let deadline = if self.rounds == 1 { self.policy.probe_deadline } else { self.policy.hot_deadline };
-        let answers = self.world.probe(&listing.nodes, deadline).await;
+        let enough = |so_far: &[Option<Answer>]| enough(self.policy, state, &listing.nodes, so_far);
+        let answers = self.world.probe(&listing.nodes, deadline, &enough).await;
         let several = answers.iter().filter(|answer| **answer == Answer::Master).count() > 1;
         let mut observations = Vec::new();
         for (node, answer) in listing.nodes.iter().cloned().zip(answers) {

@@ -13,8 +13,9 @@ pub trait World {
     async fn pause(&self, time: Duration);
     /// Lists our RUNNING tasks.
     async fn list(&self) -> Listing;
-    /// Asks all `nodes` at once, each with `deadline`; answers in their order.
-    async fn probe(&self, nodes: &[Node], deadline: Duration) -> Vec<Answer>;
+    /// Asks all `nodes` at once, each with `deadline`; answers in their order. It ends early, after [`topology::GRACE`], when
+    /// what was answered so far is `enough`.
+    async fn probe(&self, nodes: &[Node], deadline: Duration, enough: Enough<'_>) -> Vec<Answer>;
     /// Asks one node, which claims to be the master beside another one, how many members it sees alive.
     async fn alive(&self, node: &Node) -> Option<usize>;
     /// Reads who is registered in every group.
@@ -30,6 +31,9 @@ pub trait World {
     /// Does one call.
     async fn act(&self, action: &Action) -> Result<(), Trouble>;
 }
+
+/// Whether what the nodes said so far, in their order, needs no more answers.
+pub type Enough<'a> = &'a dyn Fn(&[Option<Answer>]) -> bool;
 
 /// Who is registered where.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

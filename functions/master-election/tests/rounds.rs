@@ -7,8 +7,8 @@ use std::{
     time::Duration,
 };
 
-use master_election::{Listing, Outcome, Registered, Stored, Trouble, Version, World, run};
-use topology::{Action, Answer, Group, Kind, Millis, Node, NotKnown, Policy, State, Verdict};
+use master_election::{Enough, Listing, Outcome, Registered, Stored, Trouble, Version, World, run};
+use topology::{Action, Answer, GRACE, Group, Kind, Millis, Node, NotKnown, Policy, State, Verdict};
 
 /// A world that is told what happens when.
 struct Told {
@@ -82,10 +82,19 @@ impl World for Told {
         Listing { nodes: (1..=3).map(node).collect(), failures: vec![] }
     }
 
-    async fn probe(&self, nodes: &[Node], _deadline: Duration) -> Vec<Answer> {
+    /// A silent node costs the deadline, and the grace when the others are enough.
+    async fn probe(&self, nodes: &[Node], deadline: Duration, enough: Enough<'_>) -> Vec<Answer> {
         assert_eq!(nodes.len(), 3);
         let now = self.clock.get();
-        self.answers.iter().rev().find(|(from, _)| *from <= now).unwrap().1.to_vec()
+        let answers = self.answers.iter().rev().find(|(from, _)| *from <= now).unwrap().1;
+        let so_far = answers.map(|answer| (answer != SILENT).then_some(answer));
+        if !so_far.contains(&None) {
+            return answers.to_vec();
+        }
+        let early = enough(&so_far);
+        self.pause(if early { GRACE } else { deadline }).await;
+        let unanswered = if early { Answer::NotKnown(NotKnown::NotAwaited) } else { SILENT };
+        so_far.map(|answer| answer.unwrap_or(unanswered)).to_vec()
     }
 
     async fn alive(&self, _node: &Node) -> Option<usize> {
@@ -138,6 +147,7 @@ fn policy() -> Policy {
 }
 
 const UNSETTLED: Answer = Answer::NotKnown(NotKnown::Unsettled);
+const SILENT: Answer = Answer::NotKnown(NotKnown::Silent);
 const DOWN: Answer = Answer::NotKnown(NotKnown::Refused);
 const WELL: [Answer; 3] = [Answer::Master, Answer::Slave, Answer::Slave];
 
@@ -189,6 +199,22 @@ fn the_hot_loop_waits_for_the_new_master_and_cuts_to_it() {
     assert_eq!(calls, ["deregister 10.0.0.1 for 7474", "deregister 10.0.0.3 for 7474"]);
 }
 
+/// Its silence costs the rounds that confirm its successor no deadline, and the rounds after the switch are patient again.
+#[test]
+fn a_frozen_master_does_not_hold_up_the_switch_to_its_successor() {
+    let world = told(&[(0, WELL), (600_000, [SILENT, Answer::Master, Answer::Slave])], &[1, 2, 3]);
+    world.invoke().unwrap();
+    world.clock.set(600_000);
+    world.log.borrow_mut().clear();
+    world.invoke().unwrap();
+    assert_eq!(world.targets(), [ip(2)]);
+    let decided = world.stored.borrow().0.master.clone().unwrap().since;
+    let pause = policy().pause;
+    assert_eq!(decided.since(Millis(600_000)), GRACE + pause + GRACE, "two rounds of a grace each");
+    let silent = world.stored.borrow().0.silent.values().next().copied().expect("the old one is silent");
+    assert!(silent >= decided, "its silence begins with a round that waited for it");
+}
+
 /// Fault 25.
 #[test]
 fn a_deregistration_that_fails_is_made_up_for_more_and_more_slowly() {
@@ -232,9 +258,8 @@ fn a_lost_race_drops_the_plan() {
 /// Fault 24.
 #[test]
 fn a_minority_and_nobody_cost_one_round_without_calls() {
-    let silent = Answer::NotKnown(NotKnown::Silent);
     for (answers, verdict) in
-        [([silent, silent, Answer::Master], Verdict::PartialView), ([silent; 3], Verdict::Blind)]
+        [([SILENT, SILENT, Answer::Master], Verdict::PartialView), ([SILENT; 3], Verdict::Blind)]
     {
         let world = told(&[(0, answers)], &[1]);
         let outcome = world.invoke().unwrap();

@@ -96,10 +96,6 @@ async fn ten_megabytes_and_endless_chunks_are_not_read() {
 
 #[tokio::test]
 async fn silence_costs_one_deadline_whatever_its_kind() {
-    let never = node(|stream| async move {
-        tokio::time::sleep(Duration::from_secs(60)).await;
-        drop(stream);
-    });
     let half = node(|mut stream| async move {
         let _gone = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\ntr").await;
         tokio::time::sleep(Duration::from_secs(60)).await;
@@ -112,7 +108,7 @@ async fn silence_costs_one_deadline_whatever_its_kind() {
             }
         }
     });
-    for at in [never.await, half.await, trickle.await] {
+    for at in [never().await, half.await, trickle.await] {
         assert_eq!(asked(at).await, not(NotKnown::Silent));
     }
 }
@@ -132,20 +128,77 @@ async fn refused_and_cut_connections_are_refused() {
 
 #[tokio::test]
 async fn all_nodes_are_asked_at_once_and_answers_keep_their_order() {
-    let silent = node(|stream| async move {
-        tokio::time::sleep(Duration::from_secs(60)).await;
-        drop(stream);
-    })
-    .await;
-    let master = says(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\ntrue").await;
+    let silent = never().await;
+    let master = says(TRUE).await;
     let mut nodes = vec![silent; 10];
     nodes.insert(3, master);
     let begun = Instant::now();
-    let answers = probe_all(Dialect::Ha, &nodes, DEADLINE).await;
+    let answers = probe_all(Dialect::Ha, &nodes, DEADLINE, |_| false).await;
     assert!(begun.elapsed() < DEADLINE + SLACK, "ten silent nodes cost more than one deadline");
     for (index, answer) in answers.iter().enumerate() {
         let expected = if index == 3 { Answer::Master } else { not(NotKnown::Silent) };
         assert_eq!(*answer, expected, "node {index}");
     }
-    assert!(probe_all(Dialect::Ha, &[], DEADLINE).await.is_empty());
+    assert!(probe_all(Dialect::Ha, &[], DEADLINE, |_| false).await.is_empty());
+}
+
+/// A node that answers with `first` for so many times, and then with `then`.
+async fn changes(times: usize, first: &'static [u8], then: &'static [u8]) -> SocketAddr {
+    let asked = std::sync::atomic::AtomicUsize::new(0);
+    let asked = std::sync::Arc::new(asked);
+    node(move |mut stream| {
+        let before = asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        async move {
+            let _gone = stream.write_all(if before < times { first } else { then }).await;
+        }
+    })
+    .await
+}
+
+async fn never() -> SocketAddr {
+    node(|stream| async move {
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        drop(stream);
+    })
+    .await
+}
+
+const TRUE: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\ntrue";
+const FALSE: &[u8] = b"HTTP/1.1 404 Not Found\r\ncontent-length: 5\r\n\r\nfalse";
+const UNKNOWN: &[u8] = b"HTTP/1.1 404 Not Found\r\ncontent-length: 7\r\n\r\nUNKNOWN";
+/// Far longer than a round that ends early may take.
+const PATIENT: Duration = Duration::from_secs(30);
+
+fn a_master(so_far: &[Option<Answer>]) -> bool {
+    so_far.contains(&Some(Answer::Master))
+}
+
+#[tokio::test]
+async fn what_is_enough_is_not_kept_waiting_by_a_silent_node() {
+    let nodes = [never().await, says(TRUE).await, says(FALSE).await];
+    let begun = Instant::now();
+    let answers = probe_all(Dialect::Ha, &nodes, PATIENT, a_master).await;
+    assert!(begun.elapsed() < SLACK, "it waited for the silent one: {:?}", begun.elapsed());
+    assert!(begun.elapsed() >= topology::GRACE, "everybody has a moment: {:?}", begun.elapsed());
+    assert_eq!(answers[..2], [not(NotKnown::NotAwaited), Answer::Master]);
+}
+
+#[tokio::test]
+async fn an_election_is_seen_while_the_old_master_is_waited_for() {
+    let nodes = [never().await, changes(2, UNKNOWN, TRUE).await, says(UNKNOWN).await];
+    let begun = Instant::now();
+    let answers = probe_all(Dialect::Ha, &nodes, PATIENT, a_master).await;
+    assert!(begun.elapsed() < SLACK, "it was seen in a later round only: {:?}", begun.elapsed());
+    assert_eq!(answers, [not(NotKnown::NotAwaited), Answer::Master, not(NotKnown::Unsettled)]);
+}
+
+#[tokio::test]
+async fn whoever_is_not_enough_is_waited_for_and_asked_again() {
+    let nodes = [never().await, changes(2, UNKNOWN, FALSE).await, says(TRUE).await];
+    let begun = Instant::now();
+    let answers = probe_all(Dialect::Ha, &nodes[..2], DEADLINE, a_master).await;
+    assert!(begun.elapsed() >= DEADLINE);
+    assert_eq!(answers, [not(NotKnown::Silent), Answer::Slave], "the last answer counts");
+    let answers = probe_all(Dialect::Ha, &nodes, DEADLINE, |_| false).await;
+    assert_eq!(answers[0], not(NotKnown::Silent));
 }

@@ -28,6 +28,8 @@ pub enum NotKnown {
     Refused,
     /// No complete answer before the deadline, whether or not the connection was accepted.
     Silent,
+    /// The round ended before it answered or its deadline was over: evidence of nothing (see `enough`).
+    NotAwaited,
     /// `401` or `403`: role endpoints ask for a password, or the node runs in another mode.
     Forbidden,
     /// A complete answer that no node of this dialect gives: HTML, a redirect, `5xx`, `200 false`, a body over the bound.

@@ -14,17 +14,17 @@ const ASK_AGAIN: Duration = Duration::from_secs(10);
 /// How much longer anybody but the last master has to be silent.
 const PATIENCE: u32 = 3;
 
-/// Who is silent, while a majority answers: with fewer it may be ourselves who are cut off.
+/// Who is silent, while a majority answers: with fewer it may be ourselves who are cut off. Whoever was not waited for is
+/// counted neither way.
 pub(crate) fn note_silence(now: Millis, view: &View, memory: &mut Memory, state: &mut State) {
-    let silent: Vec<&Node> = view
-        .observations
-        .iter()
-        .filter(|seen| seen.answer == Answer::NotKnown(NotKnown::Silent))
-        .map(|seen| &seen.node)
-        .collect();
-    memory.silent.retain(|task, _| silent.iter().any(|node| node.task == *task));
-    state.silent.retain(|task, _| silent.iter().any(|node| node.task == *task));
-    for node in silent {
+    let said = |kind| view.observations.iter().filter(move |seen| seen.answer == Answer::NotKnown(kind));
+    let stays = |task: &String| {
+        let mut unanswered = said(NotKnown::Silent).chain(said(NotKnown::NotAwaited));
+        unanswered.any(|seen| seen.node.task == *task)
+    };
+    memory.silent.retain(|task, _| stays(task));
+    state.silent.retain(|task, _| stays(task));
+    for node in said(NotKnown::Silent).map(|seen| &seen.node) {
         let (rounds, first) = memory.silent.entry(node.task.clone()).or_insert((0, now));
         *rounds = rounds.saturating_add(1);
         if *rounds >= SILENT_ROUNDS {
@@ -159,8 +159,10 @@ fn judge<'a>(
             Finding::Fence(node)
         };
     }
-    if held < policy.fence_hold_off {
-        let seconds = policy.fence_hold_off.checked_sub(held).unwrap().as_secs();
+    // From when it was asked for last, not first: a call that failed was made up for later.
+    let left = policy.fence_hold_off.saturating_sub(now.since(last.asked));
+    if last.task != node.task && !left.is_zero() {
+        let seconds = left.as_secs();
         return Finding::Suspect(Refusal::HoldOff { address, fenced: last.slot.clone(), seconds });
     }
     Finding::Fence(node)

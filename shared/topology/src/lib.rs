@@ -9,6 +9,7 @@
 mod action;
 mod answer;
 mod decide;
+mod enough;
 mod fence;
 mod groups;
 mod policy;
@@ -22,6 +23,7 @@ mod view;
 pub use action::Action;
 pub use answer::{Answer, NotKnown};
 pub use decide::{Decision, Memory, decide};
+pub use enough::{GRACE, enough};
 pub use policy::{Policy, Rearm, Unfitting};
 pub use state::{Fence, Lease, Master, Past, Pause, State, UnknownVersion};
 pub use time::Millis;

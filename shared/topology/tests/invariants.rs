@@ -25,6 +25,7 @@ fn answer() -> impl Strategy<Value = Option<Answer>> {
         4 => Just(Some(Answer::Slave)),
         1 => Just(Some(Answer::NotKnown(NotKnown::Unsettled))),
         2 => Just(Some(Answer::NotKnown(NotKnown::Silent))),
+        1 => Just(Some(Answer::NotKnown(NotKnown::NotAwaited))),
     ]
 }
 

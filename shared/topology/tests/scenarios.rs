@@ -225,6 +225,7 @@ fn answer(word: &str) -> Answer {
         "unsettled" => Answer::NotKnown(NotKnown::Unsettled),
         "refused" => Answer::NotKnown(NotKnown::Refused),
         "silent" => Answer::NotKnown(NotKnown::Silent),
+        "not-awaited" => Answer::NotKnown(NotKnown::NotAwaited),
         "unexpected" => Answer::NotKnown(NotKnown::Unexpected),
         other => panic!("not an answer: {other}"),
     }

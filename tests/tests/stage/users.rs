@@ -90,7 +90,10 @@ pub fn one_node_away(stage: &Stage) -> Outcome {
         // Otherwise the election would replace the frozen node, and all three would be there again.
         ask(cloud, PAUSE).await?;
         signal_group(away.pid, Signal::STOP);
-        let failed = stacks::create(cloud, "partly", &stack("partly", "reader", "x")).await;
+        let mut template = stack("partly", "reader", "x");
+        // As long as the other two nodes take by far, and the third one has not got.
+        template["Resources"]["User"]["Properties"]["ServiceTimeout"] = json!(60);
+        let failed = stacks::create(cloud, "partly", &template).await;
         signal_group(away.pid, Signal::CONT);
         ask(cloud, RESUME).await?;
         let failed = failed?.must_be("ROLLBACK_COMPLETE")?;
