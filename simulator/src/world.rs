@@ -20,7 +20,7 @@ use crate::{
 
 const SILENT: Answer = Answer::NotKnown(NotKnown::Silent);
 /// How often a probe looks whether somebody has answered, milliseconds.
-const STEP: u64 = 50;
+const STEP: u64 = 25;
 
 /// The whole world.
 #[derive(Debug)]

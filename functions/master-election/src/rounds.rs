@@ -163,8 +163,8 @@ impl<W: World> Invocation<'_, W> {
         let mut decision = self.decide(&state, &view);
         if !decision.actions.is_empty() && !fresh {
             // The plan is made on what is registered now, not some seconds ago.
-            self.groups = None;
-            let registered = self.read_groups(started).await?;
+            let registered = self.world.groups().await?;
+            self.groups = Some((registered.clone(), started));
             let view = View { groups: registered.write, readers: registered.read, ..view };
             decision = self.decide(&state, &view);
         }
@@ -209,13 +209,13 @@ impl<W: World> Invocation<'_, W> {
             }
             self.listing = Some((listing, started));
         }
-        let fresh = self.groups.as_ref().is_none_or(|(_, at)| started.since(*at) >= READ_AGAIN);
-        let groups = self.read_groups(started).await?;
         let Some((listing, listed_at)) = &self.listing else { unreachable!("it was just read") };
         // A first look is patient; in the hot loop a late answer costs the round, and the next one is 50 ms away.
         let deadline = if self.rounds == 1 { self.policy.probe_deadline } else { self.policy.hot_deadline };
         let enough = |so_far: &[Option<Answer>]| enough(self.policy, state, &listing.nodes, so_far);
-        let answers = self.world.probe(&listing.nodes, deadline, &enough).await;
+        let (answers, read) =
+            tokio::join!(self.world.probe(&listing.nodes, deadline, &enough), self.read_groups(started));
+        let (groups, fresh) = read?;
         let several = answers.iter().filter(|answer| **answer == Answer::Master).count() > 1;
         let mut observations = Vec::new();
         for (node, answer) in listing.nodes.iter().cloned().zip(answers) {
@@ -224,18 +224,21 @@ impl<W: World> Invocation<'_, W> {
             observations.push(Observation { node, answer, alive });
         }
         let (complete, listed_at) = (listing.complete(), *listed_at);
+        if fresh {
+            self.groups = Some((groups.clone(), started));
+        }
         let view = View { listed_at, complete, observations, groups: groups.write, readers: groups.read };
         Ok((view, fresh))
     }
 
-    async fn read_groups(&mut self, started: Millis) -> Result<Registered, Trouble> {
+    /// Who is registered, and whether it was read just now: as long as a claim is being confirmed it is read in every round,
+    /// while the nodes are asked, because the round that believes it will act on it.
+    async fn read_groups(&self, started: Millis) -> Result<(Registered, bool), Trouble> {
         match &self.groups {
-            Some((groups, at)) if started.since(*at) < READ_AGAIN => Ok(groups.clone()),
-            _ => {
-                let groups = self.world.groups().await?;
-                self.groups = Some((groups.clone(), started));
-                Ok(groups)
+            Some((groups, at)) if self.memory.claim.is_none() && started.since(*at) < READ_AGAIN => {
+                Ok((groups.clone(), false))
             }
+            _ => Ok((self.world.groups().await?, true)),
         }
     }
 

@@ -12,7 +12,7 @@ use crate::{Dialect, classify, wire::get};
 
 const SILENT: Answer = Answer::NotKnown(NotKnown::Silent);
 /// Between two questions to a node while another one is waited for.
-const AGAIN: Duration = Duration::from_millis(50);
+const AGAIN: Duration = Duration::from_millis(25);
 
 /// Asks all `nodes` (HTTP addresses) at once; the slowest costs one `deadline`, not a sum. Answers are in the order of
 /// the nodes.

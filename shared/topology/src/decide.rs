@@ -178,9 +178,8 @@ impl Round<'_> {
     }
 
     fn one(&mut self, node: &Node) -> (Verdict, bool) {
-        self.state.no_master_since = None;
         if self.state.follows(node) {
-            self.memory.claim = None;
+            (self.state.no_master_since, self.memory.claim) = (None, None);
             let waits = self.follow(node.address) | self.serve_readers(node.address);
             let finding = fence::beside_master(self.now, self.policy, &self.state, &self.memory, self.view);
             let waits = waits | fence::keeps_looking(&finding);
@@ -194,8 +193,10 @@ impl Round<'_> {
         self.memory.claim = Some((node.address, rounds, first));
         let needed = self.policy.confirmations_after(self.state.recent_switches(self.now));
         if rounds < needed {
+            // Nothing that would be written, for a write would take longer than the round.
             self.refusals.push(Refusal::Unconfirmed { address: node.address, rounds, needed });
         } else {
+            self.state.no_master_since = None;
             self.state.switch(node, self.now);
             self.follow(node.address);
         }

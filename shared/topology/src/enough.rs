@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::{Answer, Kind, Node, Policy, State};
 
 /// What everybody gets to answer, whatever is enough: many times what an answer takes within a VPC.
-pub const GRACE: Duration = Duration::from_millis(50);
+pub const GRACE: Duration = Duration::from_millis(25);
 
 /// Whether `so_far`, in the order of `nodes`, carries a switch: a majority took part, and exactly one core node says that it
 /// is the master, who is not the one that was followed.
