@@ -14,7 +14,8 @@ pub enum Bell {
     BecameMaster,
     /// It says that it is a slave.
     BecameSlave,
-    /// It was the master and is not sure any more.
+    /// It was the master and is not sure any more, or a slave that is between roles: it has lost its master. It says so before
+    /// there is a new one, so that somebody is looking when there is.
     LostMaster,
 }
 
@@ -84,7 +85,8 @@ impl Watch {
         match (before, answer) {
             (_, Answer::Master) => bells.push(Bell::BecameMaster),
             (_, Answer::Slave) => bells.push(Bell::BecameSlave),
-            (Some(Answer::Master), Answer::NotKnown(_)) => bells.push(Bell::LostMaster),
+            (Some(Answer::Master), Answer::NotKnown(_))
+            | (Some(Answer::Slave), Answer::NotKnown(NotKnown::Unsettled)) => bells.push(Bell::LostMaster),
             _ => {}
         }
         bells
@@ -140,10 +142,11 @@ mod tests {
             Answer::Master,
             UNSETTLED,
             Answer::Slave,
+            REFUSED,
         ] {
             heard.extend(watch.see(now, answer, false));
         }
-        assert_eq!(heard, [Joined, BecameSlave, BecameMaster, LostMaster, BecameSlave]);
+        assert_eq!(heard, [Joined, BecameSlave, LostMaster, BecameMaster, LostMaster, BecameSlave]);
     }
 
     #[test]
