@@ -96,10 +96,12 @@ pub fn decide(now: Millis, policy: &Policy, state: &State, memory: &Memory, view
         round.memory.forget();
         (Verdict::Paused, false)
     } else if answered < policy.majority() {
+        // Whoever saw that there is no master goes on looking: a sweep later is too late for the one who comes.
+        let hot = round.state.no_master_since.is_some();
         round.memory.forget();
         round.state.silent.clear();
         round.refusals.push(Refusal::NoMajority { answered, needed: policy.majority() });
-        (if answered == 0 { Verdict::Blind } else { Verdict::PartialView }, false)
+        (if answered == 0 { Verdict::Blind } else { Verdict::PartialView }, hot)
     } else {
         round.with_majority()
     };
