@@ -130,6 +130,14 @@ pub fn table(samples: &[Sample]) -> String {
         let theirs = if is_outage { haproxy.range() } else { String::new() };
         let verdict = judge(goal, &at_once, &haproxy);
         text += &line([what, &at_once.range(), &propagated.range(), &theirs, &verdict]);
+        if matches!(goal, Goal::BelowHaproxy) && !at_once.is_empty() {
+            let these = samples.iter().filter(|sample| {
+                sample.setting == setting
+                    && faults.contains(&sample.play.fault)
+                    && sample.play.propagation.is_zero()
+            });
+            text += &line(["  beside HAProxy's, fault by fault", &beside(these), "", "", ""]);
+        }
     }
     let lost: usize = samples.iter().map(|sample| sample.measured.lost).sum();
     let acknowledged: usize = samples.iter().map(|sample| sample.measured.acknowledged).sum();
@@ -142,7 +150,17 @@ pub fn table(samples: &[Sample]) -> String {
     text
 }
 
-fn judge(goal: Goal, figures: &Figures, haproxy: &Figures) -> String {
+/// Both clients met the same fault, so each outage has one to be compared with.
+fn beside<'a>(samples: impl Iterator<Item = &'a Sample>) -> String {
+    let signed = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX);
+    let difference =
+        |sample: &Sample| signed(sample.measured.outage) - signed(sample.measured.outage_haproxy);
+    let figures = Figures::of(samples.map(difference));
+    let (least, most) = (figures.percentile(0), figures.maximum());
+    format!("{:+} [{least:+} to {most:+}] of {}", figures.median(), figures.len())
+}
+
+fn judge(goal: Goal, figures: &Figures<u64>, haproxy: &Figures<u64>) -> String {
     if figures.is_empty() {
         return String::new();
     }
@@ -195,6 +213,7 @@ mod tests {
         let kill = row("outage, SIGKILL");
         assert!(kill.contains("2600 [2600-2600] of 1") && kill.contains("2900 [2900-2900] of 1"), "{kill}");
         assert!(kill.ends_with("below HAProxy's: NOT MET"), "{kill}");
+        assert!(row("  beside HAProxy's").contains("+100 [+100 to +100] of 1"));
         assert!(row("outage, SIGSTOP").ends_with("below HAProxy's: met"));
         assert!(row("new master to first").ends_with("p95 at most 250: 20, met"));
         assert!(row("line 0 off: outage, task").ends_with("each at most 45000: NOT MET"));
