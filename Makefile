@@ -38,7 +38,8 @@ status: $(LOCAL) ## Nodes, roles, target groups, health
 
 # Cargo compiles everything before it runs anything: heartbeats are late on a machine that compiles. All at once, because a
 # part of the workspace has other features, and is another build.
-test: setup release ## Every test, the ones on real clusters too
+test: ## Every test, the ones on real clusters too
+	@$(MAKE) --no-print-directory --jobs 2 setup release
 	@cargo test --locked --workspace
 
 lint: setup ## Formatting, clippy, the template

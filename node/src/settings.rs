@@ -89,7 +89,7 @@ impl Settings {
             server_id: environment.parse_or("SERVER_ID", 1)?,
             formation_timeout: environment.seconds_or("FORMATION_TIMEOUT_SECONDS", 600)?,
             heartbeat_interval: environment.millis_or("HEARTBEAT_INTERVAL_MS", 1000)?,
-            heartbeat_timeout: environment.millis_or("HEARTBEAT_TIMEOUT_MS", 6000)?,
+            heartbeat_timeout: environment.millis_or("HEARTBEAT_TIMEOUT_MS", 4000)?,
             slave_read_timeout: environment.seconds_or("SLAVE_READ_TIMEOUT_SECONDS", 5)?,
             replication: environment.parse_or("REPLICATION", Replication::Push)?,
             fence_after: environment.seconds_or("FENCE_AFTER_SECONDS", 12)?,

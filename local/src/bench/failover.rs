@@ -54,7 +54,7 @@ pub async fn play(cloud: &Cloud, series: &Series, samples: &mut Vec<Sample>) -> 
 
 async fn once(cloud: &Cloud, play: Play) -> Result<Measured, String> {
     let before = demo::at_rest(cloud, RESTING + play.propagation * 2).await?;
-    forget_switches(cloud).await?;
+    forget_faults(cloud).await?;
     let victim = victim(&before, play.fault)?;
     let nodes: Vec<Ipv4Addr> = before.nodes.iter().map(|node| node.address).collect();
     let haproxy =
@@ -122,9 +122,10 @@ async fn once(cloud: &Cloud, play: Play) -> Result<Measured, String> {
     })
 }
 
-/// Switches of the last five minutes raise the confirmations that a new master needs. Repetitions follow each other faster than
-/// masters do in life, so what is remembered of them is taken out of the election's state while it is at rest.
-async fn forget_switches(cloud: &Cloud) -> Result<(), String> {
+/// Switches of the last five minutes raise the confirmations that a new master needs, and a fence holds off the next one.
+/// Repetitions follow each other faster than masters die in life, so what is remembered of them is taken out of the election's
+/// state while it is at rest.
+async fn forget_faults(cloud: &Cloud) -> Result<(), String> {
     let emulator = &cloud.gateway.emulator;
     let function = format!("{}-master-election", deploy::STACK);
     let environment = emulator.function_environment(&function).await.map_err(|error| error.to_string())?;
@@ -135,6 +136,7 @@ async fn forget_switches(cloud: &Cloud) -> Result<(), String> {
     let switches =
         state["switches"].as_array_mut().ok_or_else(|| format!("{object} has no list of switches"))?;
     switches.clear();
+    state["fence"] = Value::Null;
     emulator.put_object(&object, state.to_string().into()).await.map_err(|error| error.to_string())
 }
 

@@ -37,7 +37,7 @@ pub enum Setting {
     LineZeroOff,
     /// The same, and nobody ends it.
     NobodyFences,
-    /// The defaults of the template: heartbeats 1 s / 6 s.
+    /// The defaults of the template: heartbeats 1 s / 4 s.
     AwsDefaults,
 }
 
@@ -83,7 +83,7 @@ impl Setting {
             Self::NobodyFences => &[LINE_0_OFF, ("FenceAfterSeconds", "0")],
             Self::AwsDefaults => &[
                 ("HeartbeatIntervalMs", "1000"),
-                ("HeartbeatTimeoutMs", "6000"),
+                ("HeartbeatTimeoutMs", "4000"),
                 ("FenceAfterSeconds", "12"),
             ],
         };

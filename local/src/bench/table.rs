@@ -90,9 +90,9 @@ const ROWS: [Row; 18] = {
         ("  new master", LineZeroOff, &[FreezeTask], ELECTED, Goal::None),
         ("no line: outage, JVM frozen", NobodyFences, &[FreezeJvm], OUTAGE, Goal::None),
         ("no line: longest stall, a slave frozen", NobodyFences, &[FreezeSlave], OUTAGE, Goal::None),
-        ("1 s / 6 s: outage, SIGKILL", AwsDefaults, &[Kill], OUTAGE, Goal::None),
+        ("1 s / 4 s: outage, SIGKILL", AwsDefaults, &[Kill], OUTAGE, Goal::None),
         ("  new master", AwsDefaults, &[Kill], ELECTED, Goal::None),
-        ("1 s / 6 s: outage, SIGSTOP of the JVM", AwsDefaults, &[FreezeJvm], OUTAGE, Goal::None),
+        ("1 s / 4 s: outage, SIGSTOP of the JVM", AwsDefaults, &[FreezeJvm], OUTAGE, Goal::None),
         ("  new master", AwsDefaults, &[FreezeJvm], ELECTED, Goal::None),
     ]
 };
@@ -217,7 +217,7 @@ mod tests {
         assert!(row("outage, SIGSTOP").ends_with("below HAProxy's: met"));
         assert!(row("new master to first").ends_with("p95 at most 250: 20, met"));
         assert!(row("line 0 off: outage, task").ends_with("each at most 45000: NOT MET"));
-        assert!(!text.contains("1 s / 6 s"), "nothing was played there:\n{text}");
+        assert!(!text.contains("1 s / 4 s"), "nothing was played there:\n{text}");
         assert!(text.contains("lost: 0 of 36 (goal 0: met)"));
     }
 }

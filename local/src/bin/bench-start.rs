@@ -104,7 +104,7 @@ const TEMPLATE: [(&str, &str); 9] = [
     ("SLAVE_ONLY_SERVICES", ""),
     ("WRITE_GROUPS", "7687=arn:bolt,7474=arn:http"),
     ("STATE_BUCKET", "bench"),
-    ("HEARTBEAT_TIMEOUT_MS", "6000"),
+    ("HEARTBEAT_TIMEOUT_MS", "4000"),
     ("STACK", "bench"),
     ("ADMIN_SECRET_ARN", "arn:aws:secretsmanager:us-east-1:000000000000:secret:bench/admin-AbCdEf"),
 ];

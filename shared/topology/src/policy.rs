@@ -63,7 +63,7 @@ impl Policy {
             round: Duration::from_secs(2),
             pause: Duration::from_millis(50),
             confirmations: 2,
-            heartbeat_timeout: Duration::from_secs(6),
+            heartbeat_timeout: Duration::from_secs(4),
             rearm: Rearm::After(Duration::from_secs(60)),
             fence_after: Duration::from_secs(12),
             fence_hold_off: Duration::from_secs(300),

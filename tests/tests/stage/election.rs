@@ -15,7 +15,7 @@ use local::{
 
 use super::{Outcome, Stage, count, elb_writes, invoke, master, rest, status, wait, write};
 
-/// Freezing JVMs for the time of one invocation is far below the heartbeat timeout of six seconds, so that nobody is
+/// Freezing JVMs for the time of one invocation is far below the heartbeat timeout of four seconds, so that nobody is
 /// elected meanwhile: the prober is blind, the cluster is well.
 pub fn blind_and_partial(stage: &Stage) -> Outcome {
     stage.play(async |cloud| {

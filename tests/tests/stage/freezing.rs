@@ -12,8 +12,14 @@ use local::{
 };
 
 use super::{
-    Outcome, Stage, ask, elb_writes, election::new_master, invoke, master, processes::ended, rest, status,
-    thawing::nobody_fenced, usable::Sampler, wait, write,
+    Outcome, Stage, ask, elb_writes,
+    election::new_master,
+    invoke, master,
+    processes::{cold_restart, ended},
+    rest, status,
+    thawing::nobody_fenced,
+    usable::Sampler,
+    wait, write,
 };
 
 const EXPLAIN: &[u8] = include_bytes!("../../../events/explain.json");
@@ -148,8 +154,7 @@ pub fn two_nodes_gone(stage: &Stage) -> Outcome {
                 "{verdict}: a node was registered although nobody can be elected: {since:?}"
             ));
         }
-        status(cloud).await.nodes.iter().for_each(|node| signal_group(node.pid, Signal::KILL));
-        rest(cloud).await.map(drop)
+        cold_restart(cloud, &before).await
     })
 }
 

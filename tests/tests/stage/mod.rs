@@ -31,10 +31,10 @@ use tokio::runtime::Runtime;
 
 /// Longer than any election, restart or sweep takes on two busy cores.
 pub const PATIENCE: Duration = Duration::from_secs(240);
-/// Slower than the demo's, faster than AWS's; the re-arm short enough to be waited for.
+/// Heartbeats of the template, twice as slow as the demo's; the re-arm short enough to be waited for.
 const SLOWER: [(&str, &str); 4] = [
     ("HeartbeatIntervalMs", "1000"),
-    ("HeartbeatTimeoutMs", "6000"),
+    ("HeartbeatTimeoutMs", "4000"),
     ("StandbyRearmSeconds", "5"),
     ("FenceAfterSeconds", "12"),
 ];

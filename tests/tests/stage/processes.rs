@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 
 use local::{
     cloud::Cloud,
+    control::Status,
     demo,
     ecs::Task,
     processes::{Signal, children, signal, signal_group},
@@ -42,20 +43,18 @@ pub fn stopped(stage: &Stage) -> Outcome {
     })
 }
 
-pub fn cold_restart(stage: &Stage) -> Outcome {
-    stage.play(async |cloud| {
-        let before = rest(cloud).await?;
-        let old: Vec<Ipv4Addr> = before.nodes.iter().map(|node| node.address).collect();
-        before.nodes.iter().for_each(|node| signal_group(node.pid, Signal::KILL));
-        let after = wait("three new nodes in one cluster", || async {
-            let now = status(cloud).await;
-            let all_new = now.nodes.iter().all(|node| !old.contains(&node.address));
-            (all_new && demo::formed(&now, demo::CORE_SIZE)).then_some(now)
-        })
-        .await?;
-        super::master(&after)?;
-        rest(cloud).await.map(drop)
+/// All nodes that are left are killed at once: they find each other at new addresses and form one cluster.
+pub async fn cold_restart(cloud: &Cloud, before: &Status) -> Outcome {
+    let old: Vec<Ipv4Addr> = before.nodes.iter().map(|node| node.address).collect();
+    status(cloud).await.nodes.iter().for_each(|node| signal_group(node.pid, Signal::KILL));
+    let after = wait("three new nodes in one cluster", || async {
+        let now = status(cloud).await;
+        let all_new = now.nodes.iter().all(|node| !old.contains(&node.address));
+        (all_new && demo::formed(&now, demo::CORE_SIZE)).then_some(now)
     })
+    .await?;
+    super::master(&after)?;
+    rest(cloud).await.map(drop)
 }
 
 async fn a_slave(cloud: &Cloud) -> Result<Task, String> {
