@@ -22,13 +22,16 @@ pub enum Formation {
 #[derive(Clone, Debug)]
 pub struct Forming {
     timeout: Duration,
+    given_up: Duration,
     before: Option<Vec<IpAddr>>,
 }
 
 impl Forming {
-    /// After `timeout` a majority is enough.
-    pub fn new(timeout: Duration) -> Self {
-        Self { timeout, before: None }
+    /// After `timeout` a majority is enough. By `given_up` the others have given up an earlier task of this slot: until then they
+    /// deny entry to a member with its id, and Neo4j 3.4 ends itself a minute later (measured with a replacement that was there
+    /// in no time).
+    pub fn new(timeout: Duration, given_up: Duration) -> Self {
+        Self { timeout, given_up, before: None }
     }
 
     /// Takes a look at the slots, `waited` after the first one.
@@ -42,6 +45,9 @@ impl Forming {
         let late = waited >= self.timeout;
         let majority = hosts.len() > slots.len() / 2;
         match (missing.is_empty(), same) {
+            (true, true) if waited < self.given_up => Formation::Wait(
+                "every slot has an address; an earlier task of this one may not be given up yet".into(),
+            ),
             (true, true) => Formation::Start(hosts),
             (true, false) => Formation::Wait("every slot has an address, looking once more".into()),
             (false, true) if late && majority => Formation::StartWithout { hosts, missing },
@@ -77,7 +83,7 @@ mod tests {
 
     /// The formation after the same look twice.
     fn settled(waited: Duration, last: [Option<u8>; 3]) -> Formation {
-        let mut forming = Forming::new(TIMEOUT);
+        let mut forming = Forming::new(TIMEOUT, Duration::ZERO);
         let first = forming.look(waited, &slots(last));
         assert!(matches!(first, Formation::Wait(_)), "one look is no proof: {first:?}");
         forming.look(waited, &slots(last))
@@ -110,10 +116,19 @@ mod tests {
 
     #[test]
     fn an_address_that_changes_between_two_looks_is_looked_at_again() {
-        let mut forming = Forming::new(TIMEOUT);
+        let mut forming = Forming::new(TIMEOUT, Duration::ZERO);
         let look = |forming: &mut Forming, last| forming.look(Duration::ZERO, &slots(last));
         look(&mut forming, [Some(1), Some(2), Some(3)]);
         assert!(matches!(look(&mut forming, [Some(1), Some(9), Some(3)]), Formation::Wait(_)));
         assert_eq!(look(&mut forming, [Some(1), Some(9), Some(3)]), Formation::Start(hosts(&[1, 9, 3])));
+    }
+
+    #[test]
+    fn a_slot_that_is_back_at_once_waits_until_its_earlier_task_is_given_up() {
+        let (all, given_up) = (slots([Some(1), Some(2), Some(3)]), Duration::from_secs(4));
+        let mut forming = Forming::new(TIMEOUT, given_up);
+        forming.look(Duration::ZERO, &all);
+        assert!(matches!(forming.look(Duration::from_secs(3), &all), Formation::Wait(_)));
+        assert_eq!(forming.look(given_up, &all), Formation::Start(hosts(&[1, 2, 3])));
     }
 }

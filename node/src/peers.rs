@@ -44,7 +44,8 @@ pub async fn wait_for_all(settings: &Settings, own: IpAddr) -> Vec<IpAddr> {
         return vec![own];
     }
     let inventory = aws::Inventory::new(&aws::sdk_config().await, &settings.cluster);
-    let mut forming = Forming::new(settings.formation_timeout);
+    let given_up = if settings.dialect == Dialect::Ha { settings.heartbeat_timeout } else { Duration::ZERO };
+    let mut forming = Forming::new(settings.formation_timeout, given_up);
     let began = Instant::now();
     let mut said: Option<(String, Instant)> = None;
     loop {

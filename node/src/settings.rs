@@ -234,7 +234,7 @@ mod tests {
             ("SERVER_ID", "one", "SERVER_ID is \"one\""),
             ("REPLICATION", "sync", "REPLICATION is \"sync\": it must be push or pull"),
             ("HEARTBEAT_TIMEOUT_MS", "1500", "HEARTBEAT_TIMEOUT_MS is \"1500\": it must be at least twice"),
-            ("FENCE_AFTER_SECONDS", "11", "FENCE_AFTER_SECONDS is \"11\": it must be 0 or at least twice"),
+            ("FENCE_AFTER_SECONDS", "7", "FENCE_AFTER_SECONDS is \"7\": it must be 0 or at least twice"),
             ("SLAVE_READ_TIMEOUT_SECONDS", "0", "SLAVE_READ_TIMEOUT_SECONDS is \"0\""),
             ("ECS_CONTAINER_METADATA_URI_V4", "", "ECS_CONTAINER_METADATA_URI_V4 is not set"),
         ];

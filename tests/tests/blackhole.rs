@@ -24,10 +24,10 @@ use stage::{
 };
 
 /// `FenceAfterSeconds` of this suite. A silent node beside a healthy master is left alone for three times as long, so there
-/// is time to see that: up to a minute and a half.
-const FENCE_AFTER: &str = "30";
+/// is time to see that: up to a minute.
+const FENCE_AFTER: &str = "20";
 /// Of the silence, in which nobody may be fenced although `FenceAfterSeconds` have passed.
-const SILENT: Duration = Duration::from_secs(40);
+const SILENT: Duration = Duration::from_secs(26);
 
 const SUITES: &[Suite] = &[Suite {
     run: "test-blackhole",
