@@ -215,7 +215,14 @@ impl<W: World> Invocation<'_, W> {
         let enough = |so_far: &[Option<Answer>]| enough(self.policy, state, &listing.nodes, so_far);
         let (answers, read) =
             tokio::join!(self.world.probe(&listing.nodes, deadline, &enough), self.read_groups(started));
-        let (groups, fresh) = read?;
+        let (groups, fresh) = match read {
+            Ok(read) => read,
+            Err(trouble) => {
+                // What the nodes said is dropped with the round: nothing is in a row with what comes after it.
+                self.memory = Memory::of(self.memory.owner.clone());
+                return Err(trouble);
+            }
+        };
         let several = answers.iter().filter(|answer| **answer == Answer::Master).count() > 1;
         let mut observations = Vec::new();
         for (node, answer) in listing.nodes.iter().cloned().zip(answers) {
