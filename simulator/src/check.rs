@@ -173,6 +173,8 @@ impl Checks {
                         never(format!("fenced a second node {} ms after {other}", now - at));
                     }
                     Some((other, _)) if other == task => {}
+                    // Its state is lost already: nobody can hold off because of it.
+                    _ if lost => {}
                     _ => self.fenced = Some((task.clone(), now)),
                 }
             }
