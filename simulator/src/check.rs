@@ -6,8 +6,10 @@ use topology::{Action, Answer, Decision, Kind, Lease, Millis, Node, NotKnown, Ve
 
 use crate::{cloud::Cloud, cluster::Cluster};
 
-const SILENT: Answer = Answer::NotKnown(NotKnown::Silent);
-const NOT_AWAITED: Answer = Answer::NotKnown(NotKnown::NotAwaited);
+/// What a node says that says nothing.
+pub const SILENT: Answer = Answer::NotKnown(NotKnown::Silent);
+/// What one is taken to say that was not waited for.
+pub const NOT_AWAITED: Answer = Answer::NotKnown(NotKnown::NotAwaited);
 /// Rounds of silence without which a fence has no evidence.
 const EVIDENCE: u32 = 3;
 

@@ -13,12 +13,11 @@ use topology::{Action, Answer, Decision, GRACE, Millis, Node, NotKnown, Pause, S
 
 use crate::{
     Chance,
-    check::Checks,
+    check::{Checks, NOT_AWAITED, SILENT},
     cloud::Cloud,
     cluster::{Cluster, Process, SLOW},
 };
 
-const SILENT: Answer = Answer::NotKnown(NotKnown::Silent);
 /// How often a probe looks whether somebody has answered, milliseconds.
 const STEP: u64 = 25;
 
@@ -168,8 +167,7 @@ impl World for Seen {
             self.takes(step, step).await;
         };
         self.takes(3, 5).await;
-        let unanswered =
-            if waited < millis(deadline) { Answer::NotKnown(NotKnown::NotAwaited) } else { SILENT };
+        let unanswered = if waited < millis(deadline) { NOT_AWAITED } else { SILENT };
         let answers: Vec<Answer> = so_far.into_iter().map(|answer| answer.unwrap_or(unanswered)).collect();
         self.sim().checks.probed(&self.owner, nodes, &answers);
         answers

@@ -113,13 +113,15 @@ pub fn table(samples: &[Sample]) -> String {
         "GOAL AT 0 s",
     ]);
     for (what, setting, faults, value, goal) in ROWS {
-        let of = |propagated: bool, value: fn(&Measured) -> Option<u64>| {
-            let these = samples.iter().filter(|sample| {
+        let these = |propagated: bool| {
+            samples.iter().filter(move |sample| {
                 sample.setting == setting
                     && faults.contains(&sample.play.fault)
                     && sample.play.propagation.is_zero() != propagated
-            });
-            Figures::of(these.filter_map(|sample| value(&sample.measured)))
+            })
+        };
+        let of = |propagated: bool, value: fn(&Measured) -> Option<u64>| {
+            Figures::of(these(propagated).filter_map(|sample| value(&sample.measured)))
         };
         let (at_once, propagated) = (of(false, value), of(true, value));
         if at_once.is_empty() && propagated.is_empty() {
@@ -131,12 +133,7 @@ pub fn table(samples: &[Sample]) -> String {
         let verdict = judge(goal, &at_once, &haproxy);
         text += &line([what, &at_once.range(), &propagated.range(), &theirs, &verdict]);
         if matches!(goal, Goal::BelowHaproxy) && !at_once.is_empty() {
-            let these = samples.iter().filter(|sample| {
-                sample.setting == setting
-                    && faults.contains(&sample.play.fault)
-                    && sample.play.propagation.is_zero()
-            });
-            text += &line(["  beside HAProxy's, fault by fault", &beside(these), "", "", ""]);
+            text += &line(["  beside HAProxy's, fault by fault", &beside(these(false)), "", "", ""]);
         }
     }
     let lost: usize = samples.iter().map(|sample| sample.measured.lost).sum();

@@ -171,7 +171,6 @@ pub async fn moved_on(cloud: &Cloud, old: &(String, std::net::Ipv4Addr, i32)) ->
     wait("writes through the balancer", || async { write(cloud, 29).await.ok() }).await
 }
 
-/// The task that runs of `service`.
 /// The node at `address` comes to be a slave.
 pub async fn rejoined(cloud: &Cloud, address: std::net::Ipv4Addr) -> Outcome {
     wait("the old master is a slave", || async {
@@ -186,6 +185,7 @@ pub fn not_replaced(cloud: &Cloud, service: &str, task: &str) -> Outcome {
     if task_of(cloud, service)? == task { Ok(()) } else { Err(format!("{service} was replaced")) }
 }
 
+/// The task that runs of `service`.
 pub fn task_of(cloud: &Cloud, service: &str) -> Result<String, String> {
     let tasks = cloud.gateway.ecs.tasks();
     let running = tasks.iter().find(|task| task.service == service && task.stopped.is_none());
