@@ -1,7 +1,7 @@
 //! The function's parameters, checked before the first invocation.
 
 use runtime::{Environment, Invalid};
-use topology::{Policy, Rearm, Unfitting};
+use topology::{Mode, Policy, Rearm, Unfitting};
 
 /// Everything that the template tells the function.
 #[derive(Clone, Debug)]
@@ -24,10 +24,10 @@ pub struct Config {
     pub state_bucket: String,
     /// Its key there.
     pub state_key: String,
-    /// The port that role endpoints answer on.
-    pub probe_port: u16,
-    /// The port that node programs tell what their node sees on.
+    /// The port of the node programs, which answer for their node's role and report what it sees.
     pub status_port: u16,
+    /// The port of Bolt.
+    pub bolt_port: u16,
     /// The rules.
     pub policy: Policy,
 }
@@ -51,11 +51,9 @@ impl Config {
     pub fn read(environment: &Environment) -> Result<Self, Refused> {
         let core_services = environment.list("CORE_SERVICES");
         let slave_only_services = environment.list("SLAVE_ONLY_SERVICES");
-        let dialect = environment.parse("DIALECT")?;
+        let dialect: neo4j::Dialect = environment.parse("DIALECT")?;
         let policy = Policy {
-            probe_deadline: environment.millis_or("PROBE_DEADLINE_MS", 1000)?,
-            hot_deadline: environment.millis_or("HOT_DEADLINE_MS", 250)?,
-            round: environment.millis_or("ROUND_MS", 2000)?,
+            mode: mode(dialect),
             pause: environment.millis_or("PAUSE_MS", 50)?,
             confirmations: environment.parse_or("CONFIRMATIONS", 2)?,
             heartbeat_timeout: environment
@@ -65,6 +63,7 @@ impl Config {
             fence_after: environment.seconds_or("FENCE_AFTER_SECONDS", 12)?,
             fence_hold_off: environment.seconds_or("FENCE_HOLD_OFF_SECONDS", 300)?,
             fence_verify: environment.seconds_or("FENCE_VERIFY_SECONDS", 150)?,
+            stop_timeout: environment.seconds_or("STOP_TIMEOUT_SECONDS", 90)?,
             read_from_core: environment.parse_or("READ_FROM_CORE", false)?,
             ..Policy::of(core_services.len(), slave_only_services.len())
         };
@@ -88,10 +87,18 @@ impl Config {
             stack: environment.text("STACK").unwrap_or("neo4j").to_owned(),
             state_bucket: environment.need("STATE_BUCKET")?.to_owned(),
             state_key: environment.text("STATE_KEY").unwrap_or("master-election/state.json").to_owned(),
-            probe_port: environment.parse_or("PROBE_PORT", 7474)?,
             status_port: environment.parse_or("STATUS_PORT", 7475)?,
+            bolt_port: environment.parse_or("BOLT_PORT", 7687)?,
             policy,
         })
+    }
+}
+
+fn mode(dialect: neo4j::Dialect) -> Mode {
+    match dialect {
+        neo4j::Dialect::Ha => Mode::Ha,
+        neo4j::Dialect::Cluster(_) => Mode::Cluster,
+        neo4j::Dialect::Single => Mode::Single,
     }
 }
 
@@ -161,13 +168,23 @@ mod tests {
             ("READ_GROUPS", "7474", "READ_GROUPS is \"7474\": it must be a list such as"),
             ("FENCE_AFTER_SECONDS", "3", "FENCE_AFTER_SECONDS (3) must be 0 or at least twice"),
             ("WRITE_GROUPS", "0=arn", "WRITE_GROUPS is \"0=arn\""),
-            ("PROBE_DEADLINE_MS", "5000", "PROBE_DEADLINE_MS (5000) must be shorter than ROUND_MS (2000)"),
-            ("PROBE_DEADLINE_MS", "soon", "PROBE_DEADLINE_MS is \"soon\""),
+            ("FENCE_AFTER_SECONDS", "17", "FENCE_AFTER_SECONDS (17) is too long"),
+            (
+                "FENCE_AFTER_SECONDS",
+                "18446744073709551615",
+                "FENCE_AFTER_SECONDS (18446744073709551615) is too long",
+            ),
+            (
+                "STOP_TIMEOUT_SECONDS",
+                "150",
+                "FENCE_VERIFY_SECONDS (150) must be longer than STOP_TIMEOUT_SECONDS (150)",
+            ),
+            ("PAUSE_MS", "soon", "PAUSE_MS is \"soon\""),
             ("STANDBY_REARM_SECONDS", "-2", "STANDBY_REARM_SECONDS is \"-2\""),
             ("HEARTBEAT_TIMEOUT_MS", "", "HEARTBEAT_TIMEOUT_MS is not set"),
             ("CLUSTER", "", "CLUSTER is not set"),
             ("STATE_BUCKET", "", "STATE_BUCKET is not set"),
-            ("PROBE_PORT", "99999", "PROBE_PORT is \"99999\""),
+            ("BOLT_PORT", "99999", "BOLT_PORT is \"99999\""),
         ];
         for (name, value, sentence) in table {
             let error = Config::read(&environment(&[(name, value)])).unwrap_err().to_string();

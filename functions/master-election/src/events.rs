@@ -24,6 +24,7 @@ impl Voice {
             Verdict::Steady => info!(event = "steady", generation, "{sentence}"),
             Verdict::NewMaster => info!(event = "new-master", generation, "{sentence}"),
             Verdict::NoMaster => warn!(event = "no-master", generation, "{sentence}"),
+            Verdict::MasterUnseen => warn!(event = "master-unseen", generation, "{sentence}"),
             Verdict::PartialView => warn!(event = "partial-view", generation, "{sentence}"),
             Verdict::FrozenMaster => error!(event = "frozen-master", generation, "{sentence}"),
             Verdict::Paused => warn!(event = "paused", generation, "{sentence}"),
@@ -35,7 +36,11 @@ impl Voice {
                 Refusal::SlaveOnlyClaims { .. } => error!(event = "slave-only-claims", "{refusal}"),
                 Refusal::FenceFailed { .. } => error!(event = "fence-failed", "{refusal}"),
                 Refusal::NotTheLastMaster { .. } => error!(event = "fence-refused", "{refusal}"),
-                Refusal::SeveralMissing { .. } | Refusal::HoldOff { .. } => {
+                Refusal::SeveralMissing { .. }
+                | Refusal::HoldOff { .. }
+                | Refusal::StillFollowed { .. }
+                | Refusal::StillHeard { .. }
+                | Refusal::MasterDoesNotSay { .. } => {
                     warn!(event = "fence-refused", "{refusal}");
                 }
                 _ => {}

@@ -7,9 +7,12 @@
 //!
 //! The event that invokes it decides nothing: it is only the moment of looking.
 
+mod act;
 mod config;
 mod events;
 mod live;
+mod look;
+mod pausing;
 mod request;
 mod rounds;
 mod switch;
@@ -22,15 +25,16 @@ use serde_json::{Value, json};
 use topology::Millis;
 
 pub use config::Config;
+pub use pausing::pause;
+pub use request::Acting;
 pub use request::{Explained, NotUnderstood, Request, Told};
-pub use rounds::{Outcome, explain, run};
+pub use rounds::{Invoked, Outcome, explain, run};
 pub use switch::Switch;
 pub use tally::Tally;
 pub use world::{Enough, Listing, Registered, Stored, Trouble, Version, World};
 
-/// What is left for the answer when the loop ends: the longest round and the last log line.
+/// What is left for the answer when the loop ends: a round that is given up, giving back the lease, and the last log line.
 const BEFORE_THE_DEADLINE_MS: u64 = 5_000;
-const PAUSE_TRIES: u32 = 5;
 
 /// Serves invocations until the process ends.
 ///
@@ -46,10 +50,18 @@ pub async fn serve(environment: &Environment) -> Result<(), lambda_runtime::Erro
     let handle = async |event: LambdaEvent<Value>| -> Result<Value, lambda_runtime::Error> {
         let until = Millis(event.context.deadline.saturating_sub(BEFORE_THE_DEADLINE_MS));
         let request = Request::read(&event.payload)?;
+        let owner = unique(&event.context.request_id)?;
         // On the heap: as one value the futures of three SDKs are too deep for the compiler.
-        Ok(Box::pin(answer(world, config, &event.context.request_id, &request, until)).await?)
+        Ok(Box::pin(answer(world, config, &owner, &request, until)).await?)
     };
     lambda_runtime::run(service_fn(handle)).await
+}
+
+/// The request id alone is no name for an invocation: an event that is delivered twice has the same one.
+fn unique(request_id: &str) -> Result<String, getrandom::Error> {
+    let mut random = [0; 4];
+    getrandom::fill(&mut random)?;
+    Ok(format!("{request_id}/{:08x}", u32::from_be_bytes(random)))
 }
 
 async fn answer(
@@ -60,8 +72,9 @@ async fn answer(
     until: Millis,
 ) -> Result<Value, Trouble> {
     match request {
-        Request::Sweep => {
-            let ended = run(world, &config.policy, owner, until).await;
+        Request::Sweep { rung } => {
+            let invoked = Invoked { owner, rung: *rung, until };
+            let ended = run(world, &config.policy, invoked).await;
             match &ended {
                 Ok(outcome) => outcome.tally.emit(&config.stack),
                 Err(trouble) => tracing::error!(event = "sweep-failed", "{trouble}"),
@@ -70,20 +83,6 @@ async fn answer(
         }
         Request::Explain => Ok(json!(Explained::from(explain(world, &config.policy).await?))),
         Request::History => Ok(json!(Told::from(world.load().await?.0))),
-        Request::Pause { .. } | Request::Resume => Ok(json!(pause(world, request).await?)),
+        Request::Pause { .. } | Request::Resume => Ok(json!(pause(world, request, until).await?)),
     }
-}
-
-/// Writes the pause, or its end. A sweep may write at the same moment: then it is tried again on what that one wrote.
-async fn pause<W: World>(world: &W, request: &Request) -> Result<Told, Trouble> {
-    for _try in 0..PAUSE_TRIES {
-        let (mut state, version) = world.load().await?;
-        let now = world.now();
-        state.pause(now, request.pause(now));
-        if let Stored::Written(_) = world.store(&state, &version).await? {
-            tracing::warn!(event = "pause", pause = ?state.pause, "the pause was changed");
-            return Ok(state.into());
-        }
-    }
-    Err(Trouble::Contended)
 }

@@ -1,6 +1,7 @@
 //! The world as it is: AWS and Neo4j.
 
 use std::{
+    collections::BTreeSet,
     net::SocketAddr,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -24,14 +25,12 @@ pub(crate) struct Live {
     object: Object,
     object_name: String,
     dialect: neo4j::Dialect,
-    probe_port: u16,
     status_port: u16,
+    bolt_port: u16,
 }
 
-/// The tag of the write groups that says what was done last.
-const LABEL: &str = "master-election";
-/// Two masters are rare, and the answer is worth a wait.
-const EVIDENCE: Duration = Duration::from_millis(500);
+/// What a master gets to report whom it hears: it is evidence that a fence waits for. Longer than a node program asks for it.
+const EVIDENCE: Duration = Duration::from_secs(1);
 
 impl Live {
     pub(crate) fn new(sdk: &aws::SdkConfig, config: &Config) -> Self {
@@ -45,8 +44,8 @@ impl Live {
             object: Object::new(sdk, &config.state_bucket, &config.state_key),
             object_name: format!("s3://{}/{}", config.state_bucket, config.state_key),
             dialect: config.dialect,
-            probe_port: config.probe_port,
             status_port: config.status_port,
+            bolt_port: config.bolt_port,
         }
     }
 }
@@ -61,30 +60,19 @@ impl World for Live {
         tokio::time::sleep(time).await;
     }
 
-    async fn list(&self) -> Listing {
-        let mut listing = Listing { nodes: Vec::new(), failures: Vec::new() };
-        let listed = self.inventory.tasks_of_each(&self.services).await;
-        for (index, (service, tasks)) in self.services.iter().zip(listed).enumerate() {
-            let kind = if index < self.cores { Kind::Core } else { Kind::SlaveOnly };
-            match tasks {
-                Ok(tasks) => listing.add(service, kind, tasks),
-                Err(error) => listing.failures.push(error),
-            }
-        }
-        listing.nodes.sort_by(|a, b| a.slot.cmp(&b.slot));
-        listing
+    async fn list(&self, remembered: &[String]) -> Listing {
+        todo!()
     }
 
-    async fn probe(&self, nodes: &[Node], deadline: Duration, enough: Enough<'_>) -> Vec<Answer> {
-        let at: Vec<SocketAddr> = nodes.iter().map(|node| (node.address, self.probe_port).into()).collect();
-        neo4j::probe_all(self.dialect, &at, deadline, enough).await
+    async fn probe(&self, nodes: &[Node], unanswered: &BTreeSet<String>, enough: Enough<'_>) -> Vec<Answer> {
+        todo!()
     }
 
-    async fn alive(&self, node: &Node) -> Option<usize> {
-        neo4j::alive_members((node.address, self.status_port).into(), EVIDENCE).await
+    async fn alive(&self, node: &Node) -> Option<BTreeSet<u32>> {
+        todo!()
     }
 
-    async fn groups(&self) -> Result<Registered, Trouble> {
+    async fn groups(&self) -> Registered {
         let all = self.write_groups.iter().chain(&self.read_groups).cloned();
         let mut asked = JoinSet::new();
         for (index, (port, arn)) in all.enumerate() {
@@ -96,12 +84,15 @@ impl World for Live {
         }
         let mut answered = asked.join_all().await;
         answered.sort_by_key(|(index, _)| *index);
-        let mut write = Vec::new();
-        for (_, group) in answered {
-            write.push(group?);
+        let mut registered = Registered::default();
+        for (index, group) in answered {
+            match group {
+                Ok(group) if index < self.write_groups.len() => registered.write.push(group),
+                Ok(group) => registered.read.push(group),
+                Err(failure) => registered.failures.push(failure),
+            }
         }
-        let read = write.split_off(self.write_groups.len());
-        Ok(Registered { write, read })
+        registered
     }
 
     async fn load(&self) -> Result<(State, Version), Trouble> {
@@ -124,14 +115,6 @@ impl World for Live {
             Put::Written(etag) => Stored::Written(Version(Some(etag))),
             Put::Lost => Stored::Lost,
         })
-    }
-
-    async fn label(&self, sentence: &str) {
-        for (_, arn) in &self.write_groups {
-            if let Err(error) = self.target_groups.tag(arn, LABEL, sentence).await {
-                tracing::warn!(event = "label-failed", "{error}");
-            }
-        }
     }
 
     async fn act(&self, action: &Action) -> Result<(), Trouble> {

@@ -15,7 +15,10 @@ const DEFAULT_PAUSE_MINUTES: u64 = 30;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
     /// Anything else: look, and act.
-    Sweep,
+    Sweep {
+        /// A doorbell: an event of a node or of ECS, so something may have changed. The schedule's own event is none.
+        rung: bool,
+    },
     /// `{"explain":true}`: what a sweep would find and do now.
     Explain,
     /// `{"pause":{"owner":"ada","minutes":30}}`: nothing is done for a while.
@@ -68,7 +71,9 @@ impl Request {
             () if set("explain") => Self::Explain,
             () if set("resume") => Self::Resume,
             () if set("history") => Self::History,
-            () => Self::Sweep,
+            () => {
+                Self::Sweep { rung: payload["detail-type"].is_string() && payload["detail-type"] != SCHEDULE }
+            }
         })
     }
 
@@ -81,6 +86,8 @@ impl Request {
     }
 }
 
+/// The `detail-type` of an event that EventBridge Scheduler sends without an input of its own.
+const SCHEDULE: &str = "Scheduled Event";
 const PAUSE_EXAMPLE: &str = r#"{"pause":{"owner":"your name","minutes":30}}"#;
 
 /// The answer to `explain`.
@@ -119,14 +126,26 @@ pub struct Told {
     pub master: Option<String>,
     /// The pause, if there is one.
     pub pause: Option<Pause>,
+    /// An invocation that still executes a plan from before the pause; absent when none does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub acting: Option<Acting>,
     /// Oldest first.
     pub history: Vec<Past>,
+}
+
+/// An invocation that acts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Acting {
+    /// Its request id and a random part.
+    pub owner: String,
+    /// When it has ended at the latest.
+    pub until: Millis,
 }
 
 impl From<State> for Told {
     fn from(state: State) -> Self {
         let master = state.master.map(|master| format!("{} at {}", master.slot, master.address));
-        Self { sentence: state.sentence, master, pause: state.pause, history: state.history }
+        Self { sentence: state.sentence, master, pause: state.pause, acting: None, history: state.history }
     }
 }
 
@@ -138,13 +157,24 @@ mod tests {
     #[test]
     fn payloads_of_people_are_told_from_those_of_the_cloud() {
         let table = [
-            (json!({}), Request::Sweep),
-            (json!(null), Request::Sweep),
+            (json!({}), Request::Sweep { rung: false }),
+            (json!(null), Request::Sweep { rung: false }),
+            (
+                json!({"source": "aws.scheduler", "detail-type": "Scheduled Event", "detail": "{}"}),
+                Request::Sweep { rung: false },
+            ),
+            (
+                json!({"source": "neo4j.node", "detail-type": "joined", "detail": {}}),
+                Request::Sweep { rung: true },
+            ),
             (json!({"explain": true}), Request::Explain),
-            (json!({"explain": "no"}), Request::Sweep),
+            (json!({"explain": "no"}), Request::Sweep { rung: false }),
             (json!({"resume": true}), Request::Resume),
             (json!({"history": true}), Request::History),
-            (json!({"source": "aws.ecs", "detail": {"pause": {}}}), Request::Sweep),
+            (
+                json!({"source": "aws.ecs", "detail-type": "ECS Task State Change", "detail": {"pause": {}}}),
+                Request::Sweep { rung: true },
+            ),
             (
                 json!({"pause": {"owner": "ada"}}),
                 Request::Pause { owner: "ada".into(), time: Duration::from_secs(1800) },

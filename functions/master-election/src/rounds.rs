@@ -3,24 +3,29 @@
 use std::time::Duration;
 
 use serde::Serialize;
-use topology::{
-    Action, Answer, Decision, Memory, Millis, Observation, Policy, Refusal, State, Verdict, View, decide,
-    enough,
-};
-use tracing::{error, warn};
+use topology::{Decision, Memory, Millis, Policy, Refusal, State, Verdict, decide};
+use tracing::warn;
 
-use crate::{Listing, Registered, Stored, Switch, Tally, Trouble, Version, World, events::Voice};
+use crate::{Switch, Tally, Trouble, Version, World, act::Plan, events::Voice, look::Eyes};
 
-/// Tasks and groups are read again after so long within one hot loop; probes go every round.
-const READ_AGAIN: Duration = Duration::from_secs(5);
 /// After a call that failed: doubled each time, so that a throttled account is left in peace.
 const FIRST_BACK_OFF: Duration = Duration::from_millis(200);
 const LONGEST_BACK_OFF: Duration = Duration::from_secs(5);
-
-/// How often somebody who waits for the lease looks whether it is free.
+/// How often an invocation that waits for the lease looks whether it is free.
 const WHILE_LEASED: Duration = Duration::from_secs(1);
-/// The longest a call may take, with the SDK's own tries: one must not be under way when the lease ends.
-const LONGEST_CALL: Duration = Duration::from_secs(10);
+/// A round that is not over so long after the invocation's time is given up: what is left of it is for the metrics.
+const OVERTIME: Duration = Duration::from_secs(2);
+
+/// One invocation.
+#[derive(Clone, Copy, Debug)]
+pub struct Invoked<'a> {
+    /// Unique, also when one event is delivered twice: two invocations with one name would take the other's write for their own.
+    pub owner: &'a str,
+    /// A doorbell, not the schedule: something may have changed.
+    pub rung: bool,
+    /// When the last round may begin.
+    pub until: Millis,
+}
 
 /// What an invocation answers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -31,29 +36,24 @@ pub struct Outcome {
     pub sentence: String,
     /// How many rounds there were.
     pub rounds: u32,
-    /// How many calls changed a target group.
+    /// How many calls changed a target group or stopped a task.
     pub calls: u32,
     /// The state's generation.
     pub generation: u64,
-    /// Somebody else wrote the state meanwhile, and the plan was dropped.
+    /// A concurrent invocation wrote the state in the last round, and its plan was dropped.
     pub lost_race: bool,
     /// What metrics are made of.
     #[serde(skip)]
     pub tally: Tally,
 }
 
-/// Runs rounds until nothing is under way or `until` is near.
+/// Runs rounds until nothing is under way or the time is over.
 ///
 /// # Errors
 /// When the state can not be read or written, or AWS denies a call. What was not done is done by the next sweep.
-pub async fn run<W: World>(
-    world: &W,
-    policy: &Policy,
-    owner: &str,
-    until: Millis,
-) -> Result<Outcome, Trouble> {
-    let mut invocation = Invocation::new(world, policy, owner);
-    let ended = invocation.rounds_until(until).await;
+pub async fn run<W: World>(world: &W, policy: &Policy, invoked: Invoked<'_>) -> Result<Outcome, Trouble> {
+    let mut invocation = Invocation::new(world, policy, invoked);
+    let ended = invocation.rounds().await;
     invocation.release().await;
     if let Some(switch) = invocation.switch {
         switch.report();
@@ -61,28 +61,50 @@ pub async fn run<W: World>(
     ended
 }
 
-/// One round's decision, which nobody acts on and nothing is written of.
+/// One round's decision, which is neither written nor carried out.
 ///
 /// # Errors
-/// When the state or a group can not be read.
+/// When the state can not be read.
 pub async fn explain<W: World>(world: &W, policy: &Policy) -> Result<Decision, Trouble> {
-    let mut invocation = Invocation::new(world, policy, "explain");
     let (state, _) = world.load().await?;
-    let (view, _) = invocation.look(&state, world.now()).await?;
-    Ok(invocation.decide(&state, &view))
+    let memory = Memory::of("explain");
+    let looked = Eyes::new(true).look(world, policy, &state, &memory).await;
+    Ok(decide(world.now(), policy, &state, &memory, &looked.view))
 }
 
-impl<'a, W> Invocation<'a, W> {
-    fn new(world: &'a W, policy: &'a Policy, owner: &str) -> Self {
+pub(crate) struct Invocation<'a, W> {
+    pub(crate) world: &'a W,
+    pub(crate) policy: &'a Policy,
+    until: Millis,
+    /// The state and its version; `None` before it is read, and after a write that may have got through or not.
+    pub(crate) known: Option<(State, Version)>,
+    pub(crate) memory: Memory,
+    pub(crate) eyes: Eyes,
+    voice: Voice,
+    /// A switch of this invocation that has not settled.
+    switch: Option<Switch>,
+    /// What was carried out last: the same again means that it changed nothing.
+    pub(crate) last_plan: Plan,
+    back_off: Duration,
+    /// Another invocation acts.
+    leased: bool,
+    rounds: u32,
+    pub(crate) calls: u32,
+    tally: Tally,
+}
+
+impl<'a, W: World> Invocation<'a, W> {
+    fn new(world: &'a W, policy: &'a Policy, invoked: Invoked<'_>) -> Self {
         Self {
             world,
             policy,
+            until: invoked.until,
             known: None,
-            memory: Memory::of(owner),
-            listing: None,
-            groups: None,
+            memory: Memory::of(invoked.owner),
+            eyes: Eyes::new(invoked.rung),
             voice: Voice::default(),
             switch: None,
+            last_plan: Plan::default(),
             back_off: Duration::ZERO,
             leased: false,
             rounds: 0,
@@ -90,36 +112,22 @@ impl<'a, W> Invocation<'a, W> {
             tally: Tally::default(),
         }
     }
-}
 
-struct Invocation<'a, W> {
-    world: &'a W,
-    policy: &'a Policy,
-    /// The state and its version; none before it is read, and after a write that may have got through or not.
-    known: Option<(State, Version)>,
-    memory: Memory,
-    listing: Option<(Listing, Millis)>,
-    groups: Option<(Registered, Millis)>,
-    voice: Voice,
-    /// A switch of this invocation that has not settled.
-    switch: Option<Switch>,
-    back_off: Duration,
-    /// Another invocation acts.
-    leased: bool,
-    rounds: u32,
-    calls: u32,
-    tally: Tally,
-}
-
-impl<W: World> Invocation<'_, W> {
-    async fn rounds_until(&mut self, until: Millis) -> Result<Outcome, Trouble> {
+    async fn rounds(&mut self) -> Result<Outcome, Trouble> {
         loop {
-            let (outcome, look_again) = match self.round().await {
+            let left = self.until.after(OVERTIME).since(self.world.now());
+            let world = self.world;
+            let round = tokio::select! {
+                biased;
+                round = self.round() => round,
+                () = world.pause(left) => Err(Trouble::OutOfTime),
+            };
+            let (outcome, look_again) = match round {
                 Ok((outcome, look_again)) => (Ok(outcome), look_again),
                 Err(trouble) => {
                     warn!(event = "round-failed", "{trouble}");
                     self.known = None;
-                    self.groups = None;
+                    self.eyes.forget_groups();
                     self.slow_down();
                     let again = !trouble.is_final();
                     (Err(trouble), again)
@@ -127,23 +135,10 @@ impl<W: World> Invocation<'_, W> {
             };
             let wait = if self.leased { WHILE_LEASED } else { self.policy.pause };
             let pause = wait.max(self.back_off);
-            let next = self.world.now().0
-                + u64::try_from((pause + self.policy.round).as_millis()).unwrap_or(u64::MAX);
-            if !look_again || next > until.0 {
+            if !look_again || self.world.now().after(pause) > self.until {
                 return outcome;
             }
             self.world.pause(pause).await;
-        }
-    }
-
-    /// Gives the lease back, so that the next invocation need not wait for its end.
-    async fn release(&mut self) {
-        let Some((mut state, version)) = self.known.take() else { return };
-        if state.lease.take().is_some_and(|lease| lease.owner == self.memory.owner) {
-            state.generation += 1;
-            if let Err(trouble) = self.world.store(&state, &version).await {
-                warn!(event = "lease-kept", "the lease ends by itself: {trouble}");
-            }
         }
     }
 
@@ -158,15 +153,14 @@ impl<W: World> Invocation<'_, W> {
             Some(known) => known,
             None => self.world.load().await?,
         };
-        let started = self.world.now();
-        let (view, fresh) = self.look(&state, started).await?;
-        let mut decision = self.decide(&state, &view);
-        if !decision.actions.is_empty() && !fresh {
-            // The plan is made on what is registered now, not some seconds ago.
-            let registered = self.world.groups().await?;
-            self.groups = Some((registered.clone(), started));
-            let view = View { groups: registered.write, readers: registered.read, ..view };
-            decision = self.decide(&state, &view);
+        let mut looked = self.eyes.look(self.world, self.policy, &state, &self.memory).await;
+        let mut decision = self.decide(&state, &looked.view);
+        // A cluster that is not as it was needs the groups after all; and a plan is made on what is registered now, not some
+        // seconds ago.
+        let changed = decision.verdict != Verdict::Steady || decision.writes(&state) || decision.look_again;
+        if (looked.skipped && changed) || (!looked.fresh && !decision.actions.is_empty()) {
+            looked = self.eyes.read_again(self.world, looked).await;
+            decision = self.decide(&state, &looked.view);
         }
         // What was seen was seen, whether or not the rest of the round succeeds.
         self.memory = decision.memory.clone();
@@ -174,82 +168,39 @@ impl<W: World> Invocation<'_, W> {
         self.tally.round(&decision);
         self.world.decided(&decision);
         let version = if decision.writes(&state) {
-            match self.world.store(&decision.state, &version).await? {
-                Stored::Written(version) => version,
-                Stored::Lost => {
-                    warn!(event = "lost-race", "another invocation wrote the state; this plan is dropped");
+            match self.write(&decision.state, &version).await? {
+                Some(version) => version,
+                None => {
                     let mut outcome = self.outcome(&decision);
                     outcome.lost_race = true;
-                    return Ok((outcome, false));
+                    // The newer state may be a pause, or one of an invocation that has ended: this one goes on with it.
+                    return Ok((outcome, true));
                 }
             }
         } else {
             version
         };
         self.note_switch(&state, &decision);
-        let done = self.act(&decision).await?;
-        if decision.state.master != state.master {
-            self.world.label(&decision.sentence).await;
+        let done = self.act(&decision).await? && looked.view.read | looked.skipped;
+        let repeated = self.last_plan.is_repeated_by(&decision.actions);
+        if done && !repeated {
+            self.back_off = Duration::ZERO;
+        } else {
+            self.slow_down();
         }
         self.settle(&decision, done);
         let outcome = self.outcome(&decision);
         let look_again = decision.look_again || !done;
         self.leased = decision.refusals.iter().any(|refusal| matches!(refusal, Refusal::Leased { .. }));
-        // Whoever has the lease writes the state: what is known of it is old at once.
+        // The invocation that has the lease writes the state: what is known of it is old at once.
         self.known = if self.leased { None } else { Some((decision.state, version)) };
-        Ok((outcome, look_again))
-    }
-
-    /// Lists, probes and reads; whether the groups were read in this very round.
-    async fn look(&mut self, state: &State, started: Millis) -> Result<(View, bool), Trouble> {
-        if self.listing.as_ref().is_none_or(|(_, at)| started.since(*at) >= READ_AGAIN) {
-            let listing = self.world.list().await;
-            for failure in &listing.failures {
-                error!(event = "listing-incomplete", "{failure}");
-            }
-            self.listing = Some((listing, started));
-        }
-        let Some((listing, listed_at)) = &self.listing else { unreachable!("it was just read") };
-        // A first look is patient; in the hot loop a late answer costs the round, and the next one is 50 ms away.
-        let deadline = if self.rounds == 1 { self.policy.probe_deadline } else { self.policy.hot_deadline };
-        let enough = |so_far: &[Option<Answer>]| enough(self.policy, state, &listing.nodes, so_far);
-        let (answers, read) =
-            tokio::join!(self.world.probe(&listing.nodes, deadline, &enough), self.read_groups(started));
-        let (groups, fresh) = match read {
-            Ok(read) => read,
-            Err(trouble) => {
-                // What the nodes said is dropped with the round: nothing is in a row with what comes after it.
-                self.memory = Memory::of(self.memory.owner.clone());
-                return Err(trouble);
-            }
-        };
-        let several = answers.iter().filter(|answer| **answer == Answer::Master).count() > 1;
-        let mut observations = Vec::new();
-        for (node, answer) in listing.nodes.iter().cloned().zip(answers) {
-            let alive =
-                if several && answer == Answer::Master { self.world.alive(&node).await } else { None };
-            observations.push(Observation { node, answer, alive });
-        }
-        let (complete, listed_at) = (listing.complete(), *listed_at);
-        if fresh {
-            self.groups = Some((groups.clone(), started));
-        }
-        let view = View { listed_at, complete, observations, groups: groups.write, readers: groups.read };
-        Ok((view, fresh))
-    }
-
-    /// Who is registered, and whether it was read just now: as long as a claim is being confirmed it is read in every round,
-    /// while the nodes are asked, because the round that believes it will act on it.
-    async fn read_groups(&self, started: Millis) -> Result<(Registered, bool), Trouble> {
-        match &self.groups {
-            Some((groups, at)) if self.memory.claim.is_none() && started.since(*at) < READ_AGAIN => {
-                Ok((groups.clone(), false))
-            }
-            _ => Ok((self.world.groups().await?, true)),
+        match looked.denied {
+            Some(denied) => Err(denied.into()),
+            None => Ok((outcome, look_again)),
         }
     }
 
-    fn decide(&self, state: &State, view: &View) -> Decision {
+    fn decide(&self, state: &State, view: &topology::View) -> Decision {
         decide(self.world.now(), self.policy, state, &self.memory, view)
     }
 
@@ -267,44 +218,6 @@ impl<W: World> Invocation<'_, W> {
         if let Some(unsettled) = self.switch.replace(switch) {
             unsettled.report();
         }
-    }
-
-    /// Does what was planned; whether every call was answered well.
-    async fn act(&mut self, decision: &Decision) -> Result<bool, Trouble> {
-        let mut done = true;
-        for action in &decision.actions {
-            let lease = decision.state.lease.as_ref();
-            if lease.is_none_or(|lease| self.world.now().after(LONGEST_CALL) >= lease.until) {
-                // Frozen since the write, perhaps: by the end of the call another invocation may act.
-                warn!(event = "lease-short", "{action} is left to a later round");
-                done = false;
-                break;
-            }
-            self.calls += 1;
-            if let Action::Fence { slot, task, address, reason } = action {
-                error!(event = "fence", slot, task, %address, "{reason}");
-            }
-            if let Err(trouble) = self.world.act(action).await {
-                warn!(event = "call-failed", "{action}: {trouble}");
-                if trouble.is_final() {
-                    return Err(trouble);
-                }
-                done = false;
-                if matches!(action, Action::Register { .. }) {
-                    // Registrations come first, so that a group is never emptied: without this one it might be.
-                    break;
-                }
-            }
-        }
-        if !decision.actions.is_empty() {
-            self.groups = None;
-        }
-        if done {
-            self.back_off = Duration::ZERO;
-        } else {
-            self.slow_down();
-        }
-        Ok(done)
     }
 
     fn settle(&mut self, decision: &Decision, done: bool) {

@@ -6,8 +6,10 @@ use topology::{Action, Decision, Refusal, Verdict};
 /// Counts of one invocation. Conditions count when a round found them; `master_found` is of the last round.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Whether the last round found exactly one master.
+    /// Whether the last round found exactly one master, or slaves that have one.
     pub master_found: bool,
+    /// Whether the last round found slaves whose master this function does not reach.
+    pub master_unseen: bool,
     /// Switches of the write groups.
     pub retargets: u32,
     /// From the first sight of a new master to its confirmation.
@@ -28,9 +30,11 @@ impl Tally {
     /// Counts a round.
     pub(crate) fn round(&mut self, decision: &Decision) {
         // While paused nobody looked closely, and a pause shall not ring.
-        let has = matches!(decision.verdict, Verdict::Steady | Verdict::NewMaster | Verdict::Paused);
-        self.master_found = has;
-        self.verdicts.insert(name(decision.verdict));
+        // Slaves that have a master take its writes: not reaching it is another fault than having none.
+        use Verdict::{MasterUnseen, NewMaster, Paused, Steady};
+        self.master_found = matches!(decision.verdict, Steady | NewMaster | MasterUnseen | Paused);
+        self.master_unseen = decision.verdict == MasterUnseen;
+        self.verdicts.insert(decision.verdict.name());
         let fences = decision.actions.iter().filter(|action| matches!(action, Action::Fence { .. }));
         self.fences += u32::try_from(fences.count()).unwrap_or(u32::MAX);
         self.fence_failed |=
@@ -41,9 +45,10 @@ impl Tally {
     pub(crate) fn emit(&self, stack: &str) {
         let flag = |name: &'static str, set: bool| Metric { name, unit: Unit::Count, value: u64::from(set) };
         let count = |name: &'static str, value: u32| Metric { name, unit: Unit::Count, value: value.into() };
-        let found = |verdict: Verdict| self.verdicts.contains(name(verdict));
+        let found = |verdict: Verdict| self.verdicts.contains(verdict.name());
         let mut metrics = vec![
             flag("MasterFound", self.master_found),
+            flag("MasterUnseen", self.master_unseen),
             flag("Blind", found(Verdict::Blind)),
             flag("PartialView", found(Verdict::PartialView)),
             flag("DualMaster", found(Verdict::DualMaster)),
@@ -59,18 +64,5 @@ impl Tally {
         metrics.extend(time("DetectionMillis", self.detection_ms));
         metrics.extend(time("SettledMillis", self.settled_ms));
         emit("Neo4jControlPlane", &[("Stack", stack), ("Function", "master-election")], &metrics);
-    }
-}
-
-fn name(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Steady => "Steady",
-        Verdict::NewMaster => "NewMaster",
-        Verdict::NoMaster => "NoMaster",
-        Verdict::FrozenMaster => "FrozenMaster",
-        Verdict::DualMaster => "DualMaster",
-        Verdict::PartialView => "PartialView",
-        Verdict::Blind => "Blind",
-        Verdict::Paused => "Paused",
     }
 }

@@ -1,8 +1,8 @@
 //! What a round needs from outside: the seam between what is decided and how it is seen and done.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
-use topology::{Action, Answer, Decision, Group, Kind, Millis, Node, State, UnknownVersion};
+use topology::{Action, Answer, Decision, Group, Millis, Node, State, UnknownVersion};
 
 /// The cloud, the nodes and the clock. The live one calls AWS and Neo4j; tests have one in memory.
 #[allow(async_fn_in_trait)] // a function handles one event at a time, on one thread
@@ -11,23 +11,28 @@ pub trait World {
     fn now(&self) -> Millis;
     /// Waits.
     async fn pause(&self, time: Duration);
-    /// Lists our RUNNING tasks.
-    async fn list(&self) -> Listing;
-    /// Asks all `nodes` at once, each with `deadline`; answers in their order. It ends early, after [`topology::GRACE`], when
-    /// what was answered so far is `enough`.
-    async fn probe(&self, nodes: &[Node], deadline: Duration, enough: Enough<'_>) -> Vec<Answer>;
-    /// Asks one node, which claims to be the master beside another one, how many members it sees alive.
-    async fn alive(&self, node: &Node) -> Option<usize>;
+    /// Lists our tasks that run, and describes those that are `remembered` (ARNs) with them.
+    async fn list(&self, remembered: &[String]) -> Listing;
+    /// Asks all `nodes` at once for their role, each with [`topology::PATIENCE`]; answers in their order. Tasks that are
+    /// `unanswered` left a question open before: Bolt is asked beside. It ends early, after [`topology::GRACE`], when what was
+    /// answered so far is `enough`.
+    async fn probe(&self, nodes: &[Node], unanswered: &BTreeSet<String>, enough: Enough<'_>) -> Vec<Answer>;
+    /// Asks one node, which says that it is the master, for the server ids of the members that it hears.
+    async fn alive(&self, node: &Node) -> Option<BTreeSet<u32>>;
     /// Reads who is registered in every group.
-    async fn groups(&self) -> Result<Registered, Trouble>;
+    async fn groups(&self) -> Registered;
     /// Reads the state.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is none.
     async fn load(&self) -> Result<(State, Version), Trouble>;
-    /// Writes the state if it is still at `seen`.
+    /// Writes the state if it is still at `seen`, in one try.
+    ///
+    /// # Errors
+    /// When the answer is an error or is lost: then it is not known whether it was written.
     async fn store(&self, state: &State, seen: &Version) -> Result<Stored, Trouble>;
     /// Is told of every decision before anything is done about it: for those who keep count.
     fn decided(&self, _decision: &Decision) {}
-    /// Leaves the sentence of a switch where people look at the groups; nothing depends on it.
-    async fn label(&self, _sentence: &str) {}
     /// Does one call.
     async fn act(&self, action: &Action) -> Result<(), Trouble>;
 }
@@ -38,18 +43,22 @@ pub type Enough<'a> = &'a dyn Fn(&[Option<Answer>]) -> bool;
 /// Who is registered where.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Registered {
-    /// In the write groups.
+    /// In the write groups that could be read.
     pub write: Vec<Group>,
-    /// In the read groups.
+    /// In the read groups that could be read.
     pub read: Vec<Group>,
+    /// Why a group could not be read; it is left alone.
+    pub failures: Vec<aws::Error>,
 }
 
-/// Our RUNNING tasks.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Our tasks.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Listing {
-    /// The nodes that were found.
+    /// Those that run, or are stopping and have not stopped.
     pub nodes: Vec<Node>,
-    /// Why others may be missing; empty when every service answered.
+    /// The remembered ones that ECS reports STOPPED or MISSING.
+    pub ended: BTreeSet<String>,
+    /// Why others may be missing; empty when everything was listed and described.
     pub failures: Vec<aws::Error>,
 }
 
@@ -62,8 +71,11 @@ pub struct Version(pub Option<String>);
 pub enum Stored {
     /// Written; this is its version now.
     Written(Version),
-    /// Somebody else wrote since it was read.
+    /// The object is another one than was read. S3 says so of one's own earlier try too, when its answer was lost: read before
+    /// believing it.
     Lost,
+    /// Another conditional write is under way (409): try again.
+    Busy,
 }
 
 /// What keeps a round from being finished.
@@ -80,9 +92,12 @@ pub enum Trouble {
         /// What is wrong with it.
         reason: String,
     },
-    /// Others wrote the state each time.
-    #[error("the state was written by others each time: try again")]
+    /// Concurrent writes of the state, each time.
+    #[error("concurrent invocations wrote the state each time: try again")]
     Contended,
+    /// The invocation's time is over in the middle of a round.
+    #[error("the time of this invocation is over and a call has not returned: the next one goes on")]
+    OutOfTime,
     /// The state is of another version.
     #[error(transparent)]
     Version(#[from] UnknownVersion),
@@ -95,6 +110,7 @@ impl Trouble {
             Self::Call(error) => error.kind == aws::Kind::Denied,
             Self::NotAState { .. } | Self::Version(_) => true,
             Self::Contended => false,
+            Self::OutOfTime => true,
         }
     }
 }
@@ -103,13 +119,5 @@ impl Listing {
     /// Whether absence from it proves anything.
     pub fn complete(&self) -> bool {
         self.failures.is_empty()
-    }
-
-    /// Adds the RUNNING tasks of one slot.
-    pub(crate) fn add(&mut self, slot: &str, kind: Kind, tasks: Vec<aws::Task>) {
-        let running = tasks.into_iter().filter(|task| task.running);
-        self.nodes.extend(running.filter_map(|task| {
-            Some(Node { slot: slot.to_owned(), kind, address: task.address?, task: task.arn })
-        }));
     }
 }

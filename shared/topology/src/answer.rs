@@ -26,9 +26,12 @@ pub enum NotKnown {
     Unsettled,
     /// The connection was refused or reset: nothing listens there.
     Refused,
-    /// No complete answer before the deadline, whether or not the connection was accepted.
+    /// The role endpoint was silent for the whole patience, and Bolt was not: it answered, refused, or was not asked. A node
+    /// whose HTTP workers are all taken looks like this, so it is evidence of nothing.
+    Late,
+    /// Neither the role endpoint nor Bolt answered, each asked with the whole patience. Only this is evidence for a fence.
     Silent,
-    /// The round ended before it answered or its deadline was over: evidence of nothing (see `enough`).
+    /// The round ended before it answered or its patience was over: evidence of nothing (see `enough`).
     NotAwaited,
     /// `401` or `403`: role endpoints ask for a password, or the node runs in another mode.
     Forbidden,
@@ -46,5 +49,10 @@ impl Answer {
     /// majority: a proxy's error page is not a voter.
     pub fn took_part(self) -> bool {
         self.is_firm() || self == Self::NotKnown(NotKnown::Unsettled)
+    }
+
+    /// Whether the role endpoint was asked with the whole patience and did not answer, whatever Bolt did.
+    pub fn is_unanswered(self) -> bool {
+        matches!(self, Self::NotKnown(NotKnown::Late | NotKnown::Silent))
     }
 }

@@ -7,7 +7,8 @@ use std::{
 };
 
 use crate::{
-    Action, Answer, Kind, Millis, Node, Policy, Rearm, Refusal, State, Verdict, View,
+    Action, Answer, Kind, Millis, Mode, Node, NotKnown, Observation, Policy, Rearm, Refusal, Silence, State,
+    Verdict, View,
     fence::{self, Finding},
     groups::{arm, clean, cut},
     readers, sentence,
@@ -30,12 +31,17 @@ pub struct Memory {
     pub claim: Option<(IpAddr, u32, Millis)>,
     /// Rounds in a row with firm answers.
     pub firm: BTreeMap<IpAddr, u32>,
-    /// Rounds in a row of silence, by task, and when the first of them was.
-    pub silent: BTreeMap<String, (u32, Millis)>,
+    /// Tasks whose role endpoint left a question unanswered for the whole patience and has answered nothing since: Bolt is asked
+    /// beside it, and a round need not wait for them again.
+    pub unanswered: BTreeSet<String>,
+    /// Silence on the role endpoint and on Bolt, by task, as far as a majority answered meanwhile.
+    pub silent: BTreeMap<String, Silence>,
+    /// When the last round was decided.
+    pub last_round: Option<Millis>,
 }
 
 impl Memory {
-    /// What was counted in a row begins anew.
+    /// What was counted in a row begins again.
     fn forget(&mut self) {
         self.claim = None;
         self.silent.clear();
@@ -86,25 +92,28 @@ pub fn decide(now: Millis, policy: &Policy, state: &State, memory: &Memory, view
         view,
         state: state.clone(),
         memory: remember(memory, view),
+        newly_late: newly_late(memory, view),
         actions: Vec::new(),
         refusals: Vec::new(),
     };
     round.expire_pause();
     let (verdict, hot) = if let Some(pause) = &round.state.pause {
+        // An operator may be working on the nodes: what they say now counts for nothing later.
         let seconds = pause.until.since(now).as_secs();
         round.refusals.push(Refusal::Paused { owner: pause.owner.clone(), seconds });
         round.memory.forget();
         (Verdict::Paused, false)
     } else if answered < policy.majority() {
-        // Whoever saw that there is no master goes on looking: a sweep later is too late for the one who comes.
+        // This function may be the one that is cut off. If it saw that there is no master it goes on looking: a sweep later
+        // is too late for the one who comes.
         let hot = round.state.no_master_since.is_some();
         round.memory.forget();
-        round.state.silent.clear();
         round.refusals.push(Refusal::NoMajority { answered, needed: policy.majority() });
         (if answered == 0 { Verdict::Blind } else { Verdict::PartialView }, hot)
     } else {
         round.with_majority()
     };
+    round.memory.last_round = Some(now);
     round.finish(state, verdict, hot)
 }
 
@@ -114,6 +123,8 @@ struct Round<'a> {
     view: &'a View,
     state: State,
     memory: Memory,
+    /// A role endpoint was late for the first time: only the next round asks Bolt beside it, and knows whether it is silence.
+    newly_late: bool,
     actions: Vec<Action>,
     refusals: Vec<Refusal>,
 }
@@ -127,10 +138,9 @@ impl Round<'_> {
     }
 
     fn with_majority(&mut self) -> (Verdict, bool) {
-        fence::note_silence(self.now, self.view, &mut self.memory, &mut self.state);
+        fence::note_silence(self.now, self.view, &mut self.memory);
         if self.view.complete {
-            let nodes = self.view.observations.iter().map(|seen| &seen.node);
-            self.state.addresses = nodes.map(|node| (node.slot.clone(), node.address)).collect();
+            self.state.tasks = self.view.observations.iter().map(|seen| seen.node.clone()).collect();
         }
         let impostors = self.view.impostors();
         self.refusals.extend(impostors.iter().map(|node| Refusal::SlaveOnlyClaims { address: node.address }));
@@ -140,13 +150,31 @@ impl Round<'_> {
             [node] => self.one(node),
             ref several => self.several(several),
         };
-        let has_master = claimants.len() == 1;
-        let failed = fence::verify(self.now, self.policy, &mut self.state, self.view, has_master);
-        if let Some(failed) = failed.filter(|failed| !self.refusals.contains(failed)) {
-            self.refusals.push(failed);
-        }
+        self.pursue_fence();
         clean(self.view, &mut self.state.missing, &mut self.actions, &mut self.refusals);
+        self.state.at_rest = self.is_at_rest(outcome).unwrap_or(self.state.at_rest);
         outcome
+    }
+
+    /// An earlier fence is asked for again until it has worked.
+    fn pursue_fence(&mut self) {
+        if self.actions.iter().any(|action| matches!(action, Action::Fence { .. })) {
+            return; // it was asked for first in this very round
+        }
+        let (again, refusal) = fence::pursue(self.now, self.policy, &mut self.state, self.view);
+        self.actions.extend(again);
+        self.refusals.extend(refusal.filter(|refusal| !self.refusals.contains(refusal)));
+    }
+
+    /// Whether a sweep need not read the groups; `None` when this round did not read them itself.
+    fn is_at_rest(&self, (verdict, waits): (Verdict, bool)) -> Option<bool> {
+        let nodes = || self.view.observations.iter().filter(|seen| seen.node.kind == Kind::Core);
+        let armed = |address: &IpAddr| self.view.groups.iter().all(|group| group.targets.contains(address));
+        // A standby that is not registered yet will be, and nobody may ring when it can.
+        let all_armed = self.policy.rearm == Rearm::Never || nodes().all(|seen| armed(&seen.node.address));
+        let all_well = self.view.observations.iter().all(|seen| seen.answer.is_firm() && !seen.node.stopping);
+        let quiet = !waits && self.actions.is_empty() && self.state.missing.is_empty();
+        self.view.read.then_some(verdict == Verdict::Steady && quiet && all_armed && all_well)
     }
 
     /// The last known target is held: the balancer's check knows better than we do who comes next.
@@ -154,40 +182,42 @@ impl Round<'_> {
         self.memory.claim = None;
         self.state.no_master_since.get_or_insert(self.now);
         self.refusals.push(Refusal::NobodyToFollow);
-        let finding = fence::without_master(self.now, self.policy, &self.state, &self.memory, self.view);
-        let suspected = self.fence(finding, true) && fence::is_silent(&self.memory);
-        (if suspected { Verdict::FrozenMaster } else { Verdict::NoMaster }, true)
+        let finding = fence::without_master(self.policy, &self.state, &self.memory, self.now, self.view);
+        let verdict = match finding {
+            // Followers of Raft say the same with and without a leader.
+            _ if self.policy.mode == Mode::Ha && !self.view.slaves().is_empty() => Verdict::MasterUnseen,
+            Finding::Fence(_) | Finding::Frozen(_) => Verdict::FrozenMaster,
+            Finding::Nobody | Finding::Refused(_) | Finding::Suspect(_) => Verdict::NoMaster,
+        };
+        self.fence(finding, true);
+        (verdict, true)
     }
 
-    /// Whether somebody is suspected, with what follows from it.
-    fn fence(&mut self, finding: Finding<'_>, last_master: bool) -> bool {
+    /// Plans what follows from a finding.
+    fn fence(&mut self, finding: Finding<'_>, last_master: bool) {
         match finding {
-            Finding::Nobody => false,
-            Finding::Refused(refusal) => {
+            Finding::Nobody => {}
+            Finding::Refused(refusal) | Finding::Suspect(refusal) | Finding::Frozen(refusal) => {
                 self.refusals.push(refusal);
-                false
-            }
-            Finding::Suspect(refusal) => {
-                self.refusals.push(refusal);
-                true
             }
             Finding::Fence(node) => {
-                let action = fence::fence(self.now, self.policy, &mut self.state, node, last_master);
+                let action = fence::fence(self.now, &mut self.state, &self.memory, node, last_master);
                 self.actions.push(action);
-                true
             }
         }
     }
 
     fn one(&mut self, node: &Node) -> (Verdict, bool) {
+        // The one that was followed needs no confirmation: at rest it is one round.
         if self.state.follows(node) {
             (self.state.no_master_since, self.memory.claim) = (None, None);
             let waits = self.follow(node.address) | self.serve_readers(node.address);
-            let finding = fence::beside_master(self.now, self.policy, &self.state, &self.memory, self.view);
-            let waits = waits | fence::keeps_looking(&finding);
+            let finding = fence::beside_master(self.policy, &self.state, &self.memory, self.now, self.view);
+            let waits = waits | fence::keeps_looking(&finding) | self.newly_late;
             self.fence(finding, false);
             return (Verdict::Steady, waits || !self.actions.is_empty());
         }
+        // Another one: one answer may be late or wrong, so several rounds in a row have to name it alone.
         let (rounds, first) = match self.memory.claim {
             Some((address, rounds, first)) if address == node.address => (rounds + 1, first),
             _ => (1, self.now),
@@ -229,9 +259,7 @@ impl Round<'_> {
                 self.state.switch(node, self.now);
             }
             self.actions = cut(&self.view.groups, node.address);
-            if !self.actions.is_empty() {
-                self.state.cut_at = Some(self.now);
-            }
+            self.state.uncut |= !self.actions.is_empty();
         } else {
             let claimants = claimants.iter().map(|node| node.address).collect();
             self.refusals.push(Refusal::NoEvidence { claimants });
@@ -239,15 +267,31 @@ impl Round<'_> {
         (Verdict::DualMaster, true)
     }
 
+    /// Whether its own member view backs a claimant. Neo4j's quorum is of all that vote; with slave-only slots at zero, which
+    /// left cleanly, it is of the core nodes. A claimant that has neither is a stale master.
     fn has_majority(&self, node: &Node) -> bool {
-        let said = self.view.observations.iter().find(|seen| seen.node.task == node.task);
-        said.and_then(|seen| seen.alive).is_some_and(|alive| alive >= self.policy.majority())
+        let said = self.view.of(&node.task).and_then(|seen| seen.alive.as_ref());
+        said.is_some_and(|alive| {
+            let cores = u32::try_from(self.policy.core_size).unwrap_or(u32::MAX);
+            let core = alive.iter().filter(|id| (1..=cores).contains(*id)).count();
+            core >= self.policy.majority() || alive.len() > self.policy.voters() / 2
+        })
     }
 
-    /// Plans what the groups need for `master`; whether a standby is about to become fit.
+    /// Plans what the write groups need for `master`; whether a standby is about to become fit.
     fn follow(&mut self, master: IpAddr) -> bool {
+        // A switch is complete when a round has found the groups cut. Until then nothing is armed: calls may have failed for
+        // longer than the standbys stay out.
+        if self.state.uncut || self.policy.rearm == Rearm::Never {
+            self.actions = cut(&self.view.groups, master);
+            if self.state.uncut && self.view.read && self.actions.is_empty() {
+                (self.state.uncut, self.state.cut_at) = (false, Some(self.now));
+            }
+            return false;
+        }
         let arming = match (self.policy.rearm, self.state.cut_at) {
             (Rearm::Never, _) => false,
+            // The first master of a cluster has no predecessor to be cut from.
             (Rearm::After(_), None) => true,
             (Rearm::After(wait), Some(cut_at)) => self.now.since(cut_at) >= wait,
         };
@@ -255,11 +299,9 @@ impl Round<'_> {
             self.actions = cut(&self.view.groups, master);
             return false;
         }
-        let slaves = self
-            .view
-            .observations
-            .iter()
-            .filter(|seen| seen.node.kind == Kind::Core && seen.answer == Answer::Slave);
+        let slaves = self.view.observations.iter().filter(|seen| {
+            seen.node.kind == Kind::Core && !seen.node.stopping && seen.answer == Answer::Slave
+        });
         let (fit, almost): (Vec<IpAddr>, Vec<IpAddr>) = slaves
             .map(|seen| seen.node.address)
             .partition(|address| self.memory.firm.get(address).is_some_and(|rounds| *rounds >= FIT_ROUNDS));
@@ -271,11 +313,12 @@ impl Round<'_> {
     fn finish(mut self, before: &State, verdict: Verdict, look_again: bool) -> Decision {
         self.actions.sort();
         self.state.forget_old_switches(self.now);
+        // Written before acting, so that an invocation that lost the race calls nothing.
         let writes = !self.actions.is_empty() || self.state.differs(before);
         let foreign =
             before.lease.as_ref().filter(|lease| lease.owner != self.memory.owner && self.now < lease.until);
         if let Some(lease) = foreign.filter(|_| writes) {
-            // Somebody else is at it, and has the same picture or a newer one.
+            // A concurrent invocation acts, and has the same picture or a newer one.
             self.refusals.push(Refusal::Leased { owner: lease.owner.clone() });
             self.actions.clear();
             self.state = before.clone();
@@ -295,12 +338,24 @@ impl Round<'_> {
     }
 }
 
-/// Firm rounds in a row, for the nodes that are still there.
+/// What this round adds to the memory whatever it finds: firm rounds in a row, and who left a question unanswered.
 fn remember(memory: &Memory, view: &View) -> Memory {
     let firm = view.observations.iter().filter(|seen| seen.answer.is_firm()).map(|seen| {
         let address = seen.node.address;
         (address, memory.firm.get(&address).copied().unwrap_or(0).saturating_add(1))
     });
-    let firm = firm.collect();
-    Memory { owner: memory.owner.clone(), claim: memory.claim, firm, silent: memory.silent.clone() }
+    let unanswered = view.observations.iter().filter(|seen| {
+        let not_awaited = seen.answer == Answer::NotKnown(NotKnown::NotAwaited);
+        seen.answer.is_unanswered() || (not_awaited && memory.unanswered.contains(&seen.node.task))
+    });
+    Memory {
+        firm: firm.collect(),
+        unanswered: unanswered.map(|seen| seen.node.task.clone()).collect(),
+        ..memory.clone()
+    }
+}
+
+fn newly_late(memory: &Memory, view: &View) -> bool {
+    let late = |seen: &&Observation| seen.answer == Answer::NotKnown(NotKnown::Late);
+    view.observations.iter().filter(late).any(|seen| !memory.unanswered.contains(&seen.node.task))
 }

@@ -1,23 +1,39 @@
 //! Whether a round may end before everybody has answered.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use crate::{Answer, Kind, Node, Policy, State};
+
+/// How long a node gets to answer on its role endpoint, and on Bolt. It is the time-out of the balancer's own check: a master that
+/// the balancer keeps must be one that the function follows.
+pub const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What everybody gets to answer, whatever is enough: many times what an answer takes within a VPC.
 pub const GRACE: Duration = Duration::from_millis(25);
 
-/// Whether `so_far`, in the order of `nodes`, carries a switch: a majority took part, and exactly one core node says that it
-/// is the master, who is not the one that was followed.
+/// Whether `so_far`, in the order of `nodes`, carries a switch: a majority of the core slots took part, exactly one core node says
+/// that it is the master and is not the one that was followed, and each node that is still waited for left a question `unanswered`
+/// for the whole patience earlier in this invocation.
 ///
-/// A master that froze would otherwise cost a whole deadline in each round that confirms its successor. Those who are not
-/// waited for have said nothing, which is not silence: neither a fence nor a standby's fitness takes anything from such a
-/// round. One that is the master too, and slow, is found by the next round, which has somebody to follow and waits for all.
-pub fn enough(policy: &Policy, state: &State, nodes: &[Node], so_far: &[Option<Answer>]) -> bool {
+/// A master that froze would otherwise cost the whole patience in each round that confirms its successor. A node that was not
+/// silent before is always waited for: a slow master must not be passed over for a stale claimant. Those who are not waited for
+/// have said nothing, which is not silence: neither a fence nor a standby's fitness takes anything from such a round.
+pub fn enough(
+    policy: &Policy,
+    state: &State,
+    unanswered: &BTreeSet<String>,
+    nodes: &[Node],
+    so_far: &[Option<Answer>],
+) -> bool {
     let said = || nodes.iter().zip(so_far).filter_map(|(node, answer)| Some((node, (*answer)?)));
     let mut claimants = said().filter(|(node, answer)| node.kind == Kind::Core && *answer == Answer::Master);
     let (Some((claimant, _)), None) = (claimants.next(), claimants.next()) else { return false };
-    said().filter(|(_, answer)| answer.took_part()).count() >= policy.majority() && !state.follows(claimant)
+    let mut waited_for = nodes.iter().zip(so_far).filter(|(_, answer)| answer.is_none());
+    let core = said().filter(|(node, answer)| node.kind == Kind::Core && answer.took_part());
+    let slots: BTreeSet<&String> = core.map(|(node, _)| &node.slot).collect();
+    slots.len() >= policy.majority()
+        && !state.follows(claimant)
+        && waited_for.all(|(node, _)| unanswered.contains(&node.task))
 }
 
 #[cfg(test)]
@@ -34,8 +50,10 @@ mod tests {
         let node = |last: u8| Node {
             slot: format!("slot-{last}"),
             kind: if last < 4 { Kind::Core } else { Kind::SlaveOnly },
+            id: last.into(),
             task: format!("task-{last}"),
             address: [10, 0, 0, last].into(),
+            stopping: false,
         };
         (1..=4).map(node).collect()
     }
@@ -45,19 +63,27 @@ mod tests {
         let nodes = nodes();
         let mut state = State::default();
         state.switch(&nodes[0], Millis(0));
+        // The followed master, and the slave-only node, were silent for the whole patience before.
+        let unanswered = BTreeSet::from(["task-1".to_owned(), "task-4".to_owned()]);
         let table = [
             ([None, MASTER, SLAVE, SLAVE], true, "the old one is silent"),
             ([None, MASTER, UNSETTLED, UNSETTLED], true, "between roles is taking part"),
-            ([None, MASTER, SLAVE, None], false, "two of four are no majority"),
+            ([None, MASTER, SLAVE, None], true, "a silent slave-only node is no part of the majority"),
+            ([REFUSED, MASTER, SLAVE, SLAVE], true, "the old one is down"),
+            ([None, MASTER, None, SLAVE], false, "a slave-only node is no part of the majority"),
+            ([REFUSED, MASTER, None, SLAVE], false, "slot 3 may be a slow master and was not silent before"),
             ([REFUSED, MASTER, REFUSED, None], false, "a refusal is no part"),
             ([MASTER, None, SLAVE, SLAVE], false, "the one that is followed: the others are waited for"),
             ([MASTER, MASTER, SLAVE, None], false, "two masters"),
             ([None, MASTER, MASTER, SLAVE], false, "two other masters"),
             ([None, SLAVE, SLAVE, MASTER], false, "a slave-only node is none"),
-            ([None, SLAVE, SLAVE, SLAVE], false, "nobody is"),
+            ([None, SLAVE, SLAVE, SLAVE], false, "none is"),
         ];
         for (so_far, expected, why) in table {
-            assert_eq!(enough(&Policy::of(3, 1), &state, &nodes, &so_far), expected, "{why}");
+            assert_eq!(enough(&Policy::of(3, 1), &state, &unanswered, &nodes, &so_far), expected, "{why}");
         }
+        let slow = [None, MASTER, SLAVE, SLAVE];
+        let early = enough(&Policy::of(3, 1), &state, &BTreeSet::new(), &nodes, &slow);
+        assert!(!early, "the followed master may be slow: it is waited for until it was silent once");
     }
 }

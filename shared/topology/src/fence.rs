@@ -1,125 +1,149 @@
 //! Whether a silent node is frozen, and whether it may be stopped. A node that is dead refuses connections or is no task
-//! any more; one that is frozen accepts them and says nothing, and its cluster waits for it.
+//! any more; one that is frozen accepts them and says nothing, and its cluster waits for it. Slow is not frozen, and neither is
+//! a node that only this function does not reach.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use crate::{
-    Action, Answer, Kind, Memory, Millis, Node, NotKnown, Policy, Refusal, State, View, state::Fence,
+    Action, Answer, Kind, Memory, Millis, Mode, Node, NotKnown, PATIENCE, Policy, Refusal, State, View,
+    policy::OTHERS, state::Fence,
 };
 
-/// Silence in so many rounds in a row of one invocation, so that the gap between two sweeps does not count as silence.
-pub(crate) const SILENT_ROUNDS: u32 = 3;
-/// A call may have failed: it is asked for again.
+/// Silence in so many rounds in a row, each of the whole patience: one pause of a JVM is no three of them.
+const SILENT_ROUNDS: u32 = 3;
+/// What one round adds to a silence at most: the patience, and what lies between two rounds. An invocation that was itself
+/// stalled for a minute has not listened for a minute.
+const ROUND_ADDS: Duration = Duration::from_secs(3);
+/// A call may have failed, and an agent may be back: it is asked for again.
 const ASK_AGAIN: Duration = Duration::from_secs(10);
-/// How much longer anybody but the last master has to be silent.
-const PATIENCE: u32 = 3;
+/// After the time in which a fence has to work it is asked for once a sweep (a minute, less what the schedule may be early).
+const ASK_RARELY: Duration = Duration::from_secs(55);
 
-/// Who is silent, while a majority answers: with fewer it may be ourselves who are cut off. Whoever was not waited for is
-/// counted neither way.
-pub(crate) fn note_silence(now: Millis, view: &View, memory: &mut Memory, state: &mut State) {
+/// Silence that was listened to in this invocation: rounds in a row, and the time that their unanswered questions cover.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Silence {
+    rounds: u32,
+    time: Duration,
+}
+
+/// Counts who is silent, while a majority answers: with fewer it may be this function that is cut off. The count begins when the
+/// first unanswered question was sent. A node that was not waited for keeps its count; any other answer ends it.
+pub(crate) fn note_silence(now: Millis, view: &View, memory: &mut Memory) {
     let said = |kind| view.observations.iter().filter(move |seen| seen.answer == Answer::NotKnown(kind));
-    let stays = |task: &String| {
-        let mut unanswered = said(NotKnown::Silent).chain(said(NotKnown::NotAwaited));
-        unanswered.any(|seen| seen.node.task == *task)
-    };
-    memory.silent.retain(|task, _| stays(task));
-    state.silent.retain(|task, _| stays(task));
+    let still: BTreeSet<&String> =
+        said(NotKnown::Silent).chain(said(NotKnown::NotAwaited)).map(|seen| &seen.node.task).collect();
+    memory.silent.retain(|task, _| still.contains(task));
     for node in said(NotKnown::Silent).map(|seen| &seen.node) {
-        let (rounds, first) = memory.silent.entry(node.task.clone()).or_insert((0, now));
-        *rounds = rounds.saturating_add(1);
-        if *rounds >= SILENT_ROUNDS {
-            state.silent.entry(node.task.clone()).or_insert(*first);
-        }
+        let from = match (memory.silent.get(&node.task), memory.last_round) {
+            (Some(_), Some(last)) => last.min(view.asked_at),
+            _ => view.asked_at,
+        };
+        let silence = memory.silent.entry(node.task.clone()).or_default();
+        silence.rounds = silence.rounds.saturating_add(1);
+        silence.time += now.since(from).min(ROUND_ADDS);
     }
 }
 
-/// Whether somebody has been silent in so many rounds of this invocation that it is no late answer.
-pub(crate) fn is_silent(memory: &Memory) -> bool {
-    memory.silent.values().any(|(rounds, _)| *rounds >= SILENT_ROUNDS)
+/// What a round says of fencing.
+pub(crate) enum Finding<'a> {
+    /// No node is in the way.
+    Nobody,
+    /// A node is silent, and something speaks against its being frozen.
+    Refused(Refusal),
+    /// A node is silent, not yet for long enough.
+    Suspect(Refusal),
+    /// A node is frozen, and something keeps it from being fenced now.
+    Frozen(Refusal),
+    /// This node is to be fenced.
+    Fence(&'a Node),
 }
 
-/// Whether to go on looking for the sake of a silent node: its silence has to be seen, not inferred from two sweeps.
+/// Whether to go on looking for the sake of a silent node: its silence has to be listened to, not inferred from two sweeps.
 pub(crate) fn keeps_looking(finding: &Finding<'_>) -> bool {
     match finding {
         Finding::Fence(_) => true,
-        Finding::Suspect(refusal) => {
+        Finding::Suspect(refusal) | Finding::Frozen(refusal) => {
             matches!(refusal, Refusal::NotLongSilent { .. } | Refusal::FenceUnderWay { .. })
         }
         Finding::Nobody | Finding::Refused(_) => false,
     }
 }
 
-/// What a round says of fencing.
-pub(crate) enum Finding<'a> {
-    /// Nobody is in the way.
-    Nobody,
-    /// A node is frozen, or may be; what keeps it from being fenced now.
-    Suspect(Refusal),
-    /// This node is to be fenced.
-    Fence(&'a Node),
-    /// Somebody is silent, and that is no evidence.
-    Refused(Refusal),
-}
-
-/// Without a master: the one core node that is missing, if it is silent and was the last master.
+/// Without a master: the one node that is missing, if it is silent and was the last master.
 pub(crate) fn without_master<'a>(
-    now: Millis,
     policy: &Policy,
     state: &State,
     memory: &Memory,
+    now: Millis,
     view: &'a View,
 ) -> Finding<'a> {
-    let missing: Vec<&Node> = view
-        .observations
-        .iter()
-        .filter(|seen| seen.node.kind == Kind::Core && !seen.answer.took_part())
-        .map(|seen| &seen.node)
-        .collect();
-    // A slot without a task is missing too: somebody else may be the master there.
-    let absent = policy
-        .core_size
-        .saturating_sub(view.observations.iter().filter(|s| s.node.kind == Kind::Core).count());
+    // Raft elects beside a frozen leader, and a single node has nobody who waits for it.
+    if policy.mode != Mode::Ha {
+        return Finding::Nobody;
+    }
+    let missing = view.missing();
     let Some(node) = silent_among(&missing, view) else { return Finding::Nobody };
-    if missing.len() + absent > 1 {
-        return Finding::Refused(Refusal::SeveralMissing {
-            addresses: missing.iter().map(|node| node.address).collect(),
-        });
+    let (address, slaves) = (node.address, view.slaves());
+    // However long it is silent: slaves that have a master wait for nobody. The silent node may well be that master.
+    if !slaves.is_empty() {
+        return Finding::Refused(Refusal::StillFollowed { address, slaves });
+    }
+    // A core slot without a task is missing too: its old task may be the master somewhere.
+    if missing.len() + view.absent(policy.core_size) > 1 {
+        return Finding::Refused(several(&missing));
     }
     let patience = match &state.master {
         Some(master) if master.task == node.task => 1,
+        // The others gave that one up already; what they wait for is not known.
         Some(master) => {
-            let (address, master) = (node.address, master.slot.clone());
-            return Finding::Refused(Refusal::NotTheLastMaster { address, master });
+            return Finding::Refused(Refusal::NotTheLastMaster { address, master: master.slot.clone() });
         }
-        None => PATIENCE,
+        None if node.kind == Kind::SlaveOnly => return Finding::Nobody,
+        // The state was lost, so that any core node may have been the master.
+        None => OTHERS,
     };
     judge(now, policy, state, memory, (node, view.complete), patience)
 }
 
-/// Beside a healthy master: a silent slave stalls its commits. A majority stays without it, because a majority answers
-/// while it does not.
+/// Beside a healthy master: a frozen slave stalls its commits. A majority stays without it, because a majority answers
+/// while it does not, and the master itself has to report that it does not hear it.
 pub(crate) fn beside_master<'a>(
-    now: Millis,
     policy: &Policy,
     state: &State,
     memory: &Memory,
+    now: Millis,
     view: &'a View,
 ) -> Finding<'a> {
-    let missing: Vec<&Node> =
-        view.observations.iter().filter(|seen| !seen.answer.took_part()).map(|seen| &seen.node).collect();
-    match silent_among(&missing, view) {
-        None => Finding::Nobody,
-        Some(_) if missing.len() > 1 => Finding::Refused(Refusal::SeveralMissing {
-            addresses: missing.iter().map(|node| node.address).collect(),
-        }),
-        Some(node) => judge(now, policy, state, memory, (node, view.complete), PATIENCE),
+    if policy.mode != Mode::Ha {
+        return Finding::Nobody;
     }
+    let missing = view.missing();
+    let Some(node) = silent_among(&missing, view) else { return Finding::Nobody };
+    if missing.len() > 1 {
+        return Finding::Refused(several(&missing));
+    }
+    let address = node.address;
+    let master = view.observations.iter().find(|seen| state.follows(&seen.node));
+    let heard = master.and_then(|seen| seen.alive.as_ref()).map(|alive| alive.contains(&node.id));
+    let silent = memory.silent.get(&node.task).copied().unwrap_or_default().time;
+    match (judge(now, policy, state, memory, (node, view.complete), OTHERS), heard) {
+        // The master has had the time to miss it, and has not: listening longer finds nothing more.
+        (_, Some(true)) if silent >= policy.heartbeat_timeout.saturating_mul(2) => {
+            Finding::Refused(Refusal::StillHeard { address })
+        }
+        (Finding::Fence(_), Some(true)) => Finding::Refused(Refusal::StillHeard { address }),
+        (Finding::Fence(_), None) => Finding::Refused(Refusal::MasterDoesNotSay { address }),
+        (finding, _) => finding,
+    }
+}
+
+fn several(missing: &[&Node]) -> Refusal {
+    Refusal::SeveralMissing { addresses: missing.iter().map(|node| node.address).collect() }
 }
 
 fn silent_among<'a>(missing: &[&'a Node], view: &View) -> Option<&'a Node> {
     let silent = |node: &&&Node| {
-        let said = view.observations.iter().find(|seen| seen.node.task == node.task);
-        said.is_some_and(|seen| seen.answer == Answer::NotKnown(NotKnown::Silent))
+        view.of(&node.task).is_some_and(|seen| seen.answer == Answer::NotKnown(NotKnown::Silent))
     };
     missing.iter().find(silent).copied()
 }
@@ -133,37 +157,38 @@ fn judge<'a>(
     patience: u32,
 ) -> Finding<'a> {
     let address = node.address;
-    if policy.fence_after.is_zero() {
-        return Finding::Suspect(Refusal::FencingOff { address });
+    let silence = memory.silent.get(&node.task).copied().unwrap_or_default();
+    // Without fencing the word "frozen" still needs a reason: a dead host is silent too, and its survivors elect meanwhile.
+    let after = if policy.fence_after.is_zero() {
+        policy.heartbeat_timeout.saturating_mul(3)
+    } else {
+        policy.fence_after
+    };
+    let needed = after.saturating_mul(patience);
+    let long = silence.rounds >= SILENT_ROUNDS && silence.time >= needed;
+    match long {
+        false if policy.fence_after.is_zero() => return Finding::Suspect(Refusal::FencingOff { address }),
+        false => {
+            let (silent, needed) = (silence.time.as_secs(), needed.as_secs());
+            return Finding::Suspect(Refusal::NotLongSilent { address, silent, needed });
+        }
+        true if policy.fence_after.is_zero() => return Finding::Frozen(Refusal::FencingOff { address }),
+        true => {}
     }
+    // A node that is not listed now may be the one that everybody waits for.
     if !complete {
-        return Finding::Suspect(Refusal::MissingUnknown { address });
-    }
-    let needed = policy.fence_after * patience;
-    let rounds = memory.silent.get(&node.task).map_or(0, |(rounds, _)| *rounds);
-    let silent = state.silent.get(&node.task).map_or(Duration::ZERO, |since| now.since(*since));
-    if rounds < SILENT_ROUNDS || silent < needed {
-        let (silent, needed) = (silent.as_secs(), needed.as_secs());
-        return Finding::Suspect(Refusal::NotLongSilent { address, silent, needed });
+        return Finding::Frozen(Refusal::MissingUnknown { address });
     }
     let Some(last) = &state.fence else { return Finding::Fence(node) };
-    let held = now.since(last.at);
-    // After the hold-off a fence that failed is tried afresh: the host may be back.
-    if last.task == node.task && held < policy.fence_hold_off {
-        let seconds = held.as_secs();
-        return if held >= policy.fence_verify {
-            Finding::Suspect(failed(now, last, false))
-        } else if now.since(last.asked) < ASK_AGAIN {
-            Finding::Suspect(Refusal::FenceUnderWay { address, seconds })
-        } else {
-            Finding::Fence(node)
-        };
+    if last.task == node.task && !last.verified {
+        // Asked for already: `pursue` asks again.
+        return Finding::Frozen(outstanding(now, policy, last, address, node.stopping));
     }
-    // From when it was asked for last, not first: a call that failed was made up for later.
+    // From when it was asked for last, not first: a fence that has not worked yet may still work.
     let left = policy.fence_hold_off.saturating_sub(now.since(last.asked));
     if last.task != node.task && !left.is_zero() {
         let seconds = left.as_secs();
-        return Finding::Suspect(Refusal::HoldOff { address, fenced: last.slot.clone(), seconds });
+        return Finding::Frozen(Refusal::HoldOff { address, fenced: last.slot.clone(), seconds });
     }
     Finding::Fence(node)
 }
@@ -171,51 +196,84 @@ fn judge<'a>(
 /// The call that stops `node`, and the state that remembers it.
 pub(crate) fn fence(
     now: Millis,
-    policy: &Policy,
     state: &mut State,
+    memory: &Memory,
     node: &Node,
     last_master: bool,
 ) -> Action {
-    let silent = state.silent.get(&node.task).map_or(0, |since| now.since(*since).as_secs());
-    let what = if last_master { "the last master" } else { "a member" };
-    let reason = format!(
-        "master-election: {what} at {} was silent for {silent} s while all others answered",
-        node.address
-    );
-    let again = state.fence.as_ref();
-    let again = again.filter(|last| last.task == node.task && now.since(last.at) < policy.fence_hold_off);
-    let at = again.map_or(now, |last| last.at);
-    if again.is_none() {
-        state.note(now, format!("fenced {} at {}: silent for {silent} s", node.slot, node.address));
-    }
+    let silent = memory.silent.get(&node.task).copied().unwrap_or_default().time.as_secs();
+    state.note(now, format!("fenced {} at {}: silent for {silent} s", node.slot, node.address));
     let (slot, task) = (node.slot.clone(), node.task.clone());
-    state.fence = Some(Fence { slot: slot.clone(), task: task.clone(), at, asked: now, verified: false });
-    Action::Fence { task, slot, address: node.address, reason }
+    state.fence = Some(Fence { slot, task, at: now, asked: now, verified: false });
+    let what = if last_master { "the last master" } else { "a member" };
+    ask(node, format!("{what} at {} was silent for {silent} s while all others answered", node.address))
 }
 
-/// A fence has worked when its task is gone and there is a master; what is refused once it takes too long.
-pub(crate) fn verify(
+fn ask(node: &Node, why: String) -> Action {
+    let (slot, task, address) = (node.slot.clone(), node.task.clone(), node.address);
+    Action::Fence { task, slot, address, reason: format!("master-election: {why}") }
+}
+
+/// Follows a fence until ECS reports the task STOPPED or MISSING: asked for is not done. Until then it is asked for again, which
+/// is idempotent; the call to make now, and what is to be said.
+pub(crate) fn pursue(
     now: Millis,
     policy: &Policy,
     state: &mut State,
     view: &View,
-    has_master: bool,
-) -> Option<Refusal> {
-    let gone =
-        |fence: &Fence| view.complete && view.observations.iter().all(|seen| seen.node.task != fence.task);
-    let fence = state.fence.as_mut().filter(|fence| !fence.verified)?;
-    let gone = gone(fence);
-    if has_master && gone {
+) -> (Option<Action>, Option<Refusal>) {
+    let Some(mut fence) = state.fence.clone().filter(|fence| !fence.verified) else { return (None, None) };
+    let held = now.since(fence.at);
+    if view.ended.contains(&fence.task) {
         fence.verified = true;
-        let what =
-            format!("the fence of {} has worked after {} s", fence.slot, now.since(fence.at).as_secs());
-        state.note(now, what);
-        return None;
+        state.note(now, format!("the fence of {} has worked after {} s", fence.slot, held.as_secs()));
+        state.fence = Some(fence);
+        return (None, None);
     }
-    (now.since(fence.at) >= policy.fence_verify).then(|| failed(now, fence, gone))
+    let seen = view.of(&fence.task);
+    let accepted = seen.is_none_or(|seen| seen.node.stopping);
+    let unanswered = seen.is_some_and(|seen| seen.answer.is_unanswered());
+    // A listing older than the call does not know of it. The call failed and the node is back: stopping it now would be harm.
+    let listed_since = view.complete && view.listed_at.since(fence.asked) >= ASK_AGAIN;
+    if !accepted && listed_since && seen.is_some_and(|seen| seen.answer.took_part()) {
+        fence.verified = true;
+        state.note(now, format!("the fence of {} was not accepted, and it answers again", fence.slot));
+        state.fence = Some(fence);
+        return (None, None);
+    }
+    let every = if held < policy.fence_verify { ASK_AGAIN } else { ASK_RARELY };
+    let again = view.complete && (accepted || unanswered) && now.since(fence.asked) >= every;
+    let action = seen.filter(|_| again).map(|seen| {
+        fence.asked = now;
+        ask(&seen.node, format!("it was fenced {} s ago and ECS does not report it STOPPED", held.as_secs()))
+    });
+    let refusal = match seen {
+        _ if held >= policy.fence_verify => Some(failed(&fence, held, accepted)),
+        Some(seen) => Some(outstanding(now, policy, &fence, seen.node.address, accepted)),
+        None => None,
+    };
+    state.fence = Some(fence);
+    (action, refusal)
 }
 
-fn failed(now: Millis, fence: &Fence, gone: bool) -> Refusal {
-    let seconds = now.since(fence.at).as_secs();
-    Refusal::FenceFailed { slot: fence.slot.clone(), task: fence.task.clone(), seconds, gone }
+fn outstanding(
+    now: Millis,
+    policy: &Policy,
+    last: &Fence,
+    address: std::net::IpAddr,
+    accepted: bool,
+) -> Refusal {
+    let held = now.since(last.at);
+    if held >= policy.fence_verify {
+        return failed(last, held, accepted);
+    }
+    Refusal::FenceUnderWay { address, seconds: held.as_secs() }
 }
+
+fn failed(fence: &Fence, held: Duration, accepted: bool) -> Refusal {
+    let (slot, task, seconds) = (fence.slot.clone(), fence.task.clone(), held.as_secs());
+    Refusal::FenceFailed { slot, task, seconds, accepted }
+}
+
+/// The longest a silence grows in one round must not be shorter than the round itself.
+const _: () = assert!(ROUND_ADDS.as_secs() > PATIENCE.as_secs());

@@ -2,6 +2,20 @@
 
 use std::time::Duration;
 
+use crate::{GRACE, PATIENCE};
+
+/// How the members of a cluster agree on a master, which decides what an answer proves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// High availability of 3.x. A slave that loses its master is between roles (`UNKNOWN`) within one heartbeat timeout and one
+    /// interval, and is a slave again only of a master that announced itself (measured). So a firm slave proves that a master lives.
+    Ha,
+    /// Raft. A follower says `false` with and without a leader, so it proves nothing; and Raft goes on beside a frozen member.
+    Cluster,
+    /// One node.
+    Single,
+}
+
 /// When standbys come back into the write groups after a switch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rearm {
@@ -14,16 +28,13 @@ pub enum Rearm {
 /// The rules of a round. All durations are parameters of the function.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
+    /// How the members agree on a master.
+    pub mode: Mode,
     /// Core slots, from configuration: never from who happens to be listed.
     pub core_size: usize,
-    /// Slave-only slots, which vote as well.
+    /// Slave-only slots. They vote in Neo4j's own elections, and they leave and return by design: what they answer is evidence,
+    /// and their absence is not.
     pub slave_only_size: usize,
-    /// What a node gets to answer in the first round of an invocation.
-    pub probe_deadline: Duration,
-    /// What it gets in the rounds of the hot loop.
-    pub hot_deadline: Duration,
-    /// The longest a whole round may take.
-    pub round: Duration,
     /// Between two rounds of the hot loop.
     pub pause: Duration,
     /// Rounds in a row in which a new master must be the only claimant.
@@ -36,8 +47,10 @@ pub struct Policy {
     pub fence_after: Duration,
     /// How long no second node is fenced after the first.
     pub fence_hold_off: Duration,
-    /// How long a fence may take until it has failed: the stop timeout, and an election.
+    /// How long a fence may take until it has failed: longer than the stop timeout.
     pub fence_verify: Duration,
+    /// What a task gets between SIGTERM and SIGKILL.
+    pub stop_timeout: Duration,
     /// Whether core slaves serve readers beside slave-only ones.
     pub read_from_core: bool,
 }
@@ -51,16 +64,21 @@ pub struct Unfitting(String);
 const API_BUDGET: Duration = Duration::from_millis(500);
 /// More would make an operator wait for nothing: rounds are 50 ms apart.
 const MOST_CONFIRMATIONS: u32 = 10;
+/// How much longer any node but the last master has to be silent before it is fenced.
+pub(crate) const OTHERS: u32 = 3;
+/// What an invocation may last: the function's timeout (55 s, the schedule's minute is longer) less what its answer needs. A
+/// clock of silence lives in one invocation, so the longest one has to fit.
+const INVOCATION: Duration = Duration::from_secs(50);
+/// Rounds before and after the silence: the one that finds the role endpoint late, and the one that ends after the time is over.
+const AROUND_A_SILENCE: u32 = 2;
 
 impl Policy {
     /// The defaults of the template, for a cluster of so many slots.
     pub fn of(core_size: usize, slave_only_size: usize) -> Self {
         Self {
+            mode: Mode::Ha,
             core_size,
             slave_only_size,
-            probe_deadline: Duration::from_secs(1),
-            hot_deadline: Duration::from_millis(250),
-            round: Duration::from_secs(2),
             pause: Duration::from_millis(50),
             confirmations: 2,
             heartbeat_timeout: Duration::from_secs(4),
@@ -68,6 +86,7 @@ impl Policy {
             fence_after: Duration::from_secs(12),
             fence_hold_off: Duration::from_secs(300),
             fence_verify: Duration::from_secs(150),
+            stop_timeout: Duration::from_secs(90),
             read_from_core: false,
         }
     }
@@ -78,29 +97,12 @@ impl Policy {
     /// The first that does not hold, in one sentence that names the environment variable.
     pub fn validate(&self) -> Result<(), Unfitting> {
         let ms = |duration: Duration| duration.as_millis();
-        let confirming = (self.hot_deadline + self.pause) * self.confirmations + API_BUDGET;
+        // Nodes that answer at once: an early end waits for GRACE. A slow one may take its whole patience in each round, which no
+        // parameter can shorten; it is confirmed later and harms nobody meanwhile, because the balancer's check has the same patience.
+        let confirming = (GRACE + self.pause) * self.confirmations + API_BUDGET;
+        let silence = self.fence_after.saturating_mul(OTHERS).saturating_add(PATIENCE * AROUND_A_SILENCE);
         let rules = [
             (self.core_size > 0, "CORE_SERVICES must name at least one service".to_owned()),
-            (
-                !self.hot_deadline.is_zero() && !self.probe_deadline.is_zero(),
-                "PROBE_DEADLINE_MS and HOT_DEADLINE_MS must be at least 1".to_owned(),
-            ),
-            (
-                self.probe_deadline < self.round,
-                format!(
-                    "PROBE_DEADLINE_MS ({}) must be shorter than ROUND_MS ({}), the round it is part of",
-                    ms(self.probe_deadline),
-                    ms(self.round)
-                ),
-            ),
-            (
-                self.hot_deadline <= self.probe_deadline,
-                format!(
-                    "HOT_DEADLINE_MS ({}) must not be longer than PROBE_DEADLINE_MS ({})",
-                    ms(self.hot_deadline),
-                    ms(self.probe_deadline)
-                ),
-            ),
             (
                 (1..=MOST_CONFIRMATIONS).contains(&self.confirmations),
                 format!("CONFIRMATIONS ({}) must be 1 to {MOST_CONFIRMATIONS}", self.confirmations),
@@ -108,20 +110,40 @@ impl Policy {
             (
                 confirming < self.heartbeat_timeout,
                 format!(
-                    "HEARTBEAT_TIMEOUT_MS ({}) must be longer than confirming a master takes: CONFIRMATIONS x \
-                     (HOT_DEADLINE_MS + PAUSE_MS) + {} ms for the API calls = {} ms",
+                    "HEARTBEAT_TIMEOUT_MS ({}) must be longer than confirming a master takes: CONFIRMATIONS x ({} + PAUSE_MS) \
+                     + {} ms for the API calls = {} ms",
                     ms(self.heartbeat_timeout),
+                    ms(GRACE),
                     ms(API_BUDGET),
                     ms(confirming)
                 ),
             ),
             (
-                self.fence_after.is_zero() || self.fence_after >= self.heartbeat_timeout * 2,
+                self.fence_after.is_zero() || self.fence_after >= self.heartbeat_timeout.saturating_mul(2),
                 format!(
                     "FENCE_AFTER_SECONDS ({}) must be 0 or at least twice HEARTBEAT_TIMEOUT_MS ({}): Neo4j elects by \
                      itself first",
                     self.fence_after.as_secs(),
                     ms(self.heartbeat_timeout)
+                ),
+            ),
+            (
+                silence <= INVOCATION,
+                format!(
+                    "FENCE_AFTER_SECONDS ({}) is too long: a silence is seen within one invocation of {} s, a slave's is {OTHERS} \
+                     times as long, and {} s are needed around it",
+                    self.fence_after.as_secs(),
+                    INVOCATION.as_secs(),
+                    (PATIENCE * AROUND_A_SILENCE).as_secs()
+                ),
+            ),
+            (
+                self.fence_after.is_zero() || self.fence_verify > self.stop_timeout,
+                format!(
+                    "FENCE_VERIFY_SECONDS ({}) must be longer than STOP_TIMEOUT_SECONDS ({}): a frozen task ends only when that \
+                     is over",
+                    self.fence_verify.as_secs(),
+                    self.stop_timeout.as_secs()
                 ),
             ),
             (
@@ -150,14 +172,14 @@ impl Policy {
         })
     }
 
-    /// Everybody who votes.
+    /// Everybody who votes in Neo4j's own elections.
     pub(crate) fn voters(&self) -> usize {
         self.core_size + self.slave_only_size
     }
 
-    /// How many of them are a majority.
+    /// How many core nodes are a majority of the core slots.
     pub(crate) fn majority(&self) -> usize {
-        self.voters() / 2 + 1
+        self.core_size / 2 + 1
     }
 
     /// How many rounds confirm a master after `switches` recent ones.
@@ -179,29 +201,59 @@ mod tests {
     fn each_broken_relation_is_named() {
         assert_eq!(fitting().validate(), Ok(()));
         let second = Duration::from_secs(1);
-        let table: [(Policy, &str); 8] = [
+        let table: [(Policy, &str); 7] = [
             (Policy { core_size: 0, ..fitting() }, "CORE_SERVICES must name"),
-            (
-                Policy { probe_deadline: 2 * second, ..fitting() },
-                "PROBE_DEADLINE_MS (2000) must be shorter than ROUND_MS (2000)",
-            ),
-            (Policy { hot_deadline: 2 * second, ..fitting() }, "HOT_DEADLINE_MS (2000) must not be longer"),
-            (Policy { hot_deadline: Duration::ZERO, ..fitting() }, "must be at least 1"),
             (Policy { confirmations: 11, ..fitting() }, "CONFIRMATIONS (11) must be 1 to 10"),
-            (Policy { heartbeat_timeout: second, ..fitting() }, "HEARTBEAT_TIMEOUT_MS (1000) must be longer"),
+            (
+                Policy { heartbeat_timeout: second / 2, ..fitting() },
+                "HEARTBEAT_TIMEOUT_MS (500) must be longer than confirming a master takes: CONFIRMATIONS x (25 + PAUSE_MS) + 500",
+            ),
             (
                 Policy { fence_after: 3 * second, ..fitting() },
                 "FENCE_AFTER_SECONDS (3) must be 0 or at least twice",
             ),
             (
+                Policy { fence_after: 16 * second, ..fitting() },
+                "FENCE_AFTER_SECONDS (16) is too long: a silence is seen within one invocation of 50 s",
+            ),
+            (
                 Policy { fence_hold_off: second, ..fitting() },
                 "FENCE_HOLD_OFF_SECONDS (1) must not be shorter",
+            ),
+            (
+                Policy { fence_verify: 90 * second, ..fitting() },
+                "FENCE_VERIFY_SECONDS (90) must be longer than STOP_TIMEOUT_SECONDS (90)",
             ),
         ];
         for (policy, sentence) in table {
             let error = policy.validate().unwrap_err().to_string();
             assert!(error.contains(sentence), "{error}");
         }
+    }
+
+    /// What samconfig.toml deploys for AWS (the template's defaults) and for the local cloud, and absurd parameters, which must
+    /// end in a sentence and not in a panic.
+    #[test]
+    fn both_parameter_sets_of_the_repository_fit_and_absurd_ones_do_not() {
+        assert_eq!(Policy::of(3, 0).validate(), Ok(()));
+        let seconds = Duration::from_secs;
+        let local = Policy {
+            fence_after: seconds(10),
+            fence_verify: seconds(90),
+            stop_timeout: seconds(30),
+            ..fitting()
+        };
+        assert_eq!(local.validate(), Ok(()));
+        assert!(Policy { fence_after: Duration::MAX, ..fitting() }.validate().is_err());
+        assert!(Policy { heartbeat_timeout: Duration::MAX, ..fitting() }.validate().is_err());
+    }
+
+    #[test]
+    fn slave_only_slots_are_no_part_of_the_majority() {
+        assert_eq!(
+            [(1, 0), (3, 0), (3, 2), (5, 2)].map(|(core, only)| Policy::of(core, only).majority()),
+            [1, 2, 2, 3]
+        );
     }
 
     #[test]

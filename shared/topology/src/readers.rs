@@ -22,7 +22,8 @@ pub(crate) fn plan(
     let slaves = |kind: Kind| -> BTreeSet<IpAddr> {
         let slaves =
             view.observations.iter().filter(|seen| seen.node.kind == kind && seen.answer == Answer::Slave);
-        slaves.map(|seen| seen.node.address).collect()
+        // One that is stopping is not put in: it leaves in a moment.
+        slaves.filter(|seen| !seen.node.stopping).map(|seen| seen.node.address).collect()
     };
     let mut wanted = slaves(Kind::SlaveOnly);
     if wanted.is_empty() || policy.read_from_core {

@@ -10,7 +10,7 @@ pub(crate) fn of(
     actions: &[Action],
     refusals: &[Refusal],
 ) -> String {
-    let answering = format!("{} of {} members answer", view.answered(), policy.voters());
+    let answering = format!("{} of {} core nodes answer", view.answered(), policy.core_size);
     let followed = state.master.as_ref().map(|master| format!("{} at {}", master.slot, master.address));
     let found = match (verdict, followed) {
         (Verdict::Steady, Some(master)) => format!("{master} is the master; {answering}"),
@@ -18,10 +18,16 @@ pub(crate) fn of(
             format!("{master} is the new master; {answering}")
         }
         (Verdict::NoMaster, Some(master)) => {
-            format!("nobody is the master; {answering}; the last one was {master}")
+            format!("no master; {answering}; the last one was {master}")
+        }
+        (Verdict::MasterUnseen, Some(master)) => {
+            format!(
+                "no master is seen, and slaves have one ({}); {answering}; the last one was {master}",
+                list(&view.slaves())
+            )
         }
         (Verdict::FrozenMaster, Some(master)) => {
-            format!("nobody is the master; {answering}; {master}, the last one, answers nothing")
+            format!("no master; {answering}; {master}, the last one, is frozen")
         }
         (Verdict::DualMaster, _) => {
             let claimants: Vec<_> = view.claimants().iter().map(|node| node.address).collect();

@@ -1,6 +1,10 @@
 //! What rounds remember: one small object, written only on change, each time on condition that nobody else wrote.
 
-use std::{collections::BTreeMap, net::IpAddr, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -23,17 +27,17 @@ pub struct State {
     pub generation: u64,
     /// The master that is followed.
     pub master: Option<Master>,
-    /// When the write groups were cut to one master last; none before the first switch, when there is nothing to cut.
+    /// When a round found the write groups cut to one master last; `None` before the first switch, when there is nothing to cut.
     pub cut_at: Option<Millis>,
+    /// The write groups are to be cut, and no round has found them so yet.
+    #[serde(default)]
+    pub uncut: bool,
     /// The switches of the last minutes.
     pub switches: Vec<Millis>,
     /// Since when nobody is the master.
     pub no_master_since: Option<Millis>,
     /// Registered addresses that are no task of ours, by the first complete listing without them.
     pub missing: BTreeMap<IpAddr, Millis>,
-    /// Tasks that are silent, by the first round in which this function saw it.
-    #[serde(default)]
-    pub silent: BTreeMap<String, Millis>,
     /// The last node that was fenced.
     #[serde(default)]
     pub fence: Option<Fence>,
@@ -43,9 +47,13 @@ pub struct State {
     /// Who acts, and until when nobody else does.
     #[serde(default)]
     pub lease: Option<Lease>,
-    /// Where each slot was seen last.
+    /// Our tasks as they were listed completely last, and what is still stopping of them: an address is ours until its task has
+    /// ended, and a listing that fails does not make the function blind.
     #[serde(default)]
-    pub addresses: BTreeMap<String, IpAddr>,
+    pub tasks: Vec<Node>,
+    /// The last round that read the groups found all nodes well and nothing to do: a sweep need not read them again.
+    #[serde(default)]
+    pub at_rest: bool,
     /// The last things that were done, oldest first.
     #[serde(default)]
     pub history: Vec<Past>,
@@ -64,7 +72,7 @@ pub struct Fence {
     pub at: Millis,
     /// When it was asked for last: a call may have failed.
     pub asked: Millis,
-    /// Whether the task is gone and there is a master.
+    /// Whether it is over: ECS reports the task STOPPED or MISSING, or the call was never accepted and the node answers again.
     pub verified: bool,
 }
 
@@ -125,14 +133,15 @@ impl Default for State {
             generation: 0,
             master: None,
             cut_at: None,
+            uncut: false,
             switches: Vec::new(),
             no_master_since: None,
             missing: BTreeMap::new(),
-            silent: BTreeMap::new(),
             fence: None,
             pause: None,
             lease: None,
-            addresses: BTreeMap::new(),
+            tasks: Vec::new(),
+            at_rest: false,
             history: Vec::new(),
             sentence: String::new(),
         }
@@ -143,6 +152,14 @@ impl State {
     /// Refuses a state of another version.
     pub fn readable(self) -> Result<Self, UnknownVersion> {
         if self.version == VERSION { Ok(self) } else { Err(UnknownVersion { found: self.version }) }
+    }
+
+    /// Task ARNs to describe beside those that are listed: ours of before, and one that was fenced.
+    pub fn remembered(&self) -> Vec<String> {
+        let ours = self.tasks.iter().map(|node| &node.task);
+        let fenced = self.fence.iter().filter(|fence| !fence.verified).map(|fence| &fence.task);
+        let all: BTreeSet<&String> = ours.chain(fenced).collect();
+        all.into_iter().cloned().collect()
     }
 
     /// Whether `node` is the followed master: the same task at the same address.
@@ -157,7 +174,7 @@ impl State {
         let what = format!("followed {} at {}{}", node.slot, node.address, before.unwrap_or_default());
         self.note(now, what);
         if self.master.is_some() {
-            self.cut_at = Some(now);
+            self.uncut = true;
             self.switches.push(now);
         }
         let (slot, task, address) = (node.slot.clone(), node.task.clone(), node.address);

@@ -4,6 +4,28 @@ use std::{fmt, net::IpAddr};
 
 use serde::Serialize;
 
+/// An enum that lists its own variants: one that is missing in the list does not compile, so no count or test can forget it.
+macro_rules! listed {
+    ($of:ident: $($name:ident),+ $(,)?) => {
+        impl $of {
+            /// The names of all variants.
+            pub const NAMES: &[&str] = &[$(stringify!($name)),+];
+
+            /// The variant's name.
+            pub fn name(&self) -> &'static str {
+                match self { $(Self::$name { .. } => stringify!($name)),+ }
+            }
+        }
+    };
+}
+
+listed!(Verdict: Steady, NewMaster, NoMaster, MasterUnseen, FrozenMaster, DualMaster, PartialView, Blind, Paused);
+listed!(
+    Refusal: NoMajority, Unconfirmed, NobodyToFollow, StillFollowed, SlaveOnlyClaims, NoEvidence, IncompleteListing,
+    FencingOff, NotLongSilent, SeveralMissing, NotTheLastMaster, StillHeard, MasterDoesNotSay, MissingUnknown, HoldOff,
+    FenceUnderWay, FenceFailed, Leased, Paused, WouldEmpty
+);
+
 /// What a round found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 pub enum Verdict {
@@ -11,55 +33,46 @@ pub enum Verdict {
     Steady,
     /// Another node than the known master is the only one.
     NewMaster,
-    /// A majority answered, and nobody is the master.
+    /// A majority answered, and none is the master.
     NoMaster,
-    /// The same, and the last master answers nothing while all others do: they wait for it.
+    /// A majority answered, none is the master, and some are slaves: they have a master that this function does not reach.
+    MasterUnseen,
+    /// None is the master, the last one has been silent for so long that it would be fenced, and all others answer and wait.
     FrozenMaster,
     /// More than one node says that it is the master.
     DualMaster,
     /// Fewer than a majority answered.
     PartialView,
-    /// Nobody answered.
+    /// No core node answered.
     Blind,
-    /// Somebody asked for nothing to be done for a while.
+    /// An operator asked for nothing to be done for a while.
     Paused,
 }
 
 impl Verdict {
-    /// All of them.
-    pub const ALL: [Self; 8] = [
-        Self::Steady,
-        Self::NewMaster,
-        Self::NoMaster,
-        Self::FrozenMaster,
-        Self::DualMaster,
-        Self::PartialView,
-        Self::Blind,
-        Self::Paused,
-    ];
-}
-
-impl Verdict {
-    /// One line for people.
+    /// One line for operators.
     pub fn description(self) -> &'static str {
         match self {
             Self::Steady => "the known master is the only one",
             Self::NewMaster => "another node than the known master is the only one that says it is",
-            Self::NoMaster => "a majority answered, and nobody is the master",
+            Self::NoMaster => "a majority answered, and none is the master",
+            Self::MasterUnseen => {
+                "none is the master, and slaves report that they have one: this function does not reach it"
+            }
             Self::FrozenMaster => {
-                "nobody is the master, and the last one answers nothing while all others do"
+                "none is the master, and the last one has been silent for too long while all others wait for it"
             }
             Self::DualMaster => "more than one node says that it is the master",
-            Self::PartialView => "fewer than a majority of the members answered",
-            Self::Blind => "no member answered",
-            Self::Paused => "somebody asked for nothing to be done for a while",
+            Self::PartialView => "fewer than a majority of the core nodes answered",
+            Self::Blind => "no core node answered",
+            Self::Paused => "an operator asked for nothing to be done for a while",
         }
     }
 }
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(self, f)
+        f.write_str(self.name())
     }
 }
 
@@ -85,6 +98,14 @@ pub enum Refusal {
     },
     /// A slave is never registered as a writer because there is no master.
     NobodyToFollow,
+    /// Somebody is silent, and a firm slave proves that a master lives: it may be the silent node, so no node is fenced for want of
+    /// a master.
+    StillFollowed {
+        /// The silent node.
+        address: IpAddr,
+        /// The slaves.
+        slaves: Vec<IpAddr>,
+    },
     /// A slave-only node can not be elected: its claim is a fault of its own.
     SlaveOnlyClaims {
         /// The node.
@@ -114,9 +135,9 @@ pub enum Refusal {
         /// How long it takes, seconds.
         needed: u64,
     },
-    /// With more than one node silent it is not one of them that is frozen.
+    /// A fence needs that every other node answers.
     SeveralMissing {
-        /// Core nodes that do not take part.
+        /// Nodes that are listed and did not answer.
         addresses: Vec<IpAddr>,
     },
     /// The silent node is not the one that was followed: somebody else was the master, and is not any more.
@@ -125,6 +146,16 @@ pub enum Refusal {
         address: IpAddr,
         /// The slot of the last master.
         master: String,
+    },
+    /// The master reports that it hears the silent member: the way from this function to it is broken, not the member.
+    StillHeard {
+        /// The silent node.
+        address: IpAddr,
+    },
+    /// The master did not report whether it hears the silent member.
+    MasterDoesNotSay {
+        /// The silent node.
+        address: IpAddr,
     },
     /// Not every task could be listed: who else is missing is not known.
     MissingUnknown {
@@ -147,7 +178,7 @@ pub enum Refusal {
         /// Seconds since then.
         seconds: u64,
     },
-    /// A fence was asked for, and the task still runs or nobody was elected.
+    /// A fence was asked for, and ECS still does not report the task STOPPED.
     FenceFailed {
         /// The slot.
         slot: String,
@@ -155,8 +186,8 @@ pub enum Refusal {
         task: String,
         /// Seconds since it was asked for.
         seconds: u64,
-        /// The task is gone, and nobody was elected.
-        gone: bool,
+        /// Whether ECS has accepted the call: it means to stop the task, and the host's agent does not do it.
+        accepted: bool,
     },
     /// Another invocation acts.
     Leased {
@@ -210,7 +241,16 @@ impl fmt::Display for Refusal {
                 write!(f, "{address} is not fenced before it is silent for {needed} s ({silent} so far)")
             }
             Self::SeveralMissing { addresses } => {
-                write!(f, "nobody is fenced because more than one core node is missing: {}", list(addresses))
+                write!(f, "no node is fenced because more than one does not answer: {}", list(addresses))
+            }
+            Self::StillFollowed { address, slaves } => {
+                write!(f, "{address} is not fenced because slaves still follow a master ({})", list(slaves))
+            }
+            Self::StillHeard { address } => {
+                write!(f, "{address} is not fenced because the master hears it: only this function does not")
+            }
+            Self::MasterDoesNotSay { address } => {
+                write!(f, "{address} is not fenced because the master does not report whether it hears it")
             }
             Self::NotTheLastMaster { address, master } => {
                 write!(f, "{address} is not fenced because the last master was {master}")
@@ -224,14 +264,18 @@ impl fmt::Display for Refusal {
             Self::FenceUnderWay { address, seconds } => {
                 write!(f, "{address} was fenced {seconds} s ago and is waited for")
             }
-            Self::FenceFailed { slot, seconds, gone: true, .. } => {
+            Self::FenceFailed { slot, task, seconds, accepted: true } => {
                 write!(
                     f,
-                    "{slot} was fenced {seconds} s ago and is gone, and the others have elected nobody: see their logs"
+                    "{slot} was fenced {seconds} s ago and ECS means to stop its task, but does not report it STOPPED: the host's \
+                     agent is dead, so terminate the instance that runs task {task}"
                 )
             }
-            Self::FenceFailed { slot, task, seconds, gone: false } => {
-                write!(f, "the fence of {slot} has had no effect for {seconds} s: stop task {task} by hand")
+            Self::FenceFailed { slot, task, seconds, accepted: false } => {
+                write!(
+                    f,
+                    "the fence of {slot} was not accepted by ECS for {seconds} s: run aws ecs stop-task for task {task}"
+                )
             }
             Self::Leased { owner } => write!(f, "invocation {owner} acts now"),
             Self::Paused { owner, seconds } => {

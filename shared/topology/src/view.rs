@@ -16,17 +16,22 @@ pub enum Kind {
     SlaveOnly,
 }
 
-/// A RUNNING task of ours.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A task of ours that runs: RUNNING, or on its way to STOPPED.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Node {
     /// The slot: the name of its ECS service. A node that returns with a new address is the same slot.
     pub slot: String,
     /// What it may become.
     pub kind: Kind,
+    /// The slot's server id, by which the other members know it.
+    pub id: u32,
     /// ARN of the task.
     pub task: String,
     /// Its address now.
     pub address: IpAddr,
+    /// ECS was asked to stop it and does not report it STOPPED yet. It may still run, answer and be the master, for as long as its
+    /// stop timeout, and on a host without an agent for ever.
+    pub stopping: bool,
 }
 
 /// A node and what it said.
@@ -36,9 +41,9 @@ pub struct Observation {
     pub node: Node,
     /// What it said.
     pub answer: Answer,
-    /// How many members it says are alive, itself among them; asked only of those who claim to be the master when there
-    /// are several, and none when it does not tell.
-    pub alive: Option<usize>,
+    /// Server ids of the members that it reports alive, its own among them. Asked of those who claim to be the master when
+    /// there are several, and of the master when another member is silent; `None` when it was not asked or does not say.
+    pub alive: Option<BTreeSet<u32>>,
 }
 
 /// A target group and who is registered in it (draining ones are not).
@@ -57,13 +62,19 @@ pub struct Group {
 pub struct View {
     /// When the tasks were listed; a hot loop lists them less often than it probes.
     pub listed_at: Millis,
-    /// Whether every service's tasks were listed and described; only then is absence evidence.
+    /// When the nodes were asked: from then on a silent one is silent.
+    pub asked_at: Millis,
+    /// Whether all tasks were listed and described; only then is absence evidence.
     pub complete: bool,
-    /// Every RUNNING task of ours, with its answer.
+    /// Every task of ours that runs, with its answer.
     pub observations: Vec<Observation>,
-    /// The write groups of all ports.
+    /// Tasks known from before that ECS reports STOPPED or MISSING: they have ended.
+    pub ended: BTreeSet<String>,
+    /// Whether all groups were read. They are not in a sweep of a cluster at rest, and one of them may be unreadable.
+    pub read: bool,
+    /// The write groups of all ports that could be read.
     pub groups: Vec<Group>,
-    /// The read groups of all ports; none when readers have no endpoint of their own.
+    /// The read groups of all ports that could be read; none when readers have no endpoint of their own.
     pub readers: Vec<Group>,
 }
 
@@ -78,9 +89,33 @@ impl View {
         self.says_master(Kind::SlaveOnly)
     }
 
-    /// How many members took part.
+    /// How many core slots took part. A slot may have two tasks while one is replaced; it has one vote.
     pub(crate) fn answered(&self) -> usize {
-        self.observations.iter().filter(|seen| seen.answer.took_part()).count()
+        let core = self.observations.iter().filter(|seen| seen.node.kind == Kind::Core);
+        core.filter(|seen| seen.answer.took_part()).map(|seen| &seen.node.slot).collect::<BTreeSet<_>>().len()
+    }
+
+    /// Whose answer this is.
+    pub(crate) fn of(&self, task: &str) -> Option<&Observation> {
+        self.observations.iter().find(|seen| seen.node.task == task)
+    }
+
+    /// Nodes that are listed and did not take part, slave-only ones too.
+    pub(crate) fn missing(&self) -> Vec<&Node> {
+        let missing = self.observations.iter().filter(|seen| !seen.answer.took_part());
+        missing.map(|seen| &seen.node).collect()
+    }
+
+    /// Core slots without a task, as far as they are known by their number.
+    pub(crate) fn absent(&self, core_size: usize) -> usize {
+        let core = self.observations.iter().filter(|seen| seen.node.kind == Kind::Core);
+        core_size.saturating_sub(core.map(|seen| &seen.node.slot).collect::<BTreeSet<_>>().len())
+    }
+
+    /// Addresses of the nodes that say firmly that they are slaves.
+    pub(crate) fn slaves(&self) -> Vec<IpAddr> {
+        let slaves = self.observations.iter().filter(|seen| seen.answer == Answer::Slave);
+        slaves.map(|seen| seen.node.address).collect()
     }
 
     fn says_master(&self, kind: Kind) -> Vec<&Node> {

@@ -9,13 +9,15 @@ use topology::{
 };
 
 fn policy() -> Policy {
-    Policy { rearm: Rearm::After(Duration::from_secs(3)), ..Policy::of(3, 2) }
+    let (rearm, fence_after) = (Rearm::After(Duration::from_secs(3)), Duration::from_secs(6));
+    Policy { rearm, fence_after, ..Policy::of(3, 2) }
 }
 
 fn node(index: u8) -> Node {
     let kind = if index < 3 { Kind::Core } else { Kind::SlaveOnly };
     let address = IpAddr::from([10, 0, 0, index]);
-    Node { slot: format!("slot-{index}"), kind, task: format!("task-{index}"), address }
+    let (slot, task) = (format!("slot-{index}"), format!("task-{index}"));
+    Node { slot, kind, id: u32::from(index) + 1, task, address, stopping: index == 1 }
 }
 
 fn answer() -> impl Strategy<Value = Option<Answer>> {
@@ -25,6 +27,7 @@ fn answer() -> impl Strategy<Value = Option<Answer>> {
         4 => Just(Some(Answer::Slave)),
         1 => Just(Some(Answer::NotKnown(NotKnown::Unsettled))),
         2 => Just(Some(Answer::NotKnown(NotKnown::Silent))),
+        1 => Just(Some(Answer::NotKnown(NotKnown::Late))),
         1 => Just(Some(Answer::NotKnown(NotKnown::NotAwaited))),
     ]
 }
@@ -47,18 +50,28 @@ proptest! {
         let mut group = Group { arn: "arn".into(), port: 7474, targets };
         let (mut state, mut memory) = (State::default(), Memory::default());
         for (step, (answers, complete, fails)) in rounds.into_iter().enumerate() {
-            let now = Millis(step as u64 * 1000);
+            let now = Millis(step as u64 * 2000);
             let observations: Vec<Observation> = (0..).zip(&answers)
                 .filter_map(|(index, answer)| Some(Observation { node: node(index), answer: (*answer)?, alive: None }))
                 .collect();
-            let view = View { listed_at: now, complete, observations, groups: vec![group.clone()], readers: vec![] };
+            let view = View {
+                listed_at: now,
+                asked_at: Millis(now.0.saturating_sub(1_950)),
+                complete,
+                observations,
+                ended: BTreeSet::new(),
+                read: true,
+                groups: vec![group.clone()],
+                readers: vec![],
+            };
             let decision = decide(now, &policy, &state, &memory, &view);
 
-            let voters = view.observations.iter().filter(|seen| seen.answer.took_part()).count();
+            let core = view.observations.iter().filter(|seen| seen.node.kind == Kind::Core);
+            let answered = core.filter(|seen| seen.answer.took_part()).count();
             let claimants: Vec<IpAddr> = view.observations.iter()
                 .filter(|seen| seen.node.kind == Kind::Core && seen.answer == Answer::Master)
                 .map(|seen| seen.node.address).collect();
-            if voters < 3 {
+            if answered < 2 {
                 prop_assert!(decision.actions.is_empty(), "acted without a majority");
                 prop_assert_eq!(&decision.state.master, &state.master);
             }
@@ -80,6 +93,10 @@ proptest! {
                         let said = view.observations.iter().find(|seen| seen.node.address == *address);
                         prop_assert!(said.is_some_and(|seen| seen.answer == Answer::NotKnown(NotKnown::Silent)),
                             "fenced {} although it is not silent", address);
+                        let others = view.observations.iter().filter(|seen| seen.node.address != *address);
+                        prop_assert!(others.clone().all(|seen| seen.answer.took_part()), "fenced while another one is missing");
+                        prop_assert!(claimants.len() == 1 || others.clone().all(|seen| seen.answer != Answer::Slave),
+                            "fenced {} although slaves have a master", address);
                     }
                 }
                 prop_assert!(group.targets.is_empty() || !after.is_empty(), "emptied the group");

@@ -11,13 +11,23 @@
 //!   core-1 10.0.0.1 master
 //! at 1 incomplete fails=deregister invocation
 //!   core-1 gone
+//! through 20 every 2
 //! ```
+//!
+//! A round in which a node is late or silent was asked for [`PATIENCE`] before its time. `through` plays rounds without telling
+//! them, unless they act.
 
-use std::{collections::BTreeMap, env, fs, net::IpAddr, path::Path, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    env, fs,
+    net::IpAddr,
+    path::Path,
+    time::Duration,
+};
 
 use topology::{
-    Action, Answer, Group, Kind, Lease, Memory, Millis, Node, NotKnown, Observation, Pause, Policy, Rearm,
-    State, View, decide,
+    Action, Answer, Group, Kind, Lease, Memory, Millis, Mode, Node, NotKnown, Observation, PATIENCE, Pause,
+    Policy, Rearm, Refusal, State, Verdict, View, decide,
 };
 
 #[test]
@@ -27,6 +37,7 @@ fn every_scenario_ends_as_expected() {
     folders.sort();
     assert!(folders.len() >= 12, "scenarios are missing: {folders:?}");
     let mut wrong = Vec::new();
+    let mut seen = BTreeSet::new();
     for folder in folders {
         for file in fs::read_dir(&folder).unwrap() {
             let name = file.unwrap().file_name();
@@ -36,7 +47,7 @@ fn every_scenario_ends_as_expected() {
                 folder.display()
             );
         }
-        let happened = play(&fs::read_to_string(folder.join("rounds.txt")).unwrap());
+        let happened = play(&fs::read_to_string(folder.join("rounds.txt")).unwrap(), &mut seen);
         let golden = folder.join("expected.txt");
         if env::var_os("UPDATE_GOLDEN").is_some() {
             fs::write(&golden, &happened).unwrap();
@@ -46,6 +57,9 @@ fn every_scenario_ends_as_expected() {
         }
     }
     assert!(wrong.is_empty(), "not as expected; this happened:\n{}", wrong.join("\n"));
+    let all = Verdict::NAMES.iter().chain(Refusal::NAMES);
+    let untold: Vec<_> = all.filter(|name| !seen.contains(**name)).collect();
+    assert!(untold.is_empty(), "no scenario has {untold:?}");
 }
 
 /// A cluster as a scenario tells it.
@@ -53,14 +67,16 @@ struct Stage {
     policy: Policy,
     groups: Vec<Group>,
     readers: Vec<Group>,
-    /// How many members a node says are alive.
-    alive: BTreeMap<String, usize>,
+    /// Which members a node says are alive.
+    alive: BTreeMap<String, BTreeSet<u32>>,
+    /// Tasks that ECS reports STOPPED.
+    ended: BTreeSet<String>,
     nodes: BTreeMap<String, (Node, Answer)>,
     state: State,
     memory: Memory,
 }
 
-fn play(text: &str) -> String {
+fn play(text: &str, seen: &mut BTreeSet<&'static str>) -> String {
     let mut lines = text.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#'));
     let policy = policy(lines.next().expect("a policy line"));
     let mut stage = Stage {
@@ -68,6 +84,7 @@ fn play(text: &str) -> String {
         groups: vec![],
         readers: vec![],
         alive: BTreeMap::new(),
+        ended: BTreeSet::new(),
         nodes: BTreeMap::new(),
         state: State::default(),
         memory: Memory::default(),
@@ -89,45 +106,81 @@ fn play(text: &str) -> String {
             });
         } else if let Some(head) = line.strip_prefix("at ") {
             if let Some(head) = round.replace(head) {
-                told += &stage.round(head);
+                told += &stage.round(head, seen);
             }
+        } else if let Some(span) = line.strip_prefix("through ") {
+            let head = round.take().expect("rounds go through after one");
+            told += &stage.round(head, seen);
+            told += &stage.through(head, span, seen);
         } else {
             stage.node(line);
         }
     }
-    told + &stage.round(round.expect("at least one round"))
+    match round {
+        Some(head) => told + &stage.round(head, seen),
+        None => told,
+    }
 }
 
 impl Stage {
-    /// `SLOT ADDRESS [slave-only] ANSWER`, `SLOT gone` or `SLOT sees ALIVE`.
+    /// `SLOT ADDRESS [slave-only] ANSWER [stopping]`, `SLOT gone`, `SLOT ended` or `SLOT sees ID,ID`.
     fn node(&mut self, line: &str) {
         let words: Vec<&str> = line.split_whitespace().collect();
         match words[..] {
             [slot, "sees", alive] => {
-                self.alive.insert(slot.to_owned(), alive.parse().unwrap());
+                let ids = alive.split(',').map(|id| id.parse().unwrap());
+                self.alive.insert(slot.to_owned(), ids.collect());
             }
             [slot, "gone"] => {
                 self.nodes.remove(slot).expect("a node that was there");
             }
+            [slot, "ended"] => {
+                let (node, _) = self.nodes.remove(slot).expect("a node that was there");
+                self.ended.insert(node.task);
+            }
             [slot, ip, ref rest @ ..] => {
+                let stopping = rest.last() == Some(&"stopping");
+                let rest = if stopping { &rest[..rest.len() - 1] } else { rest };
                 let kind = if rest[0] == "slave-only" { Kind::SlaveOnly } else { Kind::Core };
+                let number: u32 =
+                    slot.rsplit('-').next().and_then(|id| id.parse().ok()).expect("a slot has a number");
+                let cores = u32::try_from(self.policy.core_size).unwrap();
+                let id = if kind == Kind::Core { number } else { cores + number };
                 let (slot, task) = (slot.to_owned(), format!("task-{ip}"));
-                let node = Node { slot: slot.clone(), kind, task, address: address(ip) };
+                let node = Node { slot: slot.clone(), kind, id, task, address: address(ip), stopping };
                 self.nodes.insert(slot, (node, answer(rest[rest.len() - 1])));
             }
             _ => panic!("not a node: {line}"),
         }
     }
 
-    /// `SECONDS[.TENTHS] [incomplete] [fails=register|deregister] [invocation] [pause=SECONDS] [resume] [leased=SECONDS]`
-    fn round(&mut self, head: &str) -> String {
+    /// Rounds after the one at `head`: `SECONDS every SECONDS`.
+    fn through(&mut self, head: &str, span: &str, seen: &mut BTreeSet<&'static str>) -> String {
+        let time = |text: &str| text.trim().parse::<f64>().unwrap();
+        let (until, every) = span.split_once(" every ").expect("through SECONDS every SECONDS");
+        let mut at = time(head.split_whitespace().next().unwrap());
+        let mut told = format!("  ... every {every} s\n");
+        while at + time(every) <= time(until) {
+            at += time(every);
+            let round = self.round(&format!("{at:.1}"), seen);
+            let acts = round.lines().nth(1).is_some_and(|sentence| !sentence.contains("no action"));
+            if acts {
+                told += &round;
+            }
+        }
+        told
+    }
+
+    /// `SECONDS[.TENTHS] [incomplete] [unread] [fails=register|deregister] [invocation] [pause=SECONDS] [resume] [leased=SECONDS]`
+    fn round(&mut self, head: &str, seen: &mut BTreeSet<&'static str>) -> String {
         let mut words = head.split_whitespace();
         let (seconds, tenths) = words.next().map(|time| time.split_once('.').unwrap_or((time, "0"))).unwrap();
         let now = Millis(seconds.parse::<u64>().unwrap() * 1000 + tenths.parse::<u64>().unwrap() * 100);
-        let (mut complete, mut fails) = (true, "");
+        let (mut complete, mut read, mut fails) = (true, true, "");
         for word in words {
             match word {
                 "incomplete" => complete = false,
+                "unread" => read = false,
                 "invocation" => self.memory = Memory::of(head),
                 "resume" => self.state.pause(now, None),
                 other => match other.split_once('=') {
@@ -145,23 +198,31 @@ impl Stage {
                 },
             }
         }
+        let patient = self.nodes.values().any(|(_, answer)| answer.is_unanswered());
+        let asked_at = if patient { Millis(now.0.saturating_sub(2_000)) } else { now };
+        assert_eq!(PATIENCE.as_secs(), 2);
         let observations = self
             .nodes
             .values()
             .map(|(node, answer)| Observation {
                 node: node.clone(),
                 answer: *answer,
-                alive: self.alive.get(&node.slot).copied(),
+                alive: self.alive.get(&node.slot).cloned(),
             })
             .collect();
         let view = View {
             listed_at: now,
+            asked_at,
             complete,
             observations,
-            groups: self.groups.clone(),
-            readers: self.readers.clone(),
+            ended: self.ended.clone(),
+            read,
+            groups: if read { self.groups.clone() } else { vec![] },
+            readers: if read { self.readers.clone() } else { vec![] },
         };
         let decision = decide(now, &self.policy, &self.state, &self.memory, &view);
+        seen.insert(decision.verdict.name());
+        seen.extend(decision.refusals.iter().map(Refusal::name));
         for action in &decision.actions {
             let mut groups = self.groups.iter_mut().chain(&mut self.readers);
             let Some(group) = groups.find(|group| Some(group.arn.as_str()) == action.group()) else {
@@ -213,6 +274,7 @@ fn policy(line: &str) -> Policy {
         fence_after: seconds("fence", 0),
         fence_hold_off: seconds("hold-off", 300),
         fence_verify: seconds("verify", 150),
+        mode: if values.contains_key("raft") { Mode::Cluster } else { Mode::Ha },
         read_from_core: values.get("read-from-core").is_some_and(|flag| *flag == 1),
         ..Policy::of(size("core"), size("slave-only"))
     }
@@ -224,6 +286,7 @@ fn answer(word: &str) -> Answer {
         "slave" => Answer::Slave,
         "unsettled" => Answer::NotKnown(NotKnown::Unsettled),
         "refused" => Answer::NotKnown(NotKnown::Refused),
+        "late" => Answer::NotKnown(NotKnown::Late),
         "silent" => Answer::NotKnown(NotKnown::Silent),
         "not-awaited" => Answer::NotKnown(NotKnown::NotAwaited),
         "unexpected" => Answer::NotKnown(NotKnown::Unexpected),

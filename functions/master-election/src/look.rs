@@ -1,0 +1,174 @@
+//! What a round sees: tasks from ECS, roles from the nodes, groups from the balancer; some of it kept from the round before.
+
+use std::time::Duration;
+
+use topology::{Answer, Memory, Millis, Mode, Node, NotKnown, Observation, Policy, State, View, enough};
+use tracing::{error, warn};
+
+use crate::{Listing, Registered, World};
+
+/// Tasks and groups are read again after so long within one hot loop; probes go every round.
+const READ_AGAIN: Duration = Duration::from_secs(5);
+/// What a listing may take while the nodes of the one before can be asked: longer, and they are decided on.
+const LISTING: Duration = Duration::from_secs(3);
+/// Sweeps of a cluster at rest that read the groups: every fifth. They hold what they held unless somebody else registers in them.
+const EVERY_FIFTH: u64 = 5;
+const MINUTE: u64 = 60_000;
+
+/// What an invocation keeps of what it saw.
+pub(crate) struct Eyes {
+    rung: bool,
+    first: bool,
+    listing: Option<(Listing, Millis)>,
+    groups: Option<(Registered, Millis)>,
+}
+
+/// What one round saw.
+pub(crate) struct Looked {
+    pub(crate) view: View,
+    /// The groups were read in this round.
+    pub(crate) fresh: bool,
+    /// The groups were left unread on purpose.
+    pub(crate) skipped: bool,
+    /// A group that this function is not allowed to read.
+    pub(crate) denied: Option<aws::Error>,
+}
+
+impl Eyes {
+    pub(crate) fn new(rung: bool) -> Self {
+        Self { rung, first: true, listing: None, groups: None }
+    }
+
+    /// What was read of the groups is old: a call has changed them, or may have.
+    pub(crate) fn forget_groups(&mut self) {
+        self.groups = None;
+    }
+
+    /// Lists, probes and reads.
+    pub(crate) async fn look<W: World>(
+        &mut self,
+        world: &W,
+        policy: &Policy,
+        state: &State,
+        memory: &Memory,
+    ) -> Looked {
+        let began = world.now();
+        let skipped = std::mem::take(&mut self.first) && !self.rung && may_skip(state, began);
+        if self.listing.is_none() {
+            self.list(world, state, None).await;
+        }
+        let (listing, listed_at) = self.listing.clone().unwrap_or_default();
+        let asked_at = world.now();
+        let enough =
+            |so_far: &[Option<Answer>]| enough(policy, state, &memory.unanswered, &listing.nodes, so_far);
+        let stale = began.since(listed_at) >= READ_AGAIN;
+        let relist = async { if stale { Some(bounded_listing(world, state).await) } else { None } };
+        // A claim that is being confirmed is acted on in the round that believes it, so the groups are read beside the probes.
+        let known = self.groups.clone();
+        let known = known.filter(|(_, at)| memory.claim.is_none() && began.since(*at) < READ_AGAIN);
+        let read = async {
+            match known {
+                _ if skipped => (Registered::default(), began, false),
+                Some((groups, at)) => (groups, at, false),
+                None => (world.groups().await, began, true),
+            }
+        };
+        let (answers, (groups, read_at, fresh), relisted) =
+            tokio::join!(world.probe(&listing.nodes, &memory.unanswered, &enough), read, relist);
+        let (complete, ended) = (listing.failures.is_empty(), listing.ended.clone());
+        let observations = observe(world, policy, listing.nodes, answers).await;
+        if let Some(newer) = relisted {
+            self.keep(newer, state, world.now());
+        }
+        if !skipped {
+            self.groups = Some((groups.clone(), read_at));
+        }
+        let view = View {
+            listed_at,
+            asked_at,
+            complete,
+            observations,
+            ended,
+            read: false,
+            groups: Vec::new(),
+            readers: Vec::new(),
+        };
+        Looked { view, fresh, skipped, denied: None }.with(groups)
+    }
+
+    /// The same round with the groups as they are now.
+    pub(crate) async fn read_again<W: World>(&mut self, world: &W, looked: Looked) -> Looked {
+        let at = world.now();
+        let groups = world.groups().await;
+        self.groups = Some((groups.clone(), at));
+        Looked { fresh: true, skipped: false, ..looked }.with(groups)
+    }
+
+    async fn list<W: World>(&mut self, world: &W, state: &State, before: Option<Millis>) {
+        let listing = world.list(&state.remembered()).await;
+        self.keep(listing, state, before.unwrap_or_else(|| world.now()));
+    }
+
+    /// A listing that failed keeps the nodes that were known: every one of them can still be asked. Absence proves nothing then.
+    fn keep(&mut self, mut listing: Listing, state: &State, now: Millis) {
+        for failure in &listing.failures {
+            error!(event = "listing-incomplete", "{failure}");
+        }
+        if !listing.failures.is_empty() {
+            let before = self.listing.as_ref().map_or(&state.tasks, |(before, _)| &before.nodes);
+            let listed = |node: &&Node| listing.nodes.iter().any(|listed| listed.task == node.task);
+            let ended = |node: &&Node| listing.ended.contains(&node.task);
+            let lost: Vec<Node> =
+                before.iter().filter(|node| !listed(node) && !ended(node)).cloned().collect();
+            listing.nodes.extend(lost);
+        }
+        self.listing = Some((listing, now));
+    }
+}
+
+/// Every nodes' answer, and what the master hears when another node is silent, or when there are several masters.
+async fn observe<W: World>(
+    world: &W,
+    policy: &Policy,
+    nodes: Vec<Node>,
+    answers: Vec<Answer>,
+) -> Vec<Observation> {
+    let masters = answers.iter().filter(|answer| **answer == Answer::Master).count();
+    let silent = answers.contains(&Answer::NotKnown(NotKnown::Silent));
+    let ask = policy.mode == Mode::Ha && (masters > 1 || silent);
+    let mut observations = Vec::new();
+    for (node, answer) in nodes.into_iter().zip(answers) {
+        let alive = if ask && answer == Answer::Master { world.alive(&node).await } else { None };
+        observations.push(Observation { node, answer, alive });
+    }
+    observations
+}
+
+async fn bounded_listing<W: World>(world: &W, state: &State) -> Listing {
+    let remembered = state.remembered();
+    tokio::select! {
+        biased;
+        listing = world.list(&remembered) => listing,
+        () = world.pause(LISTING) => {
+            let (what, reason) = ("the cluster".to_owned(), format!("no answer within {} s", LISTING.as_secs()));
+            let failure = aws::Error { call: "ecs:ListTasks", what, reason, kind: aws::Kind::Other };
+            Listing { failures: vec![failure], ..Listing::default() }
+        }
+    }
+}
+
+fn may_skip(state: &State, now: Millis) -> bool {
+    state.at_rest && state.pause.is_none() && !(now.0 / MINUTE).is_multiple_of(EVERY_FIFTH)
+}
+
+impl Looked {
+    fn with(mut self, groups: Registered) -> Self {
+        for failure in &groups.failures {
+            warn!(event = "group-unreadable", "{failure}; the group is left as it is");
+        }
+        self.denied = groups.failures.iter().find(|failure| failure.kind == aws::Kind::Denied).cloned();
+        self.view.read = !self.skipped && groups.failures.is_empty();
+        (self.view.groups, self.view.readers) = (groups.write, groups.read);
+        self
+    }
+}
