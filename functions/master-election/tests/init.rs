@@ -27,7 +27,7 @@ fn start(changed: &[(&str, &str)]) -> Output {
 fn a_bad_parameter_is_one_line_and_a_failed_init() {
     let table = [
         ("DIALECT", "ORACLE", "DIALECT is \\\"ORACLE\\\""),
-        ("PROBE_DEADLINE_MS", "3000", "PROBE_DEADLINE_MS (3000) must be shorter than ROUND_MS (2000)"),
+        ("FENCE_AFTER_SECONDS", "20", "FENCE_AFTER_SECONDS (20) is too long"),
         ("WRITE_GROUPS", "", "WRITE_GROUPS is not set"),
     ];
     for (name, value, sentence) in table {

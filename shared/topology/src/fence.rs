@@ -77,15 +77,12 @@ pub(crate) fn without_master<'a>(
     now: Millis,
     view: &'a View,
 ) -> Finding<'a> {
-    // Raft elects beside a frozen leader, and a single node has nobody who waits for it.
-    if policy.mode != Mode::Ha {
-        return Finding::Nobody;
-    }
     let missing = view.missing();
     let Some(node) = silent_among(&missing, view) else { return Finding::Nobody };
     let (address, slaves) = (node.address, view.slaves());
-    // However long it is silent: slaves that have a master wait for nobody. The silent node may well be that master.
-    if !slaves.is_empty() {
+    // However long it is silent: slaves that have a master wait for nobody. The silent node may well be that master. Followers of
+    // Raft say the same without a leader.
+    if policy.mode == Mode::Ha && !slaves.is_empty() {
         return Finding::Refused(Refusal::StillFollowed { address, slaves });
     }
     // A core slot without a task is missing too: its old task may be the master somewhere.
@@ -114,6 +111,7 @@ pub(crate) fn beside_master<'a>(
     now: Millis,
     view: &'a View,
 ) -> Finding<'a> {
+    // Raft commits with a majority, whoever else is frozen.
     if policy.mode != Mode::Ha {
         return Finding::Nobody;
     }
