@@ -31,6 +31,12 @@ const HIGH_AVAILABILITY: &[Test] = &[
     ("fault_19_43_killed_master_writes_move_on_and_it_returns_with_a_new_address", stage::election::killed),
     ("fault_42_a_dead_neo4j_ends_its_task_and_the_slot_comes_back", stage::processes::dead_jvm),
     ("fault_42_a_stopped_task_stops_neo4j_cleanly", stage::processes::stopped),
+    ("fault_47_a_slow_master_at_rest_is_left_alone", stage::slow::master_at_rest),
+    (
+        "fault_47_a_slow_master_beside_a_returning_standby_stays",
+        stage::slow::master_beside_a_returning_standby,
+    ),
+    ("fault_47_a_new_master_that_is_slow_is_followed", stage::slow::new_master_that_is_slow),
     ("explain_changes_nothing_and_a_pause_stops_everything", stage::freezing::paused_and_explained),
     ("fault_29_line_0_survivors_of_a_frozen_master_elect_by_themselves", stage::freezing::survivors_elect),
     ("fault_29_a_frozen_slave_is_ended_by_its_watchdog", stage::freezing::jvm_of_a_slave),

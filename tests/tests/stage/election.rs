@@ -1,6 +1,7 @@
 //! Faults of the election, on real nodes and with the deployed function.
 
 use std::{
+    cell::Cell,
     net::Ipv4Addr,
     time::{Duration, SystemTime},
 };
@@ -78,14 +79,24 @@ pub fn killed(stage: &Stage) -> Outcome {
         write(cloud, 2).await?;
         let fault = SystemTime::now();
         signal_group(old.2, Signal::KILL);
-        wait("no master any more", || async { demo::master(&status(cloud).await).is_none().then_some(()) })
-            .await?;
-        // Fault 19: while nobody is master nothing is registered.
-        let premature: Vec<_> = elb_writes(cloud).into_iter().filter(|(_, at)| *at >= fault).collect();
+        // Fault 19: as long as none is the master nothing is called. The function looks all the time, and is tempted; the last
+        // look that found no master is the end of that time.
+        let looking = async {
+            loop {
+                let _looked = invoke(cloud).await;
+            }
+        };
+        let (new, without_master_until) = tokio::select! {
+            elected = elected(cloud, old.1, fault) => elected?,
+            () = looking => unreachable!("it looks for ever"),
+        };
+        let premature: Vec<_> = elb_writes(cloud)
+            .into_iter()
+            .filter(|(_, at)| *at >= fault && *at <= without_master_until)
+            .collect();
         if !premature.is_empty() {
             return Err(format!("no master yet, and {premature:?} was called"));
         }
-        let new = new_master(cloud, old.1).await?;
         wait("the function's switch to the new master", || async {
             let result = invoke(cloud).await.ok()?;
             let groups = demo::registered(&status(cloud).await.balancers);
@@ -109,6 +120,26 @@ pub fn killed(stage: &Stage) -> Outcome {
             demo::registered(&after.balancers).iter().all(|targets| targets.contains(&back.address));
         if followed { Ok(()) } else { Err(format!("the groups do not hold {} at {}", old.0, back.address)) }
     })
+}
+
+/// The new master, and when it was seen last that there was none.
+async fn elected(
+    cloud: &Cloud,
+    old: Ipv4Addr,
+    fault: SystemTime,
+) -> Result<(Ipv4Addr, SystemTime), String> {
+    let none_until = Cell::new(fault);
+    wait("a new master", || async {
+        let asked = SystemTime::now();
+        match demo::master(&status(cloud).await) {
+            Some((_, address, _)) if address != old => Some((address, none_until.get())),
+            _ => {
+                none_until.set(asked);
+                None
+            }
+        }
+    })
+    .await
 }
 
 /// Nobody invokes here: what nodes and ECS ring is what makes the function look.

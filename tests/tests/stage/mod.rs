@@ -5,6 +5,7 @@ pub mod election;
 pub mod forming;
 pub mod freezing;
 pub mod processes;
+pub mod slow;
 pub mod stacks;
 pub mod suite;
 pub mod thawing;
