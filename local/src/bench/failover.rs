@@ -27,7 +27,8 @@ use crate::{
 };
 
 const RESTING: Duration = Duration::from_secs(240);
-const MOVING: Duration = Duration::from_secs(120);
+/// Longer than a frozen task takes to be fenced and ended: `FenceAfterSeconds`, a stop timeout of 90 s, and an election.
+const MOVING: Duration = Duration::from_secs(180);
 /// Writes that have to succeed in a row before a fault.
 const WARM: usize = 20;
 /// After the first write that succeeds, so that a loss would show.

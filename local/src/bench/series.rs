@@ -6,6 +6,8 @@ use std::time::Duration;
 const REARM: (&str, &str) = ("StandbyRearmSeconds", "3");
 /// Longer than the 10 s of a role switch: the survivors of a frozen master do not elect by themselves.
 const LINE_0_OFF: (&str, &str) = ("SlaveReadTimeoutSeconds", "20");
+/// What a frozen task gets on AWS by default between the SIGTERM that it does not hear and SIGKILL; in the demo it is 30 s.
+const STOP_OF_AWS: [(&str, &str); 2] = [("StopTimeoutSeconds", "90"), ("FenceVerifySeconds", "150")];
 /// How long a balancer may take on AWS to do what it was told; modelled, because nobody knows beforehand.
 pub const PROPAGATION: Duration = Duration::from_secs(60);
 /// How long a node stays frozen when nothing ends it.
@@ -35,6 +37,8 @@ pub enum Setting {
     Demo,
     /// The same, and survivors of a frozen master wait for it.
     LineZeroOff,
+    /// The same, with the template's stop timeout of 90 s.
+    LineZeroOffStopOfAws,
     /// The same, and nobody ends it.
     NobodyFences,
     /// The defaults of the template: heartbeats 1 s / 4 s.
@@ -80,6 +84,7 @@ impl Setting {
         let special: &[(&str, &str)] = match self {
             Self::Demo => &[],
             Self::LineZeroOff => &[LINE_0_OFF],
+            Self::LineZeroOffStopOfAws => &[LINE_0_OFF, STOP_OF_AWS[0], STOP_OF_AWS[1]],
             Self::NobodyFences => &[LINE_0_OFF, ("FenceAfterSeconds", "0")],
             Self::AwsDefaults => &[
                 ("HeartbeatIntervalMs", "1000"),
@@ -104,6 +109,7 @@ impl Counts {
         let all = [
             (Setting::Demo, demo),
             (Setting::LineZeroOff, [Fault::FreezeJvm, Fault::FreezeTask].map(play).repeat(self.frozen)),
+            (Setting::LineZeroOffStopOfAws, vec![play(Fault::FreezeTask); self.frozen.min(2)]),
             (Setting::NobodyFences, [Fault::FreezeJvm, Fault::FreezeSlave].map(thawed).repeat(self.frozen)),
             (Setting::AwsDefaults, master.map(play).repeat(self.slow)),
         ];
@@ -121,12 +127,13 @@ mod tests {
         let counts = Counts { each: 15, propagated: 2, frozen: 1, slow: 0 };
         let series = counts.series();
         let settings: Vec<Setting> = series.iter().map(|series| series.setting).collect();
-        assert_eq!(settings, [Setting::Demo, Setting::LineZeroOff, Setting::NobodyFences]);
+        use Setting::{Demo, LineZeroOff, LineZeroOffStopOfAws, NobodyFences};
+        assert_eq!(settings, [Demo, LineZeroOff, LineZeroOffStopOfAws, NobodyFences]);
         let demo = &series[0].plays;
         assert_eq!(demo.iter().filter(|play| play.propagation.is_zero()).count(), 31);
         assert_eq!(demo.len(), 35);
         assert!(
-            series[2].plays.iter().all(|play| play.thaw_after.is_some()),
+            series[3].plays.iter().all(|play| play.thaw_after.is_some()),
             "nothing else would end the freeze"
         );
     }
