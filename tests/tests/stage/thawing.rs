@@ -17,7 +17,7 @@ use super::{
     wait,
 };
 
-/// Longer than the heartbeat timeout of six seconds, so that the survivors notice; shorter than `FenceAfterSeconds`, 12.
+/// Longer than the heartbeat timeout of four seconds, so that the survivors notice; shorter than `FenceAfterSeconds`, 12.
 const SHORT: Duration = Duration::from_secs(9);
 
 /// The whole task of the master freezes, and wakes up before anybody is fenced. With line 0 the survivors may have elected
