@@ -28,8 +28,6 @@ pub(crate) struct Live {
     status_port: u16,
 }
 
-/// The tag of the write groups that says what was done last.
-const LABEL: &str = "master-election";
 /// Two masters are rare, and the answer is worth a wait.
 const EVIDENCE: Duration = Duration::from_millis(500);
 
@@ -63,13 +61,13 @@ impl World for Live {
 
     async fn list(&self) -> Listing {
         let mut listing = Listing { nodes: Vec::new(), failures: Vec::new() };
-        let listed = self.inventory.tasks_of_each(&self.services).await;
+        let listed = self.inventory.tasks_of_each(&self.services).await.unwrap_or_else(|error| {
+            listing.failures.push(error);
+            Vec::new()
+        });
         for (index, (service, tasks)) in self.services.iter().zip(listed).enumerate() {
             let kind = if index < self.cores { Kind::Core } else { Kind::SlaveOnly };
-            match tasks {
-                Ok(tasks) => listing.add(service, kind, tasks),
-                Err(error) => listing.failures.push(error),
-            }
+            listing.add(service, kind, tasks);
         }
         listing.nodes.sort_by(|a, b| a.slot.cmp(&b.slot));
         listing
@@ -122,16 +120,8 @@ impl World for Live {
         })?;
         Ok(match self.object.put(body, seen.0.as_deref()).await? {
             Put::Written(etag) => Stored::Written(Version(Some(etag))),
-            Put::Lost => Stored::Lost,
+            Put::Lost | Put::Busy => Stored::Lost,
         })
-    }
-
-    async fn label(&self, sentence: &str) {
-        for (_, arn) in &self.write_groups {
-            if let Err(error) = self.target_groups.tag(arn, LABEL, sentence).await {
-                tracing::warn!(event = "label-failed", "{error}");
-            }
-        }
     }
 
     async fn act(&self, action: &Action) -> Result<(), Trouble> {

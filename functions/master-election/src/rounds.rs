@@ -188,9 +188,6 @@ impl<W: World> Invocation<'_, W> {
         };
         self.note_switch(&state, &decision);
         let done = self.act(&decision).await?;
-        if decision.state.master != state.master {
-            self.world.label(&decision.sentence).await;
-        }
         self.settle(&decision, done);
         let outcome = self.outcome(&decision);
         let look_again = decision.look_again || !done;

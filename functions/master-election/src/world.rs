@@ -26,8 +26,6 @@ pub trait World {
     async fn store(&self, state: &State, seen: &Version) -> Result<Stored, Trouble>;
     /// Is told of every decision before anything is done about it: for those who keep count.
     fn decided(&self, _decision: &Decision) {}
-    /// Leaves the sentence of a switch where people look at the groups; nothing depends on it.
-    async fn label(&self, _sentence: &str) {}
     /// Does one call.
     async fn act(&self, action: &Action) -> Result<(), Trouble>;
 }
