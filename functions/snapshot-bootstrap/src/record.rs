@@ -85,8 +85,9 @@ impl<S: Storage> Record<S> {
             // The other version is there already: nothing to wait for.
             Ok(Put::Lost) => return Ok(false),
             Ok(Put::Busy) => {
-                tracing::warn!(event = "founding-busy", "{self} is being written by another request")
+                tracing::warn!(event = "founding-busy", "{self} is being written by another request");
             }
+
             // A refused write was not done, and a second one is refused too.
             Err(error) if error.kind == Kind::Denied => return Err(error.into()),
             Err(error) if attempt + 1 >= TRIES => return Err(Untold::Unanswered(error)),
