@@ -324,3 +324,28 @@ async fn interrupted() {
         _ = term.recv() => {}
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slots_agent_and_instance_are_broken_by_name() {
+        for (word, act) in [
+            ("kill-agent", Act::KillAgent),
+            ("revive-agent", Act::ReviveAgent),
+            ("terminate-instance", Act::TerminateInstance),
+        ] {
+            let command = Command::try_parse_from(["local", word, "core-2"]).unwrap();
+            let (Command::KillAgent(slot) | Command::ReviveAgent(slot) | Command::TerminateInstance(slot)) =
+                command
+            else {
+                panic!("{word} is {command:?}")
+            };
+            assert_eq!(slot.slot, "core-2");
+            // What POST /_local/act takes.
+            assert_eq!(json!(act), word);
+            assert!(Command::try_parse_from(["local", word]).is_err(), "{word} of which slot?");
+        }
+    }
+}
