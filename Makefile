@@ -51,7 +51,7 @@ lint: setup ## Formatting, clippy, the template
 bench-failover: setup release $(LOCAL) ## 30 fail-overs and more beside HAProxy (needs: sudo apt install haproxy); about an hour
 	@$(LOCAL) bench-failover
 
-bench-rest: setup release $(LOCAL) ## What is asked of AWS while nothing happens, and what that costs (about 8 minutes)
+bench-rest: setup release $(LOCAL) ## What is asked of AWS while nothing happens (fails above 300 calls an hour), and what that costs; about 8 minutes
 	@$(LOCAL) bench-rest
 
 bench-sweep: ## One sweep over a thousand nodes, every tenth silent

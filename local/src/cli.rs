@@ -48,6 +48,12 @@ pub enum Command {
     Thaw(Target),
     /// Kills a node whose volume is lost with it
     Lose(Target),
+    /// Lets the container agent of a slot die: StopTask is accepted there, and nothing happens
+    KillAgent(Slot),
+    /// Starts a dead agent again; it stops what should have stopped
+    ReviveAgent(Slot),
+    /// Terminates the instance of a slot with all that is on it; the next one gets its volume
+    TerminateInstance(Slot),
     /// Kills and freezes the master again and again, side by side with HAProxy in front of the same nodes
     BenchFailover(Bench),
     /// Leaves a cluster at rest and counts what is asked of AWS
@@ -99,6 +105,13 @@ pub struct Target {
     jvm: bool,
 }
 
+/// A slot whose instance is meant.
+#[derive(Debug, clap::Args)]
+pub struct Slot {
+    /// core-1, core-2, ..., or master
+    slot: String,
+}
+
 type Outcome = Result<(), Box<dyn Error>>;
 
 impl Command {
@@ -138,6 +151,9 @@ impl Command {
             Self::Freeze(target) => act(&layout, target, Act::Freeze).await,
             Self::Thaw(target) => act(&layout, target, Act::Thaw).await,
             Self::Lose(target) => act(&layout, target, Act::Lose).await,
+            Self::KillAgent(slot) => act(&layout, slot.into(), Act::KillAgent).await,
+            Self::ReviveAgent(slot) => act(&layout, slot.into(), Act::ReviveAgent).await,
+            Self::TerminateInstance(slot) => act(&layout, slot.into(), Act::TerminateInstance).await,
             Self::Demo(demo) => {
                 on_stage(layout, &demo.cloud, async |cloud| demo::run(cloud, &demo.dialect).await).await
             }
@@ -147,6 +163,12 @@ impl Command {
                 on_stage(layout, &options, async |cloud| bench::at_rest(cloud, rest.minutes).await).await
             }
         }
+    }
+}
+
+impl From<Slot> for Target {
+    fn from(slot: Slot) -> Self {
+        Self { node: slot.slot, jvm: false }
     }
 }
 
@@ -300,5 +322,30 @@ async fn interrupted() {
     tokio::select! {
         _ = int.recv() => {}
         _ = term.recv() => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slots_agent_and_instance_are_broken_by_name() {
+        for (word, act) in [
+            ("kill-agent", Act::KillAgent),
+            ("revive-agent", Act::ReviveAgent),
+            ("terminate-instance", Act::TerminateInstance),
+        ] {
+            let command = Command::try_parse_from(["local", word, "core-2"]).unwrap();
+            let (Command::KillAgent(slot) | Command::ReviveAgent(slot) | Command::TerminateInstance(slot)) =
+                command
+            else {
+                panic!("{word} is {command:?}")
+            };
+            assert_eq!(slot.slot, "core-2");
+            // What POST /_local/act takes.
+            assert_eq!(json!(act), word);
+            assert!(Command::try_parse_from(["local", word]).is_err(), "{word} of which slot?");
+        }
     }
 }

@@ -50,6 +50,9 @@ pub struct Node {
     pub role: String,
     /// The node program.
     pub pid: i32,
+    /// The agent of its instance is dead: `StopTask` is accepted, and nothing happens.
+    #[serde(default)]
+    pub agent_dead: bool,
 }
 
 /// What to do to a node.
@@ -64,6 +67,12 @@ pub enum Act {
     Thaw,
     /// SIGKILL, and its volume is lost.
     Lose,
+    /// The agent of its instance dies: `StopTask` is accepted, and nothing happens.
+    KillAgent,
+    /// The agent is back: it stops what should have stopped.
+    ReviveAgent,
+    /// Its instance is terminated with all that is on it; the volume is kept.
+    TerminateInstance,
 }
 
 /// An act on a node.
@@ -94,10 +103,12 @@ pub async fn status(gateway: &Gateway) -> Status {
     let alive = tasks.into_iter().filter(|task| task.stopped.is_none());
     let asked: Vec<_> =
         alive.map(|task| tokio::spawn(async move { node(&task, role(&task).await) })).collect();
+    let dead = gateway.ecs.dead_agents();
     let mut nodes = Vec::new();
     for answer in asked {
         nodes.extend(answer.await);
     }
+    nodes.iter_mut().for_each(|node: &mut Node| node.agent_dead = dead.contains(&node.service));
     nodes.sort_by(|a, b| a.service.cmp(&b.service));
     Status { nodes, balancers: gateway.elb.status(), left_out: gateway.left_out.all() }
 }
@@ -128,6 +139,7 @@ fn node(task: &Task, role: String) -> Node {
         status: task.last_status().to_owned(),
         role,
         pid: task.pid,
+        agent_dead: false,
     }
 }
 
@@ -138,17 +150,29 @@ async fn act(State(gateway): State<Gateway>, Json(order): Json<Order>) -> Respon
         let message = format!("no node {}: there are {}", order.node, known.join(", "));
         return (StatusCode::NOT_FOUND, message).into_response();
     };
+    let ecs = &gateway.ecs;
     let which = match order.act {
-        Act::Kill => Signal::KILL,
-        Act::Freeze => Signal::STOP,
-        Act::Thaw => Signal::CONT,
-        Act::Lose => {
-            return match gateway.ecs.lose(&node.service) {
-                Ok(()) => Json(node).into_response(),
-                Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
-            };
+        Act::Kill => Some(Signal::KILL),
+        Act::Freeze => Some(Signal::STOP),
+        Act::Thaw => Some(Signal::CONT),
+        Act::Lose => match ecs.lose(&node.service) {
+            Ok(()) => None,
+            Err(error) => return (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+        },
+        Act::KillAgent => {
+            ecs.kill_agent(&node.service);
+            None
+        }
+        Act::ReviveAgent => {
+            ecs.revive_agent(&node.service);
+            None
+        }
+        Act::TerminateInstance => {
+            ecs.terminate_instance(&node.service);
+            None
         }
     };
+    let Some(which) = which else { return Json(node).into_response() };
     if order.jvm {
         children(node.pid).into_iter().for_each(|jvm| signal(jvm, which));
     } else {

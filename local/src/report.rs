@@ -12,7 +12,8 @@ pub fn status(status: &Status) -> String {
     };
     line(["NODE", "ADDRESS", "TASK", "ROLE"]);
     for node in &status.nodes {
-        line([&node.service, &node.address.to_string(), &node.status, &node.role]);
+        let agent = if node.agent_dead { " (its agent is dead)" } else { "" };
+        line([&node.service, &node.address.to_string(), &node.status, &format!("{}{agent}", node.role)]);
     }
     line(["LISTENER", "TARGET", "HEALTH", "REASON"]);
     for balancer in &status.balancers {

@@ -1,6 +1,7 @@
 //! ECS as AWS documents it: one case per sentence that the local cloud claims to follow. Tasks are real processes.
 //!
-//! Pages are of docs.aws.amazon.com: `API/...` of the ECS API reference, `dev/...` of its developer guide.
+//! Pages are of docs.aws.amazon.com: `API/...` of the ECS API reference, `dev/...` of its developer guide. What they do not
+//! say is marked as such.
 
 use std::{
     fs,
@@ -10,7 +11,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use axum::{Json, Router, extract::State, http::HeaderMap, routing::post};
@@ -113,6 +114,12 @@ fn ended(tasks: &[Task], arn: &str) -> Option<local::ecs::Stopped> {
     tasks.iter().find(|task| task.arn == arn)?.stopped.clone()
 }
 
+/// What a look at the whole cluster lists.
+fn listed(tasks: &[Task], desired: &str) -> Vec<String> {
+    let answer = api::list_tasks(tasks, &json!({"cluster": "c", "desiredStatus": desired})).unwrap();
+    answer["taskArns"].as_array().unwrap().iter().map(|arn| arn.as_str().unwrap().to_owned()).collect()
+}
+
 /// `dev/ecs_services.html`: the scheduler keeps the desired number of tasks, and replaces one that stops.
 #[tokio::test]
 async fn a_task_that_ends_is_stopped_and_replaced_on_another_address() {
@@ -140,10 +147,14 @@ async fn stop_task_kills_what_ignores_sigterm_after_the_stop_timeout() {
     stage.ecs.stop(&task.arn, "enough", "UserInitiated");
     let stopping = stage.ecs.tasks();
     assert_eq!((stopping[0].last_status(), stopping[0].desired_status()), ("DEACTIVATING", "STOPPED"));
+    // API/API_ListTasks.html: RUNNING lists what ECS has set the desired status of to RUNNING. So it is out at once.
+    assert_eq!(listed(&stopping, "RUNNING"), [] as [String; 0]);
+    assert_eq!(listed(&stopping, "STOPPED"), [task.arn.as_str()]);
     let tasks = stage.until("it is stopped", |tasks| ended(tasks, &task.arn).is_some()).await;
     assert!(asked.elapsed() >= Duration::from_secs(2), "SIGKILL came before the stop timeout of 2 s");
     let end = ended(&tasks, &task.arn).unwrap();
     assert_eq!((end.exit, end.reason.as_str(), end.code), (Some(137), "enough", "UserInitiated"));
+    assert_eq!(tasks[0].last_status(), "STOPPED");
 }
 
 /// `API/API_StopTask.html`: no SIGKILL for a container that handles SIGTERM and exits in time.
@@ -200,7 +211,7 @@ async fn list_tasks_filters_and_pages() {
     let tasks = stage.until("three tasks run", |tasks| tasks.len() == 3).await;
     let list = |request: Value| api::list_tasks(&tasks, &request).unwrap();
     let length = |answer: &Value| answer["taskArns"].as_array().unwrap().len();
-    assert_eq!(length(&list(json!({"cluster": "c"}))), 3);
+    assert_eq!(length(&list(json!({"cluster": "c"}))), 3, "without a service: the whole cluster");
     assert_eq!(length(&list(json!({"cluster": CLUSTER, "serviceName": "core-1", "family": "core-1"}))), 3);
     assert_eq!(length(&list(json!({"cluster": "c", "serviceName": "other"}))), 0);
     assert_eq!(length(&list(json!({"cluster": "c", "desiredStatus": "STOPPED"}))), 0);
@@ -244,5 +255,98 @@ async fn describe_tasks_tells_addresses_failures_and_ends() {
         (&json!("STOPPED"), &json!("enough"))
     );
     assert_eq!(described["containers"][0]["exitCode"], 0);
+    // API/API_DescribeTasks.html: stopped tasks appear for at least one hour. After that they may be missing, and here they are.
+    let later = |hours: u64| SystemTime::now() + Duration::from_secs(hours * 3600 - 60);
+    assert_eq!(describe(&stage.ecs.tasks_at(later(1)))["tasks"][0]["lastStatus"], "STOPPED");
+    let gone = describe(&stage.ecs.tasks_at(later(2)));
+    assert_eq!(gone["failures"][0], json!({"arn": task.id(), "reason": "MISSING"}));
     assert!(api::stop_task(&tasks, &json!({"cluster": "c", "task": "nobody"})).is_err());
+}
+
+/// `dev/ECS_agent.html`: the agent on an instance starts and stops its tasks whenever ECS asks it to, and sends what runs to ECS;
+/// `API/API_StopTask.html`. So with a dead agent the call is accepted, the listing follows it, and the containers run on.
+#[tokio::test]
+async fn with_a_dead_agent_stop_task_is_accepted_and_nothing_happens_until_it_is_back() {
+    let stage = Stage::set("dead-agent", IGNORES_SIGTERM).await;
+    let task = stage.one_running().await;
+    stage.ecs.kill_agent("core-1");
+    for reason in ["first", "again"] {
+        stage.ecs.stop(&task.arn, reason, "UserInitiated");
+        let tasks = stage.ecs.tasks();
+        assert!(api::stop_task(&tasks, &json!({"cluster": "c", "task": task.arn})).is_ok());
+        assert_eq!((tasks[0].last_status(), tasks[0].desired_status()), ("RUNNING", "STOPPED"));
+        assert_eq!(listed(&tasks, "RUNNING"), [] as [String; 0], "it leaves the listing at once");
+        assert_eq!(tasks[0].describe()["stoppedReason"], "first");
+    }
+    // Longer than the stop timeout of two seconds. No successor: with a minimum healthy percent of 0 and a maximum of 100 the old
+    // task holds the slot (dev/service_definition_parameters.html).
+    let until = Instant::now() + Duration::from_secs(3);
+    while Instant::now() < until {
+        stage.ecs.reconcile().await.unwrap();
+        let tasks = stage.ecs.tasks();
+        assert_eq!((tasks.len(), tasks[0].last_status()), (1, "RUNNING"));
+        assert!(fs::exists(format!("/proc/{}", task.pid)).unwrap(), "its process was ended");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let back = Instant::now();
+    stage.ecs.revive_agent("core-1");
+    assert_eq!(stage.ecs.tasks()[0].last_status(), "DEACTIVATING");
+    let tasks = stage
+        .until("it is stopped and replaced", |tasks| {
+            ended(tasks, &task.arn).is_some() && tasks.iter().any(|task| task.stopped.is_none())
+        })
+        .await;
+    assert!(back.elapsed() >= Duration::from_secs(2), "SIGKILL came before the stop timeout of 2 s");
+    let end = ended(&tasks, &task.arn).unwrap();
+    assert_eq!((end.exit, end.reason.as_str(), end.code), (Some(137), "first", "UserInitiated"));
+}
+
+/// `dev/ECS_agent.html` again: what the agent does not report is not known. A task whose processes are gone stays RUNNING.
+#[tokio::test]
+async fn with_a_dead_agent_an_end_is_not_known_until_it_is_back() {
+    let stage = Stage::set("unreported", OBEYS_SIGTERM).await;
+    let task = stage.one_running().await;
+    stage.ecs.kill_agent("core-1");
+    local::processes::signal_group(task.pid, local::processes::Signal::KILL);
+    let until = Instant::now() + Duration::from_secs(1);
+    while Instant::now() < until {
+        stage.ecs.reconcile().await.unwrap();
+        assert_eq!(listed(&stage.ecs.tasks(), "RUNNING"), [task.arn.as_str()]);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(!fs::exists(format!("/proc/{}", task.pid)).unwrap(), "its process is gone");
+    stage.ecs.revive_agent("core-1");
+    let end = ended(&stage.ecs.tasks(), &task.arn).unwrap();
+    assert_eq!((end.code, end.exit), ("EssentialContainerExited", Some(137)));
+    stage.until("it is replaced", |tasks| listed(tasks, "RUNNING").len() == 1).await;
+}
+
+/// `dev/ecs_task_events.html`: when an instance is terminated, the tasks on it are transitioned to STOPPED. The reason is ECS's
+/// own sentence; which stop code it has is not documented.
+#[tokio::test]
+async fn a_terminated_instance_ends_its_task_and_the_slot_goes_on_with_its_volume() {
+    let script = "echo x >> $DATA_DIR/starts; trap '' TERM; echo up; while :; do sleep 0.1; done";
+    let stage = Stage::set("terminated", script).await;
+    let task = stage.one_running().await;
+    stage.ecs.kill_agent("core-1");
+    stage.ecs.stop(&task.arn, "a fence", "UserInitiated");
+    // What an operator finds: a task that is frozen, and an agent that does nothing about it.
+    local::processes::signal_group(task.pid, local::processes::Signal::STOP);
+    stage.ecs.terminate_instance("core-1");
+    let tasks = stage
+        .until("it is replaced", |tasks| {
+            ended(tasks, &task.arn).is_some() && listed(tasks, "RUNNING").len() == 1
+        })
+        .await;
+    let end = ended(&tasks, &task.arn).unwrap();
+    assert!(
+        end.reason.starts_with("Host EC2 (instance i-") && end.reason.ends_with(") terminated."),
+        "{end:?}"
+    );
+    assert_eq!(end.exit, None, "no agent was left to read it");
+    assert!(stage.ecs.dead_agents().is_empty(), "the next instance has an agent of its own");
+    let starts = stage.dir.join("volumes/core-1/data/starts");
+    stage
+        .until("the volume is kept", |_| fs::read_to_string(&starts).is_ok_and(|text| text == "x\nx\n"))
+        .await;
 }

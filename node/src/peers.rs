@@ -72,21 +72,19 @@ pub async fn wait_for_all(settings: &Settings, own: IpAddr) -> Vec<IpAddr> {
     }
 }
 
-/// A slot whose service cannot be listed counts as one without an address, and the reason is said.
+/// The slots and their addresses, from one look at ECS. When it fails no peer is known, and the reason is logged once.
 async fn slots(
     settings: &Settings,
     own: IpAddr,
     inventory: &aws::Inventory,
 ) -> Vec<(String, Option<IpAddr>)> {
+    let listed = inventory.tasks_of_each(&settings.core_services).await.unwrap_or_else(|error| {
+        warn!(event = "listing-failed", "{error}");
+        Vec::new()
+    });
     let mut known = Vec::new();
-    let listed = inventory.tasks_of_each(&settings.core_services).await;
     for (service, tasks) in settings.core_services.iter().zip(listed) {
-        match tasks {
-            Ok(tasks) => {
-                known.extend(tasks.into_iter().filter_map(|task| Some((service.clone(), task.address?))));
-            }
-            Err(error) => warn!(event = "listing-failed", "{error}"),
-        }
+        known.extend(tasks.into_iter().filter_map(|task| Some((service.clone(), task.address?))));
     }
     settings
         .slots(own, |service| known.iter().rev().find(|(of, _)| of == service).map(|(_, address)| *address))

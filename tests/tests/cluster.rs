@@ -49,10 +49,14 @@ const CAUSAL: &[Test] = &[
     ("causal_a_frozen_leader_is_followed_and_not_fenced", stage::causal::frozen),
 ];
 /// Survivors wait for a frozen master, as they do by Neo4j's defaults: only the other lines of defence are left. The hold-off
-/// is as short as the verification lets it be, because two of these are fences.
+/// is as short as the verification lets it be, because three of these are fences, and a test without one is between any two.
 const FROZEN: &[Test] = &[
     ("fault_29_a_master_that_wakes_up_after_the_fence_is_of_no_use", stage::thawing::after_the_fence),
     ("fault_29_a_master_that_wakes_up_before_the_fence_is_left_alone", stage::thawing::before_the_fence),
+    (
+        "fault_29_an_agent_that_ignores_stop_task_is_named_and_no_other_node_is_fenced",
+        stage::agent::ignores_stop_task,
+    ),
     (
         "fault_29_line_1_a_frozen_jvm_of_the_master_is_ended_by_its_watchdog",
         stage::freezing::jvm_of_the_master,

@@ -206,6 +206,35 @@ fn only_actions_without_resources_are_allowed_on_all() {
     }
 }
 
+/// A look lists the whole cluster, without a service; on what ListTasks returns and on a task that was asked to stop earlier
+/// DescribeTasks must be allowed too. Neither reaches another cluster.
+#[test]
+fn whoever_looks_at_tasks_may_list_and_describe_those_of_the_stacks_own_cluster() {
+    let main = template("template.yml");
+    let mut lookers = Vec::new();
+    for (role, properties) in of_type(&main, "AWS::IAM::Role") {
+        let policies = properties["Policies"].as_array().unwrap().iter().map(when_it_is_there);
+        let statements: Vec<&Value> = policies
+            .flat_map(|policy| policy["PolicyDocument"]["Statement"].as_array().unwrap())
+            .map(when_it_is_there)
+            .collect();
+        let allows = |action: &str| statements.iter().find(|statement| statement["Action"] == *action);
+        assert!(!properties.to_string().contains("AddTags"), "{role}: nothing depends on a tag");
+        let (Some(list), describe) = (allows("ecs:ListTasks"), allows("ecs:DescribeTasks")) else { continue };
+        assert_eq!(list["Resource"], "*", "{role}: without a service there is no resource to name");
+        let cluster = &list["Condition"]["ArnEquals"]["ecs:cluster"];
+        assert!(
+            cluster.to_string().contains("Cluster.Arn") || cluster["Fn::GetAtt"][0] == "Cluster",
+            "{role}: {cluster}"
+        );
+        let tasks =
+            &describe.unwrap_or_else(|| panic!("{role} lists tasks and may not describe them"))["Resource"];
+        assert!(tasks.to_string().contains(":task/${Cluster}/*"), "{role}: {tasks}");
+        lookers.push(role);
+    }
+    assert_eq!(lookers.len(), 4, "{lookers:?}");
+}
+
 /// An alarm at three in the morning names the page that says what to do.
 #[test]
 fn every_alarm_has_a_runbook_with_the_same_four_parts() {

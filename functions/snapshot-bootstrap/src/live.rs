@@ -66,16 +66,16 @@ impl Live {
 
 impl World for Live {
     async fn look(&self, services: &[&str]) -> Result<Vec<Slot>, Error> {
+        let names: Vec<String> = services.iter().map(|service| (*service).to_owned()).collect();
+        let listed = self.inventory.tasks_of_each(&names).await?;
         let mut asked = JoinSet::new();
-        for (index, service) in services.iter().enumerate() {
-            let (inventory, nodes) = (self.inventory.clone(), self.nodes);
-            let (service, kind) = ((*service).to_owned(), self.kind(service));
-            asked.spawn(async move { (index, nodes.slots(&inventory, &service, kind).await) });
+        for (index, (service, tasks)) in names.into_iter().zip(listed).enumerate() {
+            let (nodes, kind) = (self.nodes, self.kind(&service));
+            asked.spawn(async move { (index, nodes.slots(&service, kind, tasks).await) });
         }
         let mut answered = asked.join_all().await;
         answered.sort_by_key(|(index, _)| *index);
-        let slots: Result<Vec<Vec<Slot>>, Error> = answered.into_iter().map(|(_, slots)| slots).collect();
-        Ok(slots?.into_iter().flatten().collect())
+        Ok(answered.into_iter().flat_map(|(_, slots)| slots).collect())
     }
 
     async fn count(&self, master: IpAddr) -> Result<Counts, Uncounted> {
@@ -89,17 +89,16 @@ fn uncounted(reason: &impl ToString, unauthorized: bool) -> Uncounted {
 
 impl Nodes {
     /// The tasks of one service: none, one, or two while one is replaced.
-    async fn slots(self, inventory: &Inventory, service: &str, kind: Kind) -> Result<Vec<Slot>, Error> {
-        let tasks = inventory.tasks_of(service).await?;
+    async fn slots(self, service: &str, kind: Kind, tasks: Vec<Task>) -> Vec<Slot> {
         let slot = |seen| Slot { name: service.to_owned(), kind, seen };
         if tasks.is_empty() {
-            return Ok(vec![slot(Seen::NoTask)]);
+            return vec![slot(Seen::NoTask)];
         }
         let mut slots = Vec::new();
         for task in tasks {
             slots.push(slot(self.seen(task).await));
         }
-        Ok(slots)
+        slots
     }
 
     /// Counts as `admin`, over the HTTP interface of 3.x.
@@ -164,8 +163,9 @@ mod tests {
     }
 
     fn task(running: bool) -> Task {
-        let (arn, definition) = ("arn".to_owned(), "d:1".to_owned());
-        Task { arn, definition, address: Some([127, 0, 0, 1].into()), running }
+        let address = Some([127, 0, 0, 1].into());
+        let (arn, service, definition) = ("arn".to_owned(), "core-1".to_owned(), "d:1".to_owned());
+        Task { arn, service, definition, address, running, stopping: false }
     }
 
     fn nodes(probe_port: u16, status_port: u16) -> Nodes {

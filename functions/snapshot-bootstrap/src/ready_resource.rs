@@ -167,6 +167,7 @@ fn not_yet(waiting_for: &impl ToString, after: Duration) -> Outcome {
 fn may_pass(untold: Untold) -> Result<Outcome, Failure> {
     match untold {
         Untold::Call(error) if error.kind != Kind::Denied => Ok(not_yet(&error, PAUSE)),
+        Untold::Unanswered(error) => Ok(not_yet(&error, PAUSE)),
         untold => Err(Failure::new(untold)),
     }
 }

@@ -47,7 +47,7 @@ impl<S: Storage> SnapshotBootstrap<S> {
     /// Reads the record, resolves, decides and writes, and all of it again when somebody else wrote meanwhile. An Update
     /// finds a record: an earlier deployment has made one.
     async fn found(&self, call: &Call, wanted: &Properties, is_update: bool) -> Result<Outcome, Failure> {
-        for _try in 0..TRIES {
+        for attempt in 0..TRIES {
             call.step("read the founding record");
             let (seen, version) = self.record.load_version().await.map_err(Failure::new)?;
             let snapshot = match remembered(seen.as_ref(), &wanted.source) {
@@ -59,7 +59,7 @@ impl<S: Storage> SnapshotBootstrap<S> {
             }
             let change = Founding::intend(seen.as_ref(), snapshot.clone(), now()).map_err(Failure::new)?;
             call.step("write the founding record");
-            if self.record.write(&change, &version).await.map_err(Failure::new)? {
+            if self.record.write(&change, &version, attempt).await.map_err(Failure::new)? {
                 return Ok(Outcome::Done(data(snapshot.as_ref())));
             }
         }

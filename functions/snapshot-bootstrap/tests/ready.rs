@@ -192,6 +192,11 @@ async fn whoever_loses_the_seal_reads_again_and_a_cluster_without_a_record_is_se
     );
 
     let buckets = founded();
+    buckets.lose_answers(1);
+    data(&function(&buckets).answer(&event("cluster-ready-create")).await);
+    assert_eq!(buckets.puts(), 1, "the seal whose answer was lost is found, not written again");
+
+    let buckets = founded();
     (0..9).for_each(|_| buckets.rival(buckets.founding().unwrap().write()));
     let answer = function(&buckets).answer(&event("cluster-ready-create")).await;
     assert!(

@@ -282,6 +282,28 @@ async fn whoever_loses_the_write_decides_afresh_on_what_the_other_wrote() {
     assert_eq!(buckets.founding(), Some(old));
 }
 
+/// 409 means that nothing was written, and to try again; a lost answer means that it may have been.
+#[tokio::test(start_paused = true)]
+async fn a_busy_record_is_tried_again_and_a_lost_answer_is_looked_up() {
+    let buckets = Buckets::with_backups();
+    buckets.busy(2);
+    let answer = function(&buckets).answer(&with_source("latest")).await;
+    assert_eq!(data(&answer)["Key"], format!("{NEW}/store.tar.zst"));
+    assert_eq!(buckets.puts(), 3);
+
+    let buckets = Buckets::with_backups();
+    buckets.lose_answers(1);
+    let answer = function(&buckets).answer(&with_source("latest")).await;
+    assert_eq!(data(&answer)["Key"], format!("{NEW}/store.tar.zst"));
+    assert_eq!(buckets.puts(), 1, "it was written, so it is not written again");
+
+    let buckets = Buckets::with_backups();
+    buckets.busy(99);
+    let answer = function(&buckets).answer(&with_source("latest")).await;
+    assert!(reason(&answer).contains("was written by others 5 times in a row"), "{answer}");
+    assert_eq!((buckets.puts(), buckets.founding()), (5, None));
+}
+
 #[tokio::test]
 async fn a_record_that_is_lost_or_unreadable_is_no_blank_page() {
     let buckets = Buckets::with_backups();

@@ -27,13 +27,12 @@ impl Live {
 impl World for Live {
     async fn nodes(&self) -> Result<Vec<Node>, Trouble> {
         let mut nodes = Vec::new();
-        let listed = self.inventory.tasks_of_each(&self.services).await;
+        let listed = match self.inventory.tasks_of_each(&self.services).await {
+            // A stack that goes has no cluster at the end, and a cluster that is deleted has no tasks.
+            Err(error) if is_gone(&error) => vec![Vec::new(); self.services.len()],
+            listed => listed?,
+        };
         for (service, tasks) in self.services.iter().zip(listed) {
-            let tasks = match tasks {
-                // What is deleted has no tasks; a stack that goes has none at the end.
-                Err(error) if is_gone(&error) => Vec::new(),
-                tasks => tasks?,
-            };
             let running = tasks.into_iter().filter(|task| task.running);
             let before = nodes.len();
             nodes.extend(
@@ -70,6 +69,5 @@ impl World for Live {
 }
 
 fn is_gone(error: &aws::Error) -> bool {
-    let gone = ["ClusterNotFoundException", "ServiceNotFoundException", "ServiceNotActiveException"];
-    gone.iter().any(|code| error.reason.starts_with(code))
+    error.reason.starts_with("ClusterNotFoundException")
 }

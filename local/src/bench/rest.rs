@@ -18,6 +18,9 @@ const RESTING: Duration = Duration::from_secs(240);
 /// What CloudWatch Logs adds to each event.
 const LOG_OVERHEAD: u64 = 26;
 const MINUTES_OF_AN_HOUR: f64 = 60.0;
+/// What a cluster of three may ask of AWS in an hour while nothing happens: ListTasks and DescribeTasks share a bucket with all that
+/// an account does in a region, and every call has a price.
+const MOST_CALLS_AN_HOUR: f64 = 300.0;
 
 /// What was seen from one moment to a later one.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -38,7 +41,7 @@ struct Seen {
 /// Leaves a cluster at rest for `minutes` and prints the figures.
 ///
 /// # Errors
-/// The step that was not observed.
+/// The step that was not observed, or that more was asked for than the goal is.
 pub async fn run(cloud: &Cloud, minutes: u32) -> Result<(), String> {
     super::form(cloud, &[]).await?;
     demo::at_rest(cloud, RESTING).await?;
@@ -60,6 +63,7 @@ pub async fn run(cloud: &Cloud, minutes: u32) -> Result<(), String> {
         return Err(format!("no sweep in {minutes} minutes: the schedule does not invoke master-election"));
     }
     print!("{}", table(&seen));
+    println!("{}", within_the_goal(&seen)?);
     Ok(())
 }
 
@@ -152,19 +156,45 @@ fn alarms(cloud: &Cloud) -> Result<usize, String> {
     Ok(resources.filter(|(_, resource)| resource["Type"] == "AWS::CloudWatch::Alarm").count())
 }
 
+impl Seen {
+    /// What a count of these sweeps is in an hour.
+    #[allow(clippy::cast_precision_loss)] // counts of minutes are far below 2^52
+    fn an_hour(&self, count: u64) -> f64 {
+        count as f64 * MINUTES_OF_AN_HOUR / f64::from(self.sweeps)
+    }
+
+    /// All calls.
+    fn all(&self) -> u64 {
+        self.calls.values().sum()
+    }
+}
+
+/// The line that says whether the goal is met; the error names the calls that there are most of.
+fn within_the_goal(seen: &Seen) -> Result<String, String> {
+    let all = seen.an_hour(seen.all());
+    let sum = format!("AWS calls an hour at rest: {all:.0} (at most {MOST_CALLS_AN_HOUR:.0})");
+    if all <= MOST_CALLS_AN_HOUR {
+        return Ok(sum);
+    }
+    let mut calls: Vec<_> = seen.calls.iter().collect();
+    calls.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+    let most = calls.iter().take(3).map(|(name, count)| format!("{name} {:.0}", seen.an_hour(**count)));
+    Err(format!("{sum}; most of them are {}", most.collect::<Vec<_>>().join(", ")))
+}
+
 #[allow(clippy::cast_precision_loss)] // counts of minutes are far below 2^52
 fn table(seen: &Seen) -> String {
     let an_hour = MINUTES_OF_AN_HOUR / f64::from(seen.sweeps);
     let mut text = format!("\ncounted over {} sweeps, which are one a minute on AWS\n", seen.sweeps);
     text += &format!("{:<52}{:>10}{:>12}\n", "CALL", "COUNTED", "AN HOUR");
     for (name, count) in &seen.calls {
-        text += &format!("{name:<52}{count:>10}{:>12.0}\n", *count as f64 * an_hour);
+        text += &format!("{name:<52}{count:>10}{:>12.0}\n", seen.an_hour(*count));
     }
     let calls = |wanted: &dyn Fn(&str) -> bool| {
         let matching = seen.calls.iter().filter(|(name, _)| wanted(name));
         matching.map(|(_, count)| *count).sum::<u64>() as f64
     };
-    text += &format!("{:<52}{:>10}{:>12.0}\n\n", "all", calls(&|_| true), calls(&|_| true) * an_hour);
+    text += &format!("{:<52}{:>10}{:>12.0}\n\n", "all", seen.all(), seen.an_hour(seen.all()));
 
     let writes = |name: &str| ["s3.PUT", "s3.POST"].contains(&name);
     let a_month = an_hour * prices::HOURS;
@@ -234,10 +264,25 @@ mod tests {
             let line = text.lines().find(|line| line.starts_with(start)).unwrap_or_else(|| panic!("{text}"));
             line[52..].split_whitespace().map(str::to_owned).collect::<Vec<_>>()
         };
+        assert_eq!(row("all"), ["15", "180"]);
         assert_eq!(row("ecs.ListTasks"), ["10", "120"]);
         assert_eq!(row("s3.GET"), ["5", "60"]);
         assert_eq!(row("S3: reads"), ["43800.000", "0.02"]);
         assert_eq!(row("Lambda: invocations"), ["52560.000", "0.01"]);
         assert_eq!(row("CloudWatch: metrics"), ["9.000", "2.70"]);
+    }
+
+    #[test]
+    fn the_goal_is_a_total_an_hour_and_a_miss_names_the_calls_there_are_most_of() {
+        let seen = |lists| Seen {
+            sweeps: 5,
+            calls: BTreeMap::from([("ecs.ListTasks".to_owned(), lists), ("s3.GET".to_owned(), 5)]),
+            ..Seen::default()
+        };
+        assert_eq!(within_the_goal(&seen(20)).unwrap(), "AWS calls an hour at rest: 300 (at most 300)");
+        assert_eq!(
+            within_the_goal(&seen(21)).unwrap_err(),
+            "AWS calls an hour at rest: 312 (at most 300); most of them are ecs.ListTasks 252, s3.GET 60"
+        );
     }
 }

@@ -3,6 +3,7 @@
 //! Clusters, services and task definitions are the emulator's; tasks are ours. The emulator's services are looked at
 //! twice a second, and what they ask for is reconciled the way the service scheduler does it.
 
+mod agent;
 pub mod api;
 mod definition;
 mod plan;
@@ -14,7 +15,7 @@ use std::{
     fs, io,
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard},
-    time::{Duration, SystemTime},
+    time::SystemTime,
 };
 
 use serde_json::{Value, json};
@@ -33,8 +34,6 @@ use crate::{
     processes::{Processes, Signal, signal_group},
 };
 
-/// A stopped task stays in `DescribeTasks` for at least an hour.
-const KEPT: Duration = Duration::from_secs(3600);
 const PREFIX: &str = "AmazonEC2ContainerServiceV20141113";
 
 /// The tasks. Clones are the same tasks.
@@ -59,6 +58,7 @@ struct Inner {
 struct Running {
     tasks: Vec<Task>,
     stops: HashMap<String, oneshot::Sender<run::Stop>>,
+    dead: agent::Dead,
     closed: bool,
 }
 
@@ -88,9 +88,14 @@ impl Ecs {
         }
     }
 
-    /// The tasks now.
+    /// The tasks that ECS knows now.
     pub fn tasks(&self) -> Vec<Task> {
-        self.running().tasks.clone()
+        self.tasks_at(SystemTime::now())
+    }
+
+    /// The tasks that ECS knows at `now`: one that stopped long ago is forgotten.
+    pub fn tasks_at(&self, now: SystemTime) -> Vec<Task> {
+        self.running().tasks.iter().filter(|task| task.is_known(now)).cloned().collect()
     }
 
     /// Looks at what the emulator's services ask for and does the next steps.
@@ -113,27 +118,44 @@ impl Ecs {
         Ok(())
     }
 
-    /// Asks a task to stop; one that stops already, or is gone, is left alone.
+    /// Asks a task to stop; one that stops already, or is gone, is left alone. ECS writes it down at once; with a dead agent
+    /// that is all.
     pub fn stop(&self, arn: &str, reason: &str, code: &'static str) {
         let mut running = self.running();
+        let stop = run::Stop { reason: reason.to_owned(), code };
+        let Some(task) = running.tasks.iter().find(|task| task.arn == arn) else { return };
+        if task.stopping.is_some() || task.stopped.is_some() {
+            return;
+        }
+        if running.dead.has(&task.service) {
+            let task = running.tasks.iter_mut().find(|task| task.arn == arn).expect("it was just found");
+            (task.stopping, task.unheard) = (Some(stop.reason.clone()), true);
+            info!(task = arn, service = task.service, reason, "a task should stop, and its agent is dead");
+            self.changed(task);
+            running.dead.keep(arn, stop);
+        } else {
+            self.ask(&mut running, arn, stop);
+        }
+    }
+
+    /// The agent hears that a task should stop, and begins.
+    fn ask(&self, running: &mut Running, arn: &str, stop: run::Stop) {
         let Some(asked) = running.stops.remove(arn) else { return };
         if let Some(task) = running.tasks.iter_mut().find(|task| task.arn == arn) {
-            task.stopping = Some(reason.to_owned());
+            (task.stopping, task.unheard) = (Some(stop.reason.clone()), false);
             self.changed(task);
-            info!(task = arn, service = task.service, reason, "stopping a task");
+            info!(task = arn, service = task.service, reason = stop.reason, "stopping a task");
         }
-        let _ended_meanwhile = asked.send(run::Stop { reason: reason.to_owned(), code });
+        let _ended_meanwhile = asked.send(stop);
     }
 
     /// Ends the task of `service` as an instance ends that takes its disk with it: the slot's next one finds a blank volume.
     pub fn lose(&self, service: &str) -> io::Result<()> {
-        let running = self.running();
-        let tasks = running.tasks.iter().filter(|task| task.service == service && task.stopped.is_none());
-        let pids: Vec<i32> = tasks.map(|task| task.pid).collect();
+        let tasks = self.tasks().into_iter().filter(|task| task.service == service && task.stopped.is_none());
         // Nothing is written any more when the files go.
-        pids.iter().for_each(|pid| signal_group(*pid, Signal::STOP));
+        tasks.for_each(|task| signal_group(task.pid, Signal::STOP));
         let gone = fs::remove_dir_all(self.0.image.volumes.join(service));
-        pids.iter().for_each(|pid| signal_group(*pid, Signal::KILL));
+        self.terminate_instance(service);
         gone
     }
 
@@ -141,7 +163,9 @@ impl Ecs {
     pub fn shutdown(&self) {
         let mut running = self.running();
         running.closed = true;
-        for task in running.tasks.iter().filter(|task| task.stopped.is_none()) {
+        let running = &*running;
+        let over = |task: &&Task| task.stopped.is_some() || running.dead.is_over(&task.arn);
+        for task in running.tasks.iter().filter(|task| !over(task)) {
             signal_group(task.pid, Signal::KILL);
         }
     }
@@ -192,7 +216,8 @@ impl Ecs {
 
     fn start(&self, service: &Service, definition: Definition) {
         let mut running = self.running();
-        if running.closed {
+        // Nothing is started where no agent is.
+        if running.closed || running.dead.has(&service.name) {
             return;
         }
         let inner = &self.0;
@@ -217,6 +242,7 @@ impl Ecs {
             pid: child.id().and_then(|pid| i32::try_from(pid).ok()).unwrap_or_default(),
             started: SystemTime::now(),
             stopping: None,
+            unheard: false,
             stopped: None,
         };
         info!(task = task.arn, service = task.service, %address, pid = task.pid, "started a task");
@@ -231,17 +257,23 @@ impl Ecs {
         });
     }
 
+    /// The processes of a task are gone.
     fn ended(&self, arn: &str, end: task::Stopped) {
         let mut running = self.running();
         running.stops.remove(arn);
-        if let Some(task) = running.tasks.iter_mut().find(|task| task.arn == arn) {
-            info!(task = arn, service = task.service, reason = end.reason, exit = end.exit, "a task stopped");
-            task.stopped = Some(end);
-            self.changed(task);
-        }
+        self.end(&mut running, arn, end);
+    }
+
+    /// ECS hears that a task has stopped, if there is an agent that reports it.
+    fn end(&self, running: &mut Running, arn: &str, end: task::Stopped) {
         let now = SystemTime::now();
-        let forgotten = |end: &task::Stopped| now.duration_since(end.at).is_ok_and(|ago| ago > KEPT);
-        running.tasks.retain(|task| !task.stopped.as_ref().is_some_and(forgotten));
+        let Some(task) = running.tasks.iter_mut().find(|task| task.arn == arn) else { return };
+        let Some(end) = running.dead.report(&task.service, arn, end) else { return };
+        info!(task = arn, service = task.service, reason = end.reason, exit = end.exit, "a task stopped");
+        task.unheard = false;
+        task.stopped = Some(end);
+        self.changed(task);
+        running.tasks.retain(|task| task.is_known(now));
     }
 
     fn running(&self) -> MutexGuard<'_, Running> {

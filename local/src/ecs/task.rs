@@ -9,6 +9,9 @@ use serde_json::{Value, json};
 
 use super::{definition::Definition, plan::Seen};
 
+/// A stopped task stays in `DescribeTasks` for at least an hour.
+const KEPT: Duration = Duration::from_secs(3600);
+
 /// A task and the processes that are it.
 #[derive(Clone, Debug)]
 pub struct Task {
@@ -26,8 +29,10 @@ pub struct Task {
     pub pid: i32,
     /// When its processes were started.
     pub started: SystemTime,
-    /// Somebody asked it to stop, and why.
+    /// It was asked to stop, and why.
     pub stopping: Option<String>,
+    /// The agent that should stop it is dead, so that nothing happens.
+    pub unheard: bool,
     /// Its processes are gone.
     pub stopped: Option<Stopped>,
 }
@@ -50,14 +55,27 @@ impl Task {
     pub fn last_status(&self) -> &'static str {
         match (&self.stopped, &self.stopping) {
             (Some(_), _) => "STOPPED",
-            (None, Some(_)) => "DEACTIVATING",
-            (None, None) => "RUNNING",
+            (None, Some(_)) if !self.unheard => "DEACTIVATING",
+            // It is the agent that reports another one.
+            (None, _) => "RUNNING",
         }
     }
 
     /// `desiredStatus`.
     pub fn desired_status(&self) -> &'static str {
         if self.stopping.is_some() || self.stopped.is_some() { "STOPPED" } else { "RUNNING" }
+    }
+
+    /// Whether `DescribeTasks` knows it at `now`.
+    pub fn is_known(&self, now: SystemTime) -> bool {
+        let ago = self.stopped.as_ref().and_then(|end| now.duration_since(end.at).ok());
+        ago.is_none_or(|ago| ago <= KEPT)
+    }
+
+    /// Grows with every change: being asked to stop, its agent's hearing of it, its end.
+    fn version(&self) -> u8 {
+        let heard = self.stopping.is_some() && !self.unheard;
+        1 + u8::from(self.stopping.is_some()) + u8::from(heard) + u8::from(self.stopped.is_some())
     }
 
     /// The id: the last part of the ARN.
@@ -100,7 +118,7 @@ impl Task {
             "desiredStatus": self.desired_status(),
             "createdAt": epoch(self.started),
             "startedAt": epoch(self.started),
-            "version": 1 + u8::from(self.stopping.is_some()) + u8::from(self.stopped.is_some()),
+            "version": self.version(),
             "attachments": [{
                 "id": format!("eni-{}", self.id()),
                 "type": "ElasticNetworkInterface",

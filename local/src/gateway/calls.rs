@@ -20,7 +20,7 @@ pub struct Call {
     pub action: String,
     /// When it arrived.
     pub at: SystemTime,
-    /// When it was answered, and with what HTTP status.
+    /// When it was answered, and with what HTTP status; `None` while it is not, or when its answer was lost.
     pub answered: Option<(SystemTime, u16)>,
 }
 

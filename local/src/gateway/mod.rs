@@ -28,7 +28,7 @@ use tokio::net::TcpListener;
 use tracing::warn;
 
 pub use calls::{Call, Calls};
-pub use faults::{Fault, Faults};
+pub use faults::{Fault, Faults, How};
 use request::{Parsed, decode_form, encode_form};
 pub use stacks::LeftOut;
 
@@ -82,10 +82,22 @@ impl Gateway {
         axum::serve(listener, app).await
     }
 
-    async fn answer(&self, parsed: &Parsed) -> Option<Response> {
-        if let Some(fault) = self.faults.next(&parsed.service, &parsed.action) {
-            return Some(fault.response(parsed.is_json()));
+    /// Answers a call, or has the emulator do it.
+    async fn perform(&self, parsed: Parsed) -> Response {
+        if let Some(response) = self.answer(&parsed).await {
+            return response;
         }
+        self.pass_on(parsed).await.unwrap_or_else(|reason| {
+            warn!(reason, "a call failed in the gateway");
+            let body = format!(
+                "<ErrorResponse><Error><Code>ValidationError</Code><Message>{}</Message></Error></ErrorResponse>",
+                reason.replace('&', "&amp;").replace('<', "&lt;")
+            );
+            (StatusCode::BAD_REQUEST, [(header::CONTENT_TYPE, "text/xml")], body).into_response()
+        })
+    }
+
+    async fn answer(&self, parsed: &Parsed) -> Option<Response> {
         match parsed.service.as_str() {
             "ecs" => self.answer_ecs(parsed),
             "events" if parsed.action == "PutEvents" => {
@@ -181,17 +193,15 @@ async fn handle(State(gateway): State<Gateway>, request: Request) -> Result<Resp
     };
     let parsed = request::parse(head, body);
     let call = gateway.calls.begin(&parsed.service, &parsed.action);
-    let response = match gateway.answer(&parsed).await {
-        Some(response) => response,
-        None => gateway.pass_on(parsed).await.unwrap_or_else(|reason| {
-            warn!(reason, "a call failed in the gateway");
-            let body = format!(
-                "<ErrorResponse><Error><Code>ValidationError</Code><Message>{}</Message></Error></ErrorResponse>",
-                reason.replace('&', "&amp;").replace('<', "&lt;")
-            );
-            (StatusCode::BAD_REQUEST, [(header::CONTENT_TYPE, "text/xml")], body).into_response()
-        }),
+    let fault = gateway.faults.next(&parsed.service, &parsed.action, &parsed.path_and_query);
+    let response = match &fault {
+        Some(fault) if fault.how == How::Refused => fault.response(parsed.is_json()),
+        _ => gateway.perform(parsed).await,
     };
+    if fault.is_some_and(|fault| fault.how == How::AnswerLost) {
+        // In the list of calls it stays one that was never answered.
+        return Ok(faults::lost_answer());
+    }
     gateway.calls.end(call, response.status().as_u16());
     Ok(response)
 }

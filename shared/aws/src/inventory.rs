@@ -1,15 +1,24 @@
-//! Which tasks a service has, and at which addresses.
+//! Which tasks a cluster has, of which services, and at which addresses.
 
-use std::net::IpAddr;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
 
 use aws_config::SdkConfig;
 use aws_sdk_ecs::{
     Client,
-    types::{DesiredStatus, Task as EcsTask},
+    types::{DesiredStatus, Failure, Task as EcsTask},
 };
-use tokio::task::JoinSet;
 
 use crate::{Error, Kind};
+
+/// A page of ListTasks has a hundred. A cluster of this product has a dozen tasks; with a thousand it is another cluster.
+const PAGES: usize = 10;
+/// DescribeTasks takes at most so many.
+const AT_ONCE: usize = 100;
+/// DescribeTasks does not know the task.
+const MISSING: &str = "MISSING";
 
 /// The tasks of one ECS cluster. Clones share their connections.
 #[derive(Clone, Debug)]
@@ -18,17 +27,30 @@ pub struct Inventory {
     cluster: String,
 }
 
-/// A task that is meant to run.
+/// A task that is not stopped yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Task {
     /// Its ARN.
     pub arn: String,
-    /// ARN of the revision of the task definition it was started from; empty when it is not told.
+    /// Name of the service that started it; empty for a task of no service.
+    pub service: String,
+    /// ARN of the revision of the task definition it was started from; empty when ECS does not report it.
     pub definition: String,
-    /// Its address; none before its network interface is attached.
+    /// Its address; `None` before its network interface is attached.
     pub address: Option<IpAddr>,
-    /// Whether its `lastStatus` is RUNNING.
+    /// Whether its `lastStatus` is RUNNING. With a dead agent that stays so, whatever was asked.
     pub running: bool,
+    /// ECS was asked to stop it (`desiredStatus` STOPPED), and it has not stopped: it may still run and answer.
+    pub stopping: bool,
+}
+
+/// The tasks of a cluster at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Look {
+    /// Those that are meant to run, and the remembered ones that have not stopped yet.
+    pub tasks: Vec<Task>,
+    /// The remembered ones that are gone for good: `lastStatus` STOPPED, or not known to ECS any more.
+    pub ended: BTreeSet<String>,
 }
 
 impl Inventory {
@@ -37,41 +59,62 @@ impl Inventory {
         Self { client: Client::new(config), cluster: cluster.into() }
     }
 
-    /// [`tasks_of`](Self::tasks_of) each of `services`, in their order; all are asked at once.
-    pub async fn tasks_of_each(&self, services: &[String]) -> Vec<Result<Vec<Task>, Error>> {
-        let mut asked = JoinSet::new();
-        for (index, service) in services.iter().cloned().enumerate() {
-            let inventory = self.clone();
-            asked.spawn(async move { (index, inventory.tasks_of(&service).await) });
-        }
-        let mut answered = asked.join_all().await;
-        answered.sort_by_key(|(index, _)| *index);
-        answered.into_iter().map(|(_, tasks)| tasks).collect()
-    }
-
-    /// The tasks of `service` whose desired status is RUNNING.
+    /// All tasks that are meant to run, of all services, and what became of the tasks (ARNs) in `remembered`: a task that
+    /// was asked to stop leaves the listing at once, and only its description says when it is gone. One ListTasks and one
+    /// DescribeTasks, however many services there are.
+    ///
+    /// A task in no part of the answer is absent on purpose. ECS does not know a listed task (MISSING) when the two calls
+    /// saw different moments. A task that ended stays known for an hour, so this one is most likely too new: nothing of
+    /// it is registered anywhere yet, and its slot counts as one without a node, which forbids a fence and never permits
+    /// one. If it was remembered, the listing contradicts the description, so it has not ended either.
     ///
     /// # Errors
-    /// When a call failed, or when a listed task could not be described: then absence would prove nothing.
-    pub async fn tasks_of(&self, service: &str) -> Result<Vec<Task>, Error> {
-        let what = format!("service {service} of cluster {}", self.cluster);
-        let listing = self.client.list_tasks().cluster(&self.cluster).service_name(service);
-        // A service of ours has one task, two while it is replaced: one page of a hundred.
-        let listed = listing.desired_status(DesiredStatus::Running).send().await;
-        let listed = listed.map_err(|error| Error::of("ecs:ListTasks", &what, &error))?;
-        let arns = listed.task_arns.unwrap_or_default();
-        if arns.is_empty() {
-            return Ok(Vec::new());
+    /// When a call failed, or a listed task was not described for another reason than MISSING: then absence would prove
+    /// nothing.
+    pub async fn look(&self, remembered: &[String]) -> Result<Look, Error> {
+        let listed = self.list().await?;
+        let remembered: BTreeSet<String> = remembered.iter().cloned().collect();
+        let asked: Vec<String> = listed.union(&remembered).cloned().collect();
+        let mut look = Look::default();
+        for arns in asked.chunks(AT_ONCE) {
+            let describe = self.client.describe_tasks().cluster(&self.cluster);
+            let described = describe.set_tasks(Some(arns.to_vec())).send().await;
+            let described = described.map_err(|error| Error::of("ecs:DescribeTasks", self.name(), &error))?;
+            let gone = self.gone(described.failures())?;
+            let unknown = gone.into_iter().filter(|arn| remembered.contains(arn) && !listed.contains(arn));
+            look.ended.extend(unknown);
+            let mut silent: BTreeSet<&String> = arns.iter().filter(|arn| listed.contains(*arn)).collect();
+            for failure in described.failures() {
+                silent.retain(|arn| Some(arn.as_str()) != failure.arn());
+            }
+            for described in described.tasks() {
+                silent.retain(|arn| Some(arn.as_str()) != described.task_arn());
+                let arn = described.task_arn().unwrap_or_default();
+                // STOPPED is final, even when the listing has not noticed yet.
+                if described.last_status() != Some("STOPPED") {
+                    look.tasks.push(task(described));
+                } else if remembered.contains(arn) {
+                    look.ended.insert(arn.to_owned());
+                }
+            }
+            if let Some(arn) = silent.first() {
+                return Err(self.undescribed(format!("the answer says nothing of {arn}")));
+            }
         }
-        let described =
-            self.client.describe_tasks().cluster(&self.cluster).set_tasks(Some(arns)).send().await;
-        let described = described.map_err(|error| Error::of("ecs:DescribeTasks", &what, &error))?;
-        if let Some(failure) = described.failures().first() {
-            let reason =
-                format!("{} {}", failure.arn().unwrap_or_default(), failure.reason().unwrap_or_default());
-            return Err(Error { call: "ecs:DescribeTasks", what, reason, kind: Kind::Other });
+        Ok(look)
+    }
+
+    /// The tasks of each of `services` that are meant to run, in the services' order, from one [`look`](Self::look).
+    ///
+    /// # Errors
+    /// As for a look: then nothing is known of any service.
+    pub async fn tasks_of_each(&self, services: &[String]) -> Result<Vec<Vec<Task>>, Error> {
+        let mut of = BTreeMap::<String, Vec<Task>>::new();
+        // A task may be asked to stop between the two calls.
+        for task in self.look(&[]).await?.tasks.into_iter().filter(|task| !task.stopping) {
+            of.entry(task.service.clone()).or_default().push(task);
         }
-        Ok(described.tasks().iter().map(task).collect())
+        Ok(services.iter().map(|service| of.get(service).cloned().unwrap_or_default()).collect())
     }
 
     /// Asks ECS to stop a task; `reason` is what `stoppedReason` will say. One that has stopped already is no error.
@@ -84,14 +127,54 @@ impl Inventory {
         let stopped = self.client.stop_task().cluster(&self.cluster).task(task).reason(reason).send().await;
         stopped.map(drop).map_err(|error| Error::of("ecs:StopTask", task, &error))
     }
+
+    /// The ARNs of the tasks that are meant to run. Without a service: one call for the whole cluster.
+    async fn list(&self) -> Result<BTreeSet<String>, Error> {
+        let (mut arns, mut next) = (BTreeSet::new(), None);
+        for _page in 0..PAGES {
+            let page = self.client.list_tasks().cluster(&self.cluster).set_next_token(next);
+            let page = page.desired_status(DesiredStatus::Running).send().await;
+            let page = page.map_err(|error| Error::of("ecs:ListTasks", self.name(), &error))?;
+            arns.extend(page.task_arns.unwrap_or_default());
+            next = page.next_token.filter(|token| !token.is_empty());
+            if next.is_none() {
+                return Ok(arns);
+            }
+        }
+        // A part of the cluster would make the rest look absent.
+        let reason = format!("there are more tasks than {PAGES} pages hold");
+        Err(Error { call: "ecs:ListTasks", what: self.name(), reason, kind: Kind::Other })
+    }
+
+    /// The ARNs that ECS does not know.
+    fn gone(&self, failures: &[Failure]) -> Result<Vec<String>, Error> {
+        let gone = |failure: &Failure| {
+            let arn = failure.arn().unwrap_or_default().to_owned();
+            match failure.reason() {
+                Some(MISSING) => Ok(arn),
+                reason => Err(self.undescribed(format!("{arn} {}", reason.unwrap_or("without a reason")))),
+            }
+        };
+        failures.iter().map(gone).collect()
+    }
+
+    fn undescribed(&self, reason: String) -> Error {
+        Error { call: "ecs:DescribeTasks", what: self.name(), reason, kind: Kind::Other }
+    }
+
+    fn name(&self) -> String {
+        format!("cluster {}", self.cluster)
+    }
 }
 
 fn task(task: &EcsTask) -> Task {
     Task {
         arn: task.task_arn().unwrap_or_default().to_owned(),
+        service: task.group().and_then(|group| group.strip_prefix("service:")).unwrap_or_default().to_owned(),
         definition: task.task_definition_arn().unwrap_or_default().to_owned(),
         address: address(task),
         running: task.last_status() == Some("RUNNING"),
+        stopping: task.desired_status() == Some("STOPPED"),
     }
 }
 
@@ -105,3 +188,6 @@ fn address(task: &EcsTask) -> Option<IpAddr> {
         .chain(attached.filter_map(|detail| detail.value()));
     told.find_map(|text| text.parse().ok())
 }
+
+#[cfg(test)]
+mod tests;

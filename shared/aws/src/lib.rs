@@ -4,6 +4,8 @@
 mod bell;
 mod client;
 mod error;
+#[cfg(test)]
+mod fake;
 mod inventory;
 #[cfg(feature = "invoke")]
 mod invoke;
@@ -23,7 +25,7 @@ pub use aws_config::SdkConfig;
 pub use bell::Bell;
 pub use client::sdk_config;
 pub use error::{Error, Kind};
-pub use inventory::{Inventory, Task};
+pub use inventory::{Inventory, Look, Task};
 #[cfg(feature = "invoke")]
 pub use invoke::Invoke;
 #[cfg(feature = "state")]

@@ -26,7 +26,8 @@ impl Object {
         self.objects.get(&self.bucket, &self.key, LONGEST).await
     }
 
-    /// Writes it if it is still the version `seen` (none: if there is still none).
+    /// Writes it if it is still the version `seen` (`None`: if there is still no object), in one attempt. Neither
+    /// [`Put::Lost`] nor an error proves that the caller's write is not the one that is there: read it.
     pub async fn put(&self, body: Vec<u8>, seen: Option<&str>) -> Result<Put, Error> {
         self.objects.put(&self.bucket, &self.key, body, seen).await
     }

@@ -5,7 +5,7 @@ use std::{env, fmt::Display};
 use aws_config::SdkConfig;
 use aws_sdk_s3::{
     Client,
-    config::http::HttpResponse,
+    config::{http::HttpResponse, retry::RetryConfig},
     error::{ProvideErrorMetadata, SdkError},
     primitives::ByteStream,
 };
@@ -44,8 +44,12 @@ pub struct Head {
 pub enum Put {
     /// It is written; this is its ETag.
     Written(String),
-    /// Somebody else wrote since it was read; nothing was changed.
+    /// The object is another version than the one that was read (412), or was deleted meanwhile (404), and S3 wrote
+    /// nothing for *this* request. The other version may still be the caller's own write: of an earlier call whose answer
+    /// was lost, or of a layer below that sent the request twice. Read before believing that a concurrent writer won.
     Lost,
+    /// Another conditional write of the same object is under way (409): nothing was written, and AWS says to try again.
+    Busy,
 }
 
 impl Objects {
@@ -123,7 +127,12 @@ impl Objects {
         Ok(Some(Stored { body, etag: answer.e_tag.unwrap_or_default() }))
     }
 
-    /// Writes JSON if the object is still the version `seen` (none: if there is still none).
+    /// Writes JSON if the object is still the version `seen` (`None`: if there is still no object). One attempt of at most
+    /// four seconds, without the SDK's retries: after a lost answer a second attempt would meet the first one's version
+    /// and report a write that succeeded as lost.
+    ///
+    /// # Errors
+    /// When it is not known whether the object was written: no answer, or a 5xx. Read it.
     pub async fn put(
         &self,
         bucket: &str,
@@ -136,15 +145,16 @@ impl Objects {
             Some(etag) => put.if_match(etag),
             None => put.if_none_match("*"),
         };
-        match put.content_type("application/json").send().await {
+        let once = aws_sdk_s3::config::Builder::new().retry_config(RetryConfig::disabled());
+        match put.content_type("application/json").customize().config_override(once).send().await {
             Ok(answer) => Ok(Put::Written(answer.e_tag.unwrap_or_default())),
-            // 412 when another version is there, 409 when another conditional write is under way, 404 when it was
-            // deleted meanwhile.
-            Err(error) if matches!(status(&error), Some(409 | 412)) => Ok(Put::Lost),
-            Err(error) if status(&error) == Some(404) && error.code() != Some("NoSuchBucket") => {
-                Ok(Put::Lost)
-            }
-            Err(error) => Err(Error::of("s3:PutObject", name(bucket, key), &error)),
+            Err(error) => match status(&error) {
+                Some(412) => Ok(Put::Lost),
+                Some(409) => Ok(Put::Busy),
+                // With If-Match an object that was deleted meanwhile is "NoSuchKey".
+                Some(404) if error.code() != Some("NoSuchBucket") => Ok(Put::Lost),
+                _ => Err(Error::of("s3:PutObject", name(bucket, key), &error)),
+            },
         }
     }
 }
@@ -159,4 +169,89 @@ fn failed(call: &'static str, what: String, reason: String) -> Error {
 
 fn status<E>(error: &SdkError<E, HttpResponse>) -> Option<u16> {
     error.raw_response().map(|raw| raw.status().as_u16())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake::Fake;
+
+    async fn put(fake: &Fake, seen: Option<&str>) -> Result<Put, Error> {
+        Objects::new(&fake.config).put("b", "k", b"{}".to_vec(), seen).await
+    }
+
+    fn refusal(code: &str) -> String {
+        format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>m</Message></Error>")
+    }
+
+    #[tokio::test]
+    async fn a_conditional_write_names_the_version_it_replaces() {
+        let fake = Fake::start(|_, _| Some((200, String::new()))).await;
+        assert_eq!(put(&fake, Some("\"v7\"")).await, Ok(Put::Written("\"v0\"".into())));
+        assert_eq!(put(&fake, None).await, Ok(Put::Written("\"v1\"".into())));
+        let asked = fake.asked();
+        assert!(
+            asked[0].head.contains("put /b/k") && asked[0].head.contains("if-match: \"v7\""),
+            "{asked:?}"
+        );
+        assert!(asked[1].head.contains("if-none-match: *"), "{asked:?}");
+    }
+
+    #[tokio::test]
+    async fn a_refused_condition_is_told_apart_from_a_busy_object_and_a_missing_bucket() {
+        for (status, code, expected) in [
+            (412, "PreconditionFailed", Ok(Put::Lost)),
+            (409, "ConditionalRequestConflict", Ok(Put::Busy)),
+            (404, "NoSuchKey", Ok(Put::Lost)),
+            (404, "NoSuchBucket", Err("NoSuchBucket: m")),
+            (403, "AccessDenied", Err("AccessDenied: m")),
+        ] {
+            let fake = Fake::start(move |_, _| Some((status, refusal(code)))).await;
+            let put = put(&fake, Some("v")).await;
+            assert_eq!(
+                put.as_ref().map_err(|error| error.reason.as_str()),
+                expected.as_ref().map_err(|r| *r),
+                "{code}"
+            );
+            assert_eq!(fake.asked().len(), 1, "{code} was asked again");
+        }
+    }
+
+    /// It may have been written: a second attempt would be refused, and the caller told that it lost.
+    #[tokio::test]
+    async fn a_conditional_write_is_never_sent_twice() {
+        for answer in [Some((500, refusal("InternalError"))), Some((503, refusal("SlowDown"))), None] {
+            let first = answer.clone();
+            let fake = Fake::start(move |number, _| {
+                if number == 0 { first.clone() } else { Some((412, refusal("PreconditionFailed"))) }
+            })
+            .await;
+            let put = put(&fake, Some("v")).await;
+            assert!(put.is_err(), "{answer:?}: {put:?}");
+            assert_eq!(fake.asked().len(), 1, "{answer:?} was tried again");
+        }
+    }
+
+    /// What only reads keeps the SDK's retries.
+    #[tokio::test]
+    async fn a_read_is_tried_again() {
+        let fake = Fake::start(|number, _| {
+            if number == 0 { Some((500, refusal("InternalError"))) } else { Some((200, "{}".into())) }
+        })
+        .await;
+        let stored = Objects::new(&fake.config).get("b", "k", 9).await.unwrap().unwrap();
+        assert_eq!((stored.body, fake.asked().len()), (b"{}".to_vec(), 2));
+    }
+
+    /// One attempt, and no more than its four seconds.
+    #[tokio::test]
+    async fn a_write_without_an_answer_ends_with_its_attempt() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let fake = Fake::start(|_, _| None).await;
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let silent = fake.config.into_builder().endpoint_url(endpoint).build();
+        let began = std::time::Instant::now();
+        let put = Objects::new(&silent).put("b", "k", b"{}".to_vec(), None).await;
+        assert!(put.is_err() && began.elapsed().as_secs() < 6, "{put:?} after {:?}", began.elapsed());
+    }
 }

@@ -1,5 +1,10 @@
 //! Secrets, by ARN and by stage.
 
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
 use aws_config::SdkConfig;
 use aws_sdk_secretsmanager::{
     Client,
@@ -13,10 +18,27 @@ use crate::{Error, Kind};
 
 const CALL: &str = "secretsmanager:GetSecretValue";
 
-/// All secrets that the credentials may read. Clones share their connections.
+/// All secrets that the credentials may read. Clones share their connections, and what is known of earlier versions.
 #[derive(Clone, Debug)]
 pub struct Secrets {
     client: Client,
+    known: Arc<Mutex<BTreeMap<String, Known>>>,
+}
+
+/// Of one secret, by its ARN. Secrets Manager moves AWSPREVIOUS when AWSCURRENT moves, so the one before is read once for each
+/// current version: a reconcile every five minutes would ask for it 36 times an hour for three secrets. (An operator who moves
+/// AWSPREVIOUS alone by hand is noticed with the next rotation, or when the process is new.)
+#[derive(Debug)]
+struct Known {
+    current: String,
+    previous: Before,
+}
+
+/// What is known of the version before.
+#[derive(Clone, Debug)]
+enum Before {
+    NotRead,
+    Read(Option<Secret>),
 }
 
 /// Which version of a secret.
@@ -84,7 +106,7 @@ struct WithPassword {
 impl Secrets {
     /// A reader with `config`'s credentials.
     pub fn new(config: &SdkConfig) -> Self {
-        Self { client: Client::new(config) }
+        Self { client: Client::new(config), known: Arc::default() }
     }
 
     /// The current password in `arn`.
@@ -98,11 +120,39 @@ impl Secrets {
         secret.password().map_err(|reason| failed(format!("it holds no password: {reason}")))
     }
 
-    /// Reads the version of `arn` that has `stage`; none when there is no such secret, or none of its versions has it.
+    /// Reads the version of `arn` that has `stage`; `None` when there is no such secret, or none of its versions has it. The
+    /// previous one is remembered until a read of the current one finds another version.
     ///
     /// # Errors
-    /// When the call failed, and for a secret that is no text.
+    /// When the call failed, and for a secret that is not text.
     pub async fn read(&self, arn: &str, stage: Stage) -> Result<Option<Secret>, Error> {
+        if stage == Stage::Previous
+            && let Some(Before::Read(previous)) = self.known().get(arn).map(|known| &known.previous)
+        {
+            return Ok(previous.clone());
+        }
+        let read = self.ask(arn, stage).await?;
+        let mut known = self.known();
+        match (stage, &read) {
+            (Stage::Current, Some(secret)) => {
+                let current = secret.version.clone();
+                // Without a version id nothing can be compared.
+                let same = known.get(arn).is_some_and(|known| known.current == current);
+                if !same || current.is_empty() {
+                    known.insert(arn.to_owned(), Known { current, previous: Before::NotRead });
+                }
+            }
+            (Stage::Current, None) => drop(known.remove(arn)),
+            (Stage::Previous, previous) => {
+                if let Some(known) = known.get_mut(arn) {
+                    known.previous = Before::Read(previous.clone());
+                }
+            }
+        }
+        Ok(read)
+    }
+
+    async fn ask(&self, arn: &str, stage: Stage) -> Result<Option<Secret>, Error> {
         let what = format!("{} of {arn}", stage.label());
         let failed = |reason: &str| failed(&what, reason);
         let call = self.client.get_secret_value().secret_id(arn).version_stage(stage.label());
@@ -119,6 +169,10 @@ impl Secrets {
             Err(error) => Err(Error::of(CALL, &what, &error)),
         }
     }
+
+    fn known(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Known>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 fn failed(what: &str, reason: impl Into<String>) -> Error {
@@ -128,6 +182,7 @@ fn failed(what: &str, reason: impl Into<String>) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fake::Fake;
 
     #[test]
     fn a_secret_is_a_password_or_an_object_with_one() {
@@ -154,5 +209,39 @@ mod tests {
             );
             assert!(!format!("{secret:?}").contains("plain"));
         }
+    }
+
+    /// What both stages hold now, and how often Secrets Manager was asked for each.
+    async fn both(fake: &Fake, secrets: &Secrets) -> (Option<String>, Option<String>, [usize; 2]) {
+        let text = |secret: Option<Secret>| secret.map(|secret| secret.text.expose_secret().to_owned());
+        let current = text(secrets.read("arn", Stage::Current).await.unwrap());
+        let previous = text(secrets.read("arn", Stage::Previous).await.unwrap());
+        let asked = fake.asked();
+        let count = |stage: &str| asked.iter().filter(|request| request.body.contains(stage)).count();
+        (current, previous, [count("AWSCURRENT"), count("AWSPREVIOUS")])
+    }
+
+    #[tokio::test]
+    async fn the_version_before_is_read_once_for_each_current_one() {
+        // One rotation, after the first two looks. Before it there is no version before.
+        let fake = Fake::start(|number, request| {
+            let rotated = number >= 3;
+            Some(match (request.body.contains("AWSCURRENT"), rotated) {
+                (true, true) => (200, r#"{"SecretString":"new","VersionId":"2"}"#.into()),
+                (false, false) => (400, r#"{"__type":"ResourceNotFoundException"}"#.into()),
+                _ => (200, r#"{"SecretString":"old","VersionId":"1"}"#.into()),
+            })
+        })
+        .await;
+        let secrets = Secrets::new(&fake.config);
+        let (old, new) = (Some("old".to_owned()), Some("new".to_owned()));
+        assert_eq!(both(&fake, &secrets).await, (old.clone(), None, [1, 1]));
+        assert_eq!(
+            both(&fake, &secrets).await,
+            (old.clone(), None, [2, 1]),
+            "that there is none is remembered"
+        );
+        assert_eq!(both(&fake, &secrets).await, (new.clone(), old.clone(), [3, 2]), "a rotation forgets it");
+        assert_eq!(both(&fake, &secrets).await, (new, old, [4, 2]));
     }
 }

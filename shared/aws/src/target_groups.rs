@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, net::IpAddr};
 use aws_config::SdkConfig;
 use aws_sdk_elasticloadbalancingv2::{
     Client,
-    types::{Tag, TargetDescription, TargetHealthStateEnum},
+    types::{TargetDescription, TargetHealthStateEnum},
 };
 
 use crate::Error;
@@ -54,42 +54,8 @@ impl TargetGroups {
             .await;
         call.map(drop).map_err(|error| Error::of("elasticloadbalancing:DeregisterTargets", arn, &error))
     }
-
-    /// Sets the tag `key` of a group; what a tag may not hold is left out of `value`.
-    ///
-    /// # Errors
-    /// When the call failed. Tags are for the console: nobody decides anything from them.
-    pub async fn tag(&self, arn: &str, key: &str, value: &str) -> Result<(), Error> {
-        let tag = Tag::builder().key(key).value(tag_value(value)).build();
-        let call = self.client.add_tags().resource_arns(arn).tags(tag).send().await;
-        call.map(drop).map_err(|error| Error::of("elasticloadbalancing:AddTags", arn, &error))
-    }
-}
-
-/// At most 256 of the characters that Elastic Load Balancing takes: letters, digits, spaces and `_ . : / = + - @`.
-fn tag_value(text: &str) -> String {
-    let allowed = |c: &char| c.is_ascii_alphanumeric() || " _.:/=+-@".contains(*c);
-    let text: String = text.replace(';', " -").chars().filter(allowed).take(256).collect();
-    text.trim().to_owned()
 }
 
 fn target(address: IpAddr, port: u16) -> TargetDescription {
     TargetDescription::builder().id(address.to_string()).port(port.into()).build()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::tag_value;
-
-    #[test]
-    fn a_tag_holds_only_what_it_may() {
-        let sentence =
-            "core-2 at 10.0.0.2 is the new master; 2 of 3 members answer; deregister 10.0.0.1 (x), {y}.";
-        assert_eq!(
-            tag_value(sentence),
-            "core-2 at 10.0.0.2 is the new master - 2 of 3 members answer - deregister 10.0.0.1 x y."
-        );
-        assert_eq!(tag_value(&"ä é 日".repeat(9)), "");
-        assert_eq!(tag_value(&"a".repeat(300)).len(), 256);
-    }
 }

@@ -53,13 +53,8 @@ pub fn deregister_fails(stage: &Stage) -> Outcome {
         let before = rest(cloud).await?;
         let old = master(&before)?;
         let from = elb_writes(cloud).len();
-        cloud.gateway.faults.inject(Fault {
-            service: "elasticloadbalancing".into(),
-            action: "DeregisterTargets".into(),
-            times: 3,
-            code: "Throttling".into(),
-            status: 400,
-        });
+        let refused = Fault::refused("elasticloadbalancing", "DeregisterTargets", 3, "Throttling", 400);
+        cloud.gateway.faults.inject(refused);
         signal_group(old.2, Signal::KILL);
         let new = new_master(cloud, old.1).await?;
         followed(cloud, old.1, new).await?;

@@ -12,7 +12,7 @@ use local::{
 };
 
 use super::{
-    Outcome, Stage, ask, elb_writes,
+    HISTORY, Outcome, Stage, ask, elb_writes,
     election::new_master,
     invoke, master,
     processes::{cold_restart, ended},
@@ -23,7 +23,6 @@ use super::{
 };
 
 const EXPLAIN: &[u8] = include_bytes!("../../../events/explain.json");
-const HISTORY: &[u8] = include_bytes!("../../../events/history.json");
 const PAUSE: &[u8] = include_bytes!("../../../events/pause.json");
 const RESUME: &[u8] = include_bytes!("../../../events/resume.json");
 

@@ -1,5 +1,6 @@
 //! The stage: a local cloud with the deployed stack, and what the tests ask of it.
 
+pub mod agent;
 pub mod causal;
 pub mod election;
 pub mod forming;
@@ -42,6 +43,8 @@ const SLOWER: [(&str, &str); 4] = [
 
 /// What the schedule sends.
 const SWEEP: &[u8] = include_bytes!("../../../events/sweep.json");
+/// What an operator asks after the fact.
+const HISTORY: &[u8] = include_bytes!("../../../events/history.json");
 
 pub type Outcome = Result<(), String>;
 

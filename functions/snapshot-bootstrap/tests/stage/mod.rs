@@ -41,6 +41,10 @@ struct Inside {
     rivals: VecDeque<Vec<u8>>,
     /// Conditional writes that were tried.
     puts: usize,
+    /// So many of the next ones are answered "busy".
+    busy: usize,
+    /// So many of the next ones are done, and their answers lost.
+    unanswered: usize,
 }
 
 fn uri(bucket: &str, key: &str) -> String {
@@ -99,6 +103,14 @@ impl Buckets {
 
     pub fn rival(&self, body: Vec<u8>) {
         self.inside().rivals.push_back(body);
+    }
+
+    pub fn busy(&self, times: usize) {
+        self.inside().busy = times;
+    }
+
+    pub fn lose_answers(&self, times: usize) {
+        self.inside().unanswered = times;
     }
 
     pub fn puts(&self) -> usize {
@@ -162,11 +174,19 @@ impl Storage for Buckets {
             self.write(bucket, key, &rival);
         }
         self.inside().puts += 1;
+        let due = |left: &mut usize| std::mem::replace(left, left.saturating_sub(1)) > 0;
+        if due(&mut self.inside().busy) {
+            return Ok(Put::Busy);
+        }
         let there = self.inside().objects.get(&uri(bucket, key)).map(|(_, version)| format!("\"{version}\""));
         if there.as_deref() != seen {
             return Ok(Put::Lost);
         }
         self.write(bucket, key, &body);
+        if due(&mut self.inside().unanswered) {
+            let (what, reason) = (uri(bucket, key), "the connection was closed".to_owned());
+            return Err(Error { call: "s3:PutObject", what, reason, kind: Kind::Other });
+        }
         Ok(Put::Written(format!("\"{}\"", self.inside().written)))
     }
 }
