@@ -1,9 +1,6 @@
 //! The world as it is: AWS and Neo4j.
 
-use std::{
-    net::SocketAddr,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws::{Inventory, Object, Put, TargetGroups};
 use tokio::task::JoinSet;
@@ -23,15 +20,12 @@ pub(crate) struct Live {
     read_groups: Vec<(u16, String)>,
     object: Object,
     object_name: String,
-    dialect: neo4j::Dialect,
-    probe_port: u16,
     status_port: u16,
 }
 
 /// The tag of the write groups that says what was done last.
 const LABEL: &str = "master-election";
-/// Two masters are rare, and the answer is worth a wait.
-const EVIDENCE: Duration = Duration::from_millis(500);
+const BOLT_PORT: u16 = 7687;
 
 impl Live {
     pub(crate) fn new(sdk: &aws::SdkConfig, config: &Config) -> Self {
@@ -44,8 +38,6 @@ impl Live {
             read_groups: config.read_groups.clone(),
             object: Object::new(sdk, &config.state_bucket, &config.state_key),
             object_name: format!("s3://{}/{}", config.state_bucket, config.state_key),
-            dialect: config.dialect,
-            probe_port: config.probe_port,
             status_port: config.status_port,
         }
     }
@@ -75,13 +67,19 @@ impl World for Live {
         listing
     }
 
-    async fn probe(&self, nodes: &[Node], deadline: Duration, enough: Enough<'_>) -> Vec<Answer> {
-        let at: Vec<SocketAddr> = nodes.iter().map(|node| (node.address, self.probe_port).into()).collect();
-        neo4j::probe_all(self.dialect, &at, deadline, enough).await
+    async fn probe(&self, nodes: &[Node], _deadline: Duration, enough: Enough<'_>) -> Vec<Answer> {
+        let question = |node: &Node| neo4j::Question {
+            role: (node.address, self.status_port).into(),
+            bolt: (node.address, BOLT_PORT).into(),
+            ask_bolt: true,
+        };
+        let questions: Vec<neo4j::Question> = nodes.iter().map(question).collect();
+        neo4j::probe_all(&questions, enough).await
     }
 
     async fn alive(&self, node: &Node) -> Option<usize> {
-        neo4j::alive_members((node.address, self.status_port).into(), EVIDENCE).await
+        let at = (node.address, self.status_port).into();
+        neo4j::alive_members(at, neo4j::STATUS_PATIENCE).await.map(|members| members.len())
     }
 
     async fn groups(&self) -> Result<Registered, Trouble> {

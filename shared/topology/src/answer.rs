@@ -26,8 +26,11 @@ pub enum NotKnown {
     Unsettled,
     /// The connection was refused or reset: nothing listens there.
     Refused,
-    /// No complete answer before the deadline, whether or not the connection was accepted.
+    /// No complete answer within the patience: neither from the role endpoint nor over Bolt, each asked with the whole of it.
     Silent,
+    /// The role endpoint did not answer within the patience, and Bolt answered, refused or was not asked: slow or busy, and
+    /// no evidence that it is frozen.
+    Late,
     /// The round ended before it answered or its deadline was over: evidence of nothing (see `enough`).
     NotAwaited,
     /// `401` or `403`: role endpoints ask for a password, or the node runs in another mode.

@@ -6,6 +6,9 @@ use crate::{Answer, Kind, Node, Policy, State};
 
 /// What everybody gets to answer, whatever is enough: many times what an answer takes within a VPC.
 pub const GRACE: Duration = Duration::from_millis(25);
+/// What every node gets to answer in every round: the balancer's own check time-out, so that a master that the balancer finds
+/// well is never silent here.
+pub const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Whether `so_far`, in the order of `nodes`, carries a switch: a majority took part, and exactly one core node says that it
 /// is the master, who is not the one that was followed.

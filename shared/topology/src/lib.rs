@@ -23,7 +23,7 @@ mod view;
 pub use action::Action;
 pub use answer::{Answer, NotKnown};
 pub use decide::{Decision, Memory, decide};
-pub use enough::{GRACE, enough};
+pub use enough::{GRACE, PATIENCE, enough};
 pub use policy::{Policy, Rearm, Unfitting};
 pub use state::{Fence, Lease, Master, Past, Pause, State, UnknownVersion};
 pub use time::Millis;
