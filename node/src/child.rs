@@ -17,6 +17,8 @@ use crate::{Failure, Settings, guard::Guard};
 const UNRESPONSIVE: Duration = Duration::from_secs(3);
 /// Kept of the stop timeout, so that this program still says how it ended before it is killed itself.
 const LAST_WORDS: Duration = Duration::from_secs(2);
+/// A stop timeout may be too short for last words; Neo4j gets this much of it.
+const AT_LEAST: Duration = Duration::from_secs(1);
 /// Where Neo4j tells its role.
 pub const HTTP_PORT: u16 = 7474;
 /// What the JVM answers when SIGTERM ended it in good order.
@@ -80,7 +82,7 @@ pub async fn run(
             _ = signals.int.recv() => break,
         }
     }
-    let within = settings.stop_timeout.saturating_sub(LAST_WORDS).max(UNRESPONSIVE);
+    let within = settings.stop_timeout.saturating_sub(LAST_WORDS).max(AT_LEAST);
     info!(event = "stopping", within_seconds = within.as_secs(), "asked to stop; Neo4j is told");
     tell(&neo4j, Signal::TERM);
     let ended = stop(&mut neo4j, within, guard, watching).await?;
