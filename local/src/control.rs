@@ -113,6 +113,16 @@ pub async fn status(gateway: &Gateway) -> Status {
     Status { nodes, balancers: gateway.elb.status(), left_out: gateway.left_out.all() }
 }
 
+/// Where a node of the running cluster says `200 true` if it is the master: Neo4j's own endpoint, not the node program's.
+pub fn master_path(gateway: &Gateway) -> &'static str {
+    let tasks = gateway.ecs.tasks();
+    let mut words = tasks.iter().flat_map(|task| &task.definition.environment);
+    match words.find(|(name, _)| name == "DIALECT").map(|(_, word)| word.as_str()) {
+        Some("CLUSTER") => "/db/manage/server/core/writable",
+        _ => "/db/manage/server/ha/master",
+    }
+}
+
 /// The role a task's node tells, asked in words of this crate's own, not through the product's probe.
 async fn role(task: &Task) -> String {
     let dialect = task.definition.environment.iter().find(|(name, _)| name == "DIALECT");

@@ -54,7 +54,7 @@ impl Node {
                 });
             }
         });
-        let http = TcpListener::bind((ip, 7474)).await.unwrap();
+        let http = TcpListener::bind((ip, 7475)).await.unwrap();
         let (told, count) = (Arc::clone(&status), Arc::clone(&checks));
         tokio::spawn(async move {
             while let Ok((mut checker, _)) = http.accept().await {
@@ -85,7 +85,7 @@ fn rules() -> Rules {
         port: PORT,
         check: Check {
             http: Some(("/role".into(), Matcher::parse("200").unwrap())),
-            port: Some(7474),
+            port: Some(7475),
             interval: Duration::from_millis(50),
             timeout: Duration::from_secs(2),
             healthy: 2,
@@ -198,6 +198,45 @@ async fn without_a_healthy_target_connections_go_to_all() {
     }
 }
 
+/// nlb/target-group-health-checks: if a target becomes unhealthy, the balancer sends a reset for packets on its connections,
+/// *unless the unhealthy target triggers the load balancer to fail open*. nlb/edit-target-group-attributes (connection
+/// termination for unhealthy targets, `target_health_state.unhealthy.connection_termination.enabled`) has no other sentence
+/// about fail-open.
+#[tokio::test]
+async fn in_fail_open_connections_that_are_open_stay_and_new_ones_go_to_all() {
+    let stage = Stage::set(rules(), HOUR, &[200, 404]).await;
+    stage.until_states(&["healthy", "unhealthy"]).await;
+    let (mut client, _) = stage.connect().await.unwrap();
+    stage.nodes[0].says(503);
+    stage.until_states(&["unhealthy", "unhealthy"]).await;
+    let mut seen = [false; 2];
+    let deadline = Instant::now() + PATIENCE;
+    while seen != [true; 2] {
+        assert!(Instant::now() < deadline, "one target of the two gets no connection");
+        seen[usize::from(stage.connect().await.unwrap().1) - 1] = true;
+    }
+    assert!(echoes(&mut client).await, "the last healthy target has kept its connections");
+    stage.nodes[1].says(200);
+    stage.until_states(&["unhealthy", "healthy"]).await;
+    assert_eq!(stage.connect().await.unwrap().1, 2, "the balancer has closed again");
+}
+
+/// nlb/target-group-health-checks: requests are routed to a new target as soon as it passes the initial health checks.
+#[tokio::test]
+async fn a_group_whose_targets_are_all_initial_gets_no_connections() {
+    let mut rules = rules();
+    // The second check, which would make it unhealthy, comes in an hour.
+    rules.check.interval = HOUR;
+    let stage = Stage::set(rules, HOUR, &[404]).await;
+    let deadline = Instant::now() + PATIENCE;
+    while stage.nodes[0].checks.load(Ordering::SeqCst) == 0 {
+        assert!(Instant::now() < deadline, "it is not checked");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    stage.until_states(&["initial"]).await;
+    assert!(stage.connect().await.is_none());
+}
+
 /// A group without targets: the connection is reset.
 #[tokio::test]
 async fn without_any_target_a_connection_is_closed() {
@@ -278,7 +317,7 @@ async fn silence_is_a_failed_check() {
     let pool = AddressPool::random();
     let frozen = pool.next();
     // Accepted by the kernel, answered by nobody: what a frozen process looks like.
-    let _silent = TcpListener::bind((frozen, 7474)).await.unwrap();
+    let _silent = TcpListener::bind((frozen, 7475)).await.unwrap();
     let mut rules = rules();
     rules.check.timeout = Duration::from_millis(100);
     let stage = Stage::set(rules, HOUR, &[200]).await;

@@ -19,8 +19,8 @@ fn rules() -> Rules {
     Rules {
         port: 7474,
         check: Check {
-            http: Some(("/db/manage/server/ha/master".into(), Matcher::parse("200").unwrap())),
-            port: Some(7474),
+            http: Some(("/role".into(), Matcher::parse("200").unwrap())),
+            port: Some(7475),
             interval: 5 * SECOND,
             timeout: 2 * SECOND,
             healthy: 3,
@@ -42,9 +42,9 @@ fn master_and_slave(rules: Rules, now: Instant) -> Group {
     for last in [1, 2] {
         group.register(now, target(last));
     }
-    group.check_ended(target(1), Ok(()));
+    group.check_ended(now, target(1), Ok(()));
     for _ in 0..2 {
-        group.check_ended(target(2), Err(Failure::Mismatch));
+        group.check_ended(now, target(2), Err(Failure::Mismatch));
     }
     group
 }
@@ -62,7 +62,7 @@ fn a_new_target_is_initial_and_one_good_check_makes_it_healthy() {
     group.register(now, target(3));
     assert_eq!(states(&group, now)[2], ("initial", Some("Elb.InitialHealthChecking")));
     assert_eq!(group.routable(now), [target(1)]);
-    group.check_ended(target(3), Ok(()));
+    group.check_ended(now, target(3), Ok(()));
     assert_eq!(states(&group, now)[2], ("healthy", None));
     assert_eq!(group.routable(now), [target(1), target(3)]);
 }
@@ -74,10 +74,10 @@ fn only_failures_in_a_row_make_a_target_unhealthy() {
     let now = Instant::now();
     let mut group = master_and_slave(rules(), now);
     for outcome in [Err(Failure::Timeout), Ok(()), Err(Failure::Timeout)] {
-        group.check_ended(target(1), outcome);
+        group.check_ended(now, target(1), outcome);
         assert_eq!(states(&group, now)[0], ("healthy", None));
     }
-    group.check_ended(target(1), Err(Failure::Timeout));
+    group.check_ended(now, target(1), Err(Failure::Timeout));
     assert_eq!(states(&group, now)[0], ("unhealthy", Some("Target.Timeout")));
 }
 
@@ -88,10 +88,10 @@ fn only_successes_in_a_row_make_an_unhealthy_target_healthy() {
     let now = Instant::now();
     let mut group = master_and_slave(rules(), now);
     for outcome in [Ok(()), Ok(()), Err(Failure::Mismatch), Ok(()), Ok(())] {
-        group.check_ended(target(2), outcome);
+        group.check_ended(now, target(2), outcome);
         assert_eq!(states(&group, now)[1].0, "unhealthy");
     }
-    group.check_ended(target(2), Ok(()));
+    group.check_ended(now, target(2), Ok(()));
     assert_eq!(states(&group, now)[1], ("healthy", None));
 }
 
@@ -106,7 +106,7 @@ fn an_unhealthy_target_says_what_its_last_check_found() {
         (Failure::Connection, "Target.FailedHealthChecks"),
     ];
     for (failure, reason) in reasons {
-        group.check_ended(target(2), Err(failure));
+        group.check_ended(now, target(2), Err(failure));
         assert_eq!(states(&group, now)[1], ("unhealthy", Some(reason)));
     }
 }
@@ -119,13 +119,30 @@ fn without_any_healthy_target_all_are_used() {
     let mut group = master_and_slave(rules(), now);
     assert_eq!(group.routable(now), [target(1)]);
     for _ in 0..2 {
-        group.check_ended(target(1), Err(Failure::Connection));
+        group.check_ended(now, target(1), Err(Failure::Connection));
     }
     assert_eq!(group.routable(now), [target(1), target(2)], "fail-open");
     group.deregister(now, target(1));
     assert_eq!(group.routable(now), [target(2)], "fail-open to the only one that is registered");
     group.deregister(now, target(2));
     assert!(group.routable(now).is_empty());
+}
+
+/// nlb/target-group-health-checks: the balancer starts to route requests to a new target as soon as it passes the initial
+/// health checks; if all targets fail health checks at the same time it fails open, to all targets regardless of their health.
+#[test]
+fn targets_that_wait_for_their_first_checks_get_no_connections_before_a_target_has_failed() {
+    let now = Instant::now();
+    let mut group = Group::new(rules(), Duration::ZERO);
+    group.register(now, target(1));
+    group.register(now, target(2));
+    assert!(group.routable(now).is_empty(), "both are initial");
+    group.check_ended(now, target(1), Err(Failure::Mismatch));
+    assert!(group.routable(now).is_empty(), "one failure is not enough");
+    group.check_ended(now, target(1), Err(Failure::Mismatch));
+    assert_eq!(group.routable(now), [target(1), target(2)], "fail-open");
+    group.check_ended(now, target(2), Ok(()));
+    assert_eq!(group.routable(now), [target(2)]);
 }
 
 /// nlb/edit-target-group-attributes, deregistration delay: the state of a deregistering target is `draining`, it gets no
@@ -178,17 +195,32 @@ fn registering_twice_changes_nothing() {
     assert_eq!(group.describe(now).len(), 2);
 }
 
-/// nlb/edit-target-group-attributes, unhealthy connection termination: if enabled, connections end when a target
+/// nlb/edit-target-group-attributes, connection termination for unhealthy targets: if enabled, connections end when a target
 /// becomes unhealthy; connections made to it later, by fail-open, do not.
 #[test]
 fn connections_end_when_a_target_becomes_unhealthy_only_if_asked_for() {
     let now = Instant::now();
     for terminate in [true, false] {
         let mut group = master_and_slave(Rules { terminate_unhealthy: terminate, ..rules() }, now);
-        assert!(!group.check_ended(target(1), Err(Failure::Timeout)), "one failure is not enough");
-        assert_eq!(group.check_ended(target(1), Err(Failure::Timeout)), terminate);
-        assert!(!group.check_ended(target(1), Err(Failure::Timeout)), "it is unhealthy already");
+        group.register(now, target(3));
+        group.check_ended(now, target(3), Ok(()));
+        let mut fails = || group.check_ended(now, target(1), Err(Failure::Timeout));
+        assert!(!fails(), "one failure is not enough");
+        assert_eq!(fails(), terminate);
+        assert!(!fails(), "it is unhealthy already");
     }
+}
+
+/// nlb/target-group-health-checks: if a target becomes unhealthy, the balancer sends a reset for packets on its connections,
+/// unless the unhealthy target triggers the load balancer to fail open.
+#[test]
+fn connections_stay_when_the_target_was_the_last_healthy_one() {
+    let now = Instant::now();
+    let mut group = master_and_slave(rules(), now);
+    for _ in 0..2 {
+        assert!(!group.check_ended(now, target(1), Err(Failure::Timeout)));
+    }
+    assert_eq!(group.routable(now), [target(1), target(2)], "fail-open");
 }
 
 /// nlb/target-group-register-targets: it takes time until a registration is in effect (`Elb.RegistrationInProgress`);
@@ -200,10 +232,10 @@ fn a_call_reaches_the_data_plane_after_the_propagation() {
     group.register(now, target(1));
     assert_eq!(states(&group, now), [("initial", Some("Elb.RegistrationInProgress"))]);
     assert!(group.checked_targets((now + propagation).checked_sub(SECOND).unwrap()).is_empty());
-    assert_eq!(group.routable(now + propagation), [target(1)]);
+    assert_eq!(group.checked_targets(now + propagation), [target(1)]);
 
     let later = now + 10 * propagation;
-    group.check_ended(target(1), Ok(()));
+    group.check_ended(now, target(1), Ok(()));
     group.deregister(later, target(1));
     assert_eq!(states(&group, later)[0].0, "draining");
     assert_eq!(
@@ -223,10 +255,10 @@ fn a_change_of_the_propagation_is_for_later_calls() {
     let mut group = Group::new(rules(), Duration::ZERO);
     group.register(now, target(1));
     group.propagation = 60 * SECOND;
-    assert_eq!(group.routable(now), [target(1)], "it was known before");
+    assert_eq!(group.checked_targets(now), [target(1)], "it was known before");
     group.register(now, target(2));
     group.deregister(now, target(1));
     group.propagation = Duration::ZERO;
-    assert_eq!(group.routable(now + 59 * SECOND), [target(1)]);
-    assert_eq!(group.routable(now + 60 * SECOND), [target(2)]);
+    assert_eq!(group.checked_targets(now + 59 * SECOND), [target(1)]);
+    assert_eq!(group.checked_targets(now + 60 * SECOND), [target(2)]);
 }

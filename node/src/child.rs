@@ -1,11 +1,6 @@
 //! Neo4j as a child: started, told signals, waited for.
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    os::unix::process::ExitStatusExt,
-    process::ExitStatus,
-    time::Duration,
-};
+use std::{net::IpAddr, os::unix::process::ExitStatusExt, process::ExitStatus, time::Duration};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::{
@@ -13,15 +8,17 @@ use tokio::{
     signal::unix::{self, SignalKind, signal},
     time::timeout,
 };
-use topology::{Answer, NotKnown};
 use tracing::{info, warn};
 
 use crate::{Failure, Settings, guard::Guard};
 
-/// A JVM that answers nothing for so long when it is asked to stop is not going to stop.
-const UNRESPONSIVE: Duration = Duration::from_secs(1);
+/// A JVM that is asked to stop and has answered nothing on HTTP and Bolt for so long is not going to stop. Longer than the
+/// patience of one look, so that a pause of the garbage collector or taken workers do not make an unclean death of a clean stop.
+const UNRESPONSIVE: Duration = Duration::from_secs(3);
 /// Kept of the stop timeout, so that this program still says how it ended before it is killed itself.
 const LAST_WORDS: Duration = Duration::from_secs(2);
+/// A stop timeout may be too short for last words; Neo4j gets this much of it.
+const AT_LEAST: Duration = Duration::from_secs(1);
 /// Where Neo4j tells its role.
 pub const HTTP_PORT: u16 = 7474;
 /// What the JVM answers when SIGTERM ended it in good order.
@@ -85,10 +82,10 @@ pub async fn run(
             _ = signals.int.recv() => break,
         }
     }
-    let within = settings.stop_timeout.saturating_sub(LAST_WORDS).max(UNRESPONSIVE);
+    let within = settings.stop_timeout.saturating_sub(LAST_WORDS).max(AT_LEAST);
     info!(event = "stopping", within_seconds = within.as_secs(), "asked to stop; Neo4j is told");
     tell(&neo4j, Signal::TERM);
-    let ended = stop(settings, address, &mut neo4j, within).await?;
+    let ended = stop(&mut neo4j, within, guard, watching).await?;
     if ended.success() || ended.code() == Some(TERMINATED) || ended.signal() == Some(Signal::TERM.as_raw()) {
         info!(event = "stopped", "Neo4j has stopped");
         return Ok(());
@@ -110,18 +107,20 @@ fn start(settings: &Settings) -> Result<Child, Failure> {
     command.spawn().map_err(|error| Failure::Io { what: format!("starting {}", program.display()), error })
 }
 
-/// Waits for the end; a JVM that answers nothing, or takes too long, is killed.
+/// Waits for the end; a JVM that answers nothing, or takes too long, is killed. The looks go on meanwhile: a question that
+/// was sent before the signal may still be answered.
 async fn stop(
-    settings: &Settings,
-    address: IpAddr,
     neo4j: &mut Child,
     within: Duration,
+    guard: &Guard,
+    watching: impl Future<Output = Duration>,
 ) -> Result<ExitStatus, Failure> {
-    let http = SocketAddr::new(address, HTTP_PORT);
     let silent = async {
-        // A refused connection is a JVM that is starting or stopping; silence is one that is frozen.
-        if neo4j::probe(settings.dialect, http, UNRESPONSIVE).await != Answer::NotKnown(NotKnown::Silent) {
-            std::future::pending::<()>().await;
+        // A refused connection is a JVM that is stopping; silence on both is one that is frozen.
+        tokio::select! {
+            biased;
+            silent = watching => silent,
+            () = guard.until_silent_for(UNRESPONSIVE) => UNRESPONSIVE,
         }
     };
     let why = tokio::select! {
@@ -129,7 +128,7 @@ async fn stop(
             Ok(ended) => return status(ended),
             Err(_) => format!("it did not stop within {} s", within.as_secs()),
         },
-        () = silent => format!("it answered nothing for {} s", UNRESPONSIVE.as_secs()),
+        silent = silent => format!("it answered nothing on HTTP and Bolt for {} s", silent.as_secs()),
     };
     warn!(event = "neo4j-killed", "Neo4j is killed: {why}");
     tell(neo4j, Signal::KILL);

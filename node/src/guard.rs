@@ -7,24 +7,24 @@ use std::{
     time::{Duration, Instant},
 };
 
-use neo4j::Dialect;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-    time::timeout,
-};
-use topology::{Answer, NotKnown};
+use neo4j::{Dialect, Hello};
+use tokio::time::sleep;
+use topology::{Answer, NotKnown, PATIENCE};
 use tracing::{error, info};
 
-use crate::{Settings, admin::Administrator, doorbell::Doorbell, watch::Watch};
+use crate::{
+    Settings,
+    admin::{Administrator, Login},
+    doorbell::Doorbell,
+    role::BESIDE,
+    watch::Watch,
+};
 
 /// From one look to the next. Neo4j answers its role endpoint in under a millisecond.
 const LOOK: Duration = Duration::from_millis(75);
-/// Later than this is silence, in one look; a frozen JVM is silent in many.
-const DEADLINE: Duration = Duration::from_millis(1000);
-const BOLT_PORT: u16 = 7687;
-/// Bolt's magic, and the versions 1 to 4 in the order of preference: any Neo4j answers with one of them, or with zero.
-const BOLT_HELLO: [u8; 20] = [0x60, 0x60, 0xB0, 0x17, 0, 0, 0, 4, 0, 0, 0, 3, 0, 0, 0, 2, 0, 0, 0, 1];
+/// Beside HTTP's, and where Bolt clients connect.
+pub const BOLT_PORT: u16 = 7687;
+const SILENT: Answer = Answer::NotKnown(NotKnown::Silent);
 
 /// The watch over the own node. Clones watch the same node.
 #[derive(Clone)]
@@ -63,12 +63,11 @@ impl Guard {
     /// Looks until the JVM is frozen; for how long it has been silent then.
     pub async fn until_frozen(&self) -> Duration {
         loop {
-            let answer = neo4j::probe(self.dialect, self.http, DEADLINE).await;
-            let bolt = answer == Answer::NotKnown(NotKnown::Silent) && self.bolt_answers().await;
+            let (asked, answer, bolt) = self.look().await;
             let now = Instant::now();
             let (bells, frozen, silent) = {
                 let mut watch = self.watch();
-                (watch.see(now, answer, bolt), watch.is_frozen(now), watch.silent_for(now))
+                (watch.see(asked, answer, bolt), watch.is_frozen(now), watch.silent_for(now))
             };
             for bell in bells {
                 info!(event = bell.name(), "the role has changed");
@@ -82,40 +81,78 @@ impl Guard {
                 );
                 return silent;
             }
-            tokio::time::sleep(LOOK).await;
+            sleep(LOOK).await;
         }
     }
 
-    /// What the status port tells.
-    pub async fn status(&self) -> neo4j::Status {
-        let who = self.administrator.credentials().await;
-        let told = neo4j::members(self.http, who.as_ref(), DEADLINE / 2).await;
-        if told.is_err() {
-            self.administrator.refused().await;
+    /// Waits until every look for `time` was silent, looks before this call included. Somebody else has to look meanwhile:
+    /// it is beside [`Self::until_frozen`].
+    pub async fn until_silent_for(&self, time: Duration) {
+        while self.watch().silent_for(Instant::now()) < time {
+            sleep(LOOK).await;
         }
-        let members = told.ok().flatten();
+    }
+
+    /// One look: HTTP, and Bolt beside it when HTTP is late, at once when it was silent before. Each is asked with the whole
+    /// patience. When the last unanswered question was sent, the answer over HTTP, and whether Bolt gave a sign of life.
+    async fn look(&self) -> (Instant, Answer, bool) {
+        let beside = if self.watch().is_silent() { Duration::ZERO } else { BESIDE };
+        let http = neo4j::probe(self.dialect, self.http, PATIENCE);
+        let bolt = async {
+            sleep(beside).await;
+            let asked = Instant::now();
+            (asked, neo4j::hello(self.bolt, PATIENCE).await)
+        };
+        tokio::pin!(http, bolt);
+        let (answer, greeted) = tokio::select! {
+            biased;
+            answer = &mut http => (answer, None),
+            greeted = &mut bolt => (http.await, Some(greeted)),
+        };
+        if answer != SILENT {
+            return (Instant::now(), answer, true);
+        }
+        let (asked, hello) = match greeted {
+            Some(greeted) => greeted,
+            None => bolt.await,
+        };
+        (asked, answer, hello != Hello::Silent)
+    }
+
+    /// What the status port tells, within [`neo4j::STATUS_BUDGET`].
+    pub async fn status(&self) -> neo4j::Status {
+        let members = self.members().await;
         let watch = self.watch();
         neo4j::Status {
             phase: watch.phase().to_owned(),
             role: watch.role().to_owned(),
             silent_ms: u64::try_from(watch.silent_for(Instant::now()).as_millis()).unwrap_or(u64::MAX),
-            alive: members.map(|(alive, _)| alive),
-            last_transaction: members.and_then(|(_, last)| last),
+            alive: members.as_ref().map(|members| members.alive),
+            last_transaction: members.as_ref().and_then(|members| members.last_transaction),
+            members: members.and_then(|members| members.ids).map(|ids| ids.into_iter().collect()),
+        }
+    }
+
+    async fn members(&self) -> Option<neo4j::Members> {
+        let ask = async |who| neo4j::members(self.http, who, neo4j::STATUS_BUDGET).await;
+        match self.administrator.login() {
+            Login::NotNow => None,
+            Login::Without => ask(None).await.ok().flatten(),
+            Login::As(who) => match ask(Some(&who)).await {
+                Ok(Some(members)) => {
+                    self.administrator.accepted(&who);
+                    Some(members)
+                }
+                Ok(None) => None,
+                Err(neo4j::Unauthorized) => {
+                    self.administrator.refused(&who);
+                    None
+                }
+            },
         }
     }
 
     fn watch(&self) -> std::sync::MutexGuard<'_, Watch> {
         self.watch.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Whether Bolt chooses a version: a sign of life of another thread pool than HTTP's.
-    async fn bolt_answers(&self) -> bool {
-        let hello = async {
-            let mut stream = TcpStream::connect(self.bolt).await.ok()?;
-            stream.write_all(&BOLT_HELLO).await.ok()?;
-            let mut version = [0; 4];
-            stream.read_exact(&mut version).await.ok()
-        };
-        matches!(timeout(DEADLINE, hello).await, Ok(Some(_)))
     }
 }

@@ -6,6 +6,7 @@
 //! ECS (peers) --> forming -----------+--> child: bin/neo4j console <-- signals
 //!                                                ^
 //! guard: role, every 75 ms --> watch --> doorbell (EventBridge), status port, SIGKILL when it is frozen
+//! status port: GET /role, /read --> role: asks Neo4j now, over HTTP and Bolt
 //! ```
 
 mod admin;
@@ -16,6 +17,7 @@ mod doorbell;
 mod forming;
 mod guard;
 mod peers;
+mod role;
 mod settings;
 mod status;
 mod watch;
@@ -96,7 +98,10 @@ pub async fn run(environment: &Environment) -> Result<(), Failure> {
         let administrator = admin::Administrator::fetch(&settings).await?;
         let doorbell = doorbell::Doorbell::new(&settings).await;
         let guard = guard::Guard::new(&settings, address, doorbell, administrator.clone());
-        tokio::spawn(status::serve(address, guard.clone()));
+        let at = |port| std::net::SocketAddr::new(address, port);
+        let (http, bolt) = (at(child::HTTP_PORT), at(guard::BOLT_PORT));
+        let role = role::RoleCheck::new(settings.dialect, http, bolt, administrator.clone());
+        tokio::spawn(status::serve(address, guard.clone(), role));
         let hosts = peers::wait_for_all(&settings, address).await;
         Ok::<_, Failure>((administrator, guard, hosts))
     };
@@ -108,7 +113,7 @@ pub async fn run(environment: &Environment) -> Result<(), Failure> {
         }
     };
     conf(&settings, address, &hosts, volume)?.write(&settings)?;
-    administrator.prepare(&settings.data).await?;
+    administrator.prepare(&settings.data)?;
     tracing::info!(event = "configured", %address, hosts = ?hosts, volume = ?volume, "Neo4j is configured");
     let data = settings.data.clone();
     tokio::spawn(async move { branched::watch(&data).await });

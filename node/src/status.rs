@@ -1,4 +1,4 @@
-//! The status port: `GET /status` tells role, silence, and what the node sees of its cluster.
+//! The node program's own port: the role that balancer and function ask for, and what the node sees of its cluster.
 
 use std::{convert::Infallible, net::IpAddr, time::Duration};
 
@@ -7,32 +7,30 @@ use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use neo4j::{READ_PATH, ROLE_PATH, read_response, role_response};
 use tokio::net::TcpListener;
-use tracing::warn;
+use tracing::error;
 
-use crate::guard::Guard;
+use crate::{guard::Guard, role::RoleCheck};
 
 /// Beside Neo4j's own ports.
 const PORT: u16 = 7475;
 /// A client that sends no request is not kept.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// From one try to listen to the next.
+const AGAIN: Duration = Duration::from_secs(1);
 
-/// Serves until the process ends. Without it only the evidence for two masters is missing.
-pub async fn serve(address: IpAddr, guard: Guard) {
-    let listener = match TcpListener::bind((address, PORT)).await {
-        Ok(listener) => listener,
-        Err(error) => {
-            return warn!(event = "status-port", "the status port {PORT} cannot be served: {error}");
-        }
-    };
+/// Serves until the process ends. Without it the balancer calls this node unhealthy, so it is tried until it can be had.
+pub async fn serve(address: IpAddr, guard: Guard, role: RoleCheck) {
+    let listener = listen(address).await;
     loop {
         let Ok((client, _)) = listener.accept().await else {
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         };
-        let guard = guard.clone();
+        let (guard, role) = (guard.clone(), role.clone());
         tokio::spawn(async move {
-            let service = service_fn(move |request| answer(request, guard.clone()));
+            let service = service_fn(move |request| answer(request, guard.clone(), role.clone()));
             let mut serving = http1::Builder::new();
             serving.timer(TokioTimer::new()).header_read_timeout(PATIENCE).keep_alive(false);
             let _gone = serving.serve_connection(TokioIo::new(client), service).await;
@@ -40,15 +38,44 @@ pub async fn serve(address: IpAddr, guard: Guard) {
     }
 }
 
-async fn answer(request: Request<Incoming>, guard: Guard) -> Result<Response<Full<Bytes>>, Infallible> {
-    let (status, body) = match (request.method(), request.uri().path()) {
-        (&Method::GET, "/status") => {
-            (StatusCode::OK, serde_json::to_vec(&guard.status().await).unwrap_or_default())
+async fn listen(address: IpAddr) -> TcpListener {
+    let mut said = false;
+    loop {
+        match TcpListener::bind((address, PORT)).await {
+            Ok(listener) => return listener,
+            Err(reason) if !said => {
+                said = true;
+                error!(
+                    event = "status-port",
+                    "port {PORT} cannot be served, so this node stays unhealthy: {reason}"
+                );
+            }
+            Err(_) => {}
         }
-        _ => (StatusCode::NOT_FOUND, b"GET /status".to_vec()),
+        tokio::time::sleep(AGAIN).await;
+    }
+}
+
+async fn answer(
+    request: Request<Incoming>,
+    guard: Guard,
+    role: RoleCheck,
+) -> Result<Response<Full<Bytes>>, Infallible> {
+    let word = |(status, word): (u16, &'static str)| {
+        (StatusCode::from_u16(status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE), "text/plain", word.into())
     };
-    let mut response = Response::new(Full::new(Bytes::from(body)));
+    let (status, kind, body): (_, _, Bytes) = match (request.method(), request.uri().path()) {
+        (&Method::GET, ROLE_PATH) => word(role_response(role.ask().await)),
+        (&Method::GET, READ_PATH) => word(read_response(role.ask().await)),
+        (&Method::GET, "/status") => {
+            // Of its own: a client that hangs up must not hide that the node refused a login.
+            let status = tokio::spawn(async move { guard.status().await }).await.unwrap_or_default();
+            (StatusCode::OK, "application/json", serde_json::to_vec(&status).unwrap_or_default().into())
+        }
+        _ => (StatusCode::NOT_FOUND, "text/plain", "GET /role, /read or /status".into()),
+    };
+    let mut response = Response::new(Full::new(body));
     *response.status_mut() = status;
-    response.headers_mut().insert("content-type", http::HeaderValue::from_static("application/json"));
+    response.headers_mut().insert("content-type", http::HeaderValue::from_static(kind));
     Ok(response)
 }

@@ -62,13 +62,15 @@ impl Watch {
         }
     }
 
-    /// Takes an answer over HTTP, and whether Bolt answered (asked only when HTTP was silent). The bells to ring.
-    pub fn see(&mut self, now: Instant, answer: Answer, bolt: bool) -> Vec<Bell> {
+    /// Takes an answer over HTTP, and whether Bolt gave a sign of life (asked where HTTP is late): it answered, or it
+    /// refused, which a frozen process does not. `asked` is when the question was sent whose answer is missing: silence
+    /// begins there, not when it was given up. The bells to ring.
+    pub fn see(&mut self, asked: Instant, answer: Answer, bolt: bool) -> Vec<Bell> {
         if answer == Answer::NotKnown(NotKnown::Silent) {
             if bolt {
                 self.silent_since = None;
             } else {
-                self.silent_since.get_or_insert(now);
+                self.silent_since.get_or_insert(asked);
             }
             return Vec::new();
         }
@@ -101,6 +103,11 @@ impl Watch {
     /// For how long nothing has answered.
     pub fn silent_for(&self, now: Instant) -> Duration {
         self.silent_since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since))
+    }
+
+    /// Whether the last look was silence on HTTP and Bolt.
+    pub fn is_silent(&self) -> bool {
+        self.silent_since.is_some()
     }
 
     /// The last answer, in a word.

@@ -3,12 +3,15 @@
 
 use std::{
     fs,
-    io::Read,
-    net::{Ipv4Addr, SocketAddr, TcpListener},
+    io::{Read, Write},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     os::unix::fs::PermissionsExt,
     path::PathBuf,
     process::{Child, Command, ExitStatus, Stdio},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -115,6 +118,14 @@ async fn ecs(
             json!({"failures": [], "tasks": [{"taskArn": arn, "lastStatus": "RUNNING",
                 "containers": [{"networkInterfaces": [{"privateIpv4Address": address}]}]}]})
         }
+        "GetSecretValue" if body["SecretId"] == "arn:slow" => {
+            // At once for the start, and then for longer than anything waits.
+            static ASKED: AtomicBool = AtomicBool::new(false);
+            if ASKED.swap(true, Ordering::SeqCst) {
+                tokio::time::sleep(Duration::from_secs(3600)).await;
+            }
+            json!({"SecretString": PASSWORD, "VersionId": "1"})
+        }
         "GetSecretValue" if body["SecretId"] == "arn:admin" => {
             json!({"SecretString": PASSWORD, "VersionId": "1"})
         }
@@ -211,19 +222,129 @@ fn fault_42_what_does_not_stop_is_killed_before_the_stop_timeout() {
     assert!(node.log().contains("neo4j-killed") && node.log().contains("stop-not-clean"), "{}", node.log());
 }
 
+/// Stops in good order, and takes its time.
+const SLOWLY: &str = "trap 'sleep 6; exit 143' TERM; echo started; while :; do sleep 0.05; done";
+
+/// Answers every connection to `port` from `thaws` on; before that the kernel accepts, and nothing else happens.
+fn paused(address: Ipv4Addr, port: u16, thaws: Instant, answer: &'static [u8]) {
+    let listener = TcpListener::bind((address, port)).unwrap();
+    std::thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            std::thread::spawn(move || {
+                std::thread::sleep(thaws.saturating_duration_since(Instant::now()));
+                let mut client = client;
+                let _request = client.read(&mut [0; 1024]);
+                let _gone = client.write_all(answer);
+            });
+        }
+    });
+}
+
+/// What Neo4j says without a cluster, and the version that it chooses.
+const HTTP: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 24\r\n\r\n{\"bolt\":\"bolt://h:7687\"}";
+const BOLT: &[u8] = &[0, 0, 0, 1];
+
 #[test]
-fn a_frozen_neo4j_gets_one_second_to_stop() {
+fn a_neo4j_that_is_silent_on_both_for_three_seconds_is_not_waited_for() {
     let task = Task::new(5, OBEYS);
-    // What a frozen JVM leaves behind: a socket that the kernel still accepts for, and nobody who answers.
-    let _silent = TcpListener::bind((task.address, 7474)).unwrap();
+    // What a frozen JVM leaves behind: sockets that the kernel still accepts for, and no process that answers.
+    let _silent = [7474, 7687].map(|port| TcpListener::bind((task.address, port)).unwrap());
     let mut node = task.start(&[]);
     node.until_log("started\n");
     kill_process(node.neo4j(), Signal::STOP).unwrap();
     let asked = Instant::now();
     node.signal(Signal::TERM);
     assert_eq!(node.until_ended().code(), Some(1), "{}", node.log());
-    assert!(asked.elapsed() < Duration::from_secs(10), "the stop timeout is 30 s, silence for one is enough");
-    assert!(node.log().contains("it answered nothing for 1 s"), "{}", node.log());
+    assert!(
+        asked.elapsed() < Duration::from_secs(10),
+        "the stop timeout is 30 s, silence for three is enough"
+    );
+    assert!(node.log().contains("it answered nothing on HTTP and Bolt for 3 s"), "{}", node.log());
+}
+
+#[test]
+fn a_neo4j_that_pauses_for_two_seconds_when_it_is_asked_to_stop_stops_in_good_order() {
+    let task = Task::new(12, SLOWLY);
+    let thaws = Instant::now() + Duration::from_secs(2);
+    paused(task.address, 7474, thaws, HTTP);
+    paused(task.address, 7687, thaws, BOLT);
+    let mut node = task.start(&[]);
+    node.until_log("started\n");
+    node.signal(Signal::TERM);
+    assert_eq!(node.until_ended().code(), Some(0), "{}", node.log());
+    assert!(!node.log().contains("neo4j-killed"), "{}", node.log());
+}
+
+#[test]
+fn a_neo4j_whose_http_alone_is_silent_stops_in_good_order() {
+    let now = Instant::now();
+    // Bolt answers: every worker of HTTP is taken. Bolt refuses: it is stopping already.
+    for (test, bolt) in [(13, true), (14, false)] {
+        let task = Task::new(test, SLOWLY);
+        let _silent = TcpListener::bind((task.address, 7474)).unwrap();
+        if bolt {
+            paused(task.address, 7687, now, BOLT);
+        }
+        let mut node = task.start(&[]);
+        node.until_log("started\n");
+        node.signal(Signal::TERM);
+        assert_eq!(node.until_ended().code(), Some(0), "Bolt answers: {bolt}\n{}", node.log());
+    }
+}
+
+fn fetch(task: &Task, path: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect((task.address, 7475)).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head[9..12].parse().unwrap(), body.to_owned())
+}
+
+#[test]
+fn the_role_is_served_from_the_start_and_is_never_yes_without_neo4j() {
+    let task = Task::new(15, OBEYS);
+    let node = task.start(&[]);
+    node.until_log("started\n");
+    for path in ["/role", "/read"] {
+        assert_eq!(fetch(&task, path), (503, "REFUSED".into()), "{path}");
+    }
+    paused(task.address, 7474, Instant::now(), HTTP);
+    assert_eq!(fetch(&task, "/role"), (200, "true".into()));
+    assert_eq!(fetch(&task, "/read"), (200, "true".into()));
+    assert_eq!(fetch(&task, "/").0, 404);
+}
+
+#[test]
+fn a_role_that_cannot_be_asked_for_is_said_before_the_balancer_gives_up() {
+    let task = Task::new(16, OBEYS);
+    let _silent = [7474, 7687].map(|port| TcpListener::bind((task.address, port)).unwrap());
+    let node = task.start(&[]);
+    node.until_log("started\n");
+    let begun = Instant::now();
+    assert_eq!(fetch(&task, "/role"), (503, "SILENT".into()));
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn the_status_is_told_in_time_while_the_secret_is_looked_up_slowly() {
+    let task = Task::new(17, OBEYS);
+    paused(task.address, 7474, Instant::now(), b"HTTP/1.1 401 x\r\ncontent-length: 0\r\n\r\n");
+    let on = [("NEO4J_dbms_security_auth__enabled", "true"), ("ADMIN_SECRET_ARN", "arn:slow")];
+    let node = task.start(&on);
+    node.until_log("started\n");
+    for _ in 0..2 {
+        let begun = Instant::now();
+        let (status, body) = fetch(&task, "/status");
+        assert_eq!(status, 200);
+        assert!(body.contains("\"alive\":null"), "{body}");
+        assert!(
+            begun.elapsed() < Duration::from_secs(1),
+            "the function waits no longer: {:?}",
+            begun.elapsed()
+        );
+    }
 }
 
 #[test]

@@ -56,17 +56,20 @@ fn the_balancer_has_every_attribute_whose_default_would_break_it() {
         assert_eq!(group["Matcher"]["HttpCode"], "200", "{name}");
         assert_eq!(group["TargetType"], "ip", "{name}");
         assert_eq!(group["HealthCheckProtocol"], "HTTP", "{name}");
-        assert_eq!(group["HealthCheckPort"], "7474", "{name}");
+        assert_eq!(group["HealthCheckPort"], "7475", "{name}: the node program's");
+        let path = serde_json::json!({"Fn::FindInMap": ["Check", "Role", {"Ref": "Serves"}]});
+        assert_eq!(group["HealthCheckPath"], path, "{name}");
         let number = |key: &str| group[key].as_u64().unwrap();
         assert!((5..=300).contains(&number("HealthCheckIntervalSeconds")), "{name}");
-        assert!((2..=120).contains(&number("HealthCheckTimeoutSeconds")), "{name}");
+        // The election calls a node silent no sooner than the balancer.
+        assert_eq!(number("HealthCheckTimeoutSeconds"), topology::PATIENCE.as_secs(), "{name}");
         assert!(number("HealthCheckTimeoutSeconds") <= number("HealthCheckIntervalSeconds"), "{name}");
         assert!((2..=10).contains(&number("HealthyThresholdCount")), "{name}");
         assert!((2..=10).contains(&number("UnhealthyThresholdCount")), "{name}");
     }
-    let checks = &balancer["Mappings"]["Check"]["HA"];
-    assert_eq!(checks["write"], "/db/manage/server/ha/master");
-    assert_eq!(checks["read"], "/db/manage/server/ha/available");
+    let checks = &balancer["Mappings"]["Check"]["Role"];
+    assert_eq!(checks["write"], neo4j::ROLE_PATH);
+    assert_eq!(checks["read"], neo4j::READ_PATH);
 
     let listeners = of_type(&balancer, "AWS::ElasticLoadBalancingV2::Listener");
     let mut ports: Vec<u64> =
@@ -77,6 +80,34 @@ fn the_balancer_has_every_attribute_whose_default_would_break_it() {
         assert_eq!(attribute(&listener["ListenerAttributes"], "tcp.idle_timeout.seconds"), "3600", "{name}");
         assert_eq!(listener["Protocol"], "TCP", "{name}");
     }
+}
+
+/// Loopback has no firewall, so a rule that is missing would show on AWS only.
+#[test]
+fn nodes_let_in_clients_checks_and_functions_and_no_others() {
+    let main = template("template.yml");
+    let groups = of_type(&main, "AWS::EC2::SecurityGroup");
+    let (_, nodes) = groups.iter().find(|(name, _)| *name == "NodeSecurityGroup").unwrap();
+    let mut open: Vec<(String, u64)> = Vec::new();
+    for rule in nodes["SecurityGroupIngress"].as_array().unwrap() {
+        assert!(rule["Description"].is_string(), "{rule}");
+        assert_eq!(rule["FromPort"], rule["ToPort"], "{rule}");
+        let from = rule["SourceSecurityGroupId"]["Fn::GetAtt"].to_string();
+        let from =
+            ["ReadBalancer", "Balancer", "FunctionSecurityGroup"].into_iter().find(|who| from.contains(who));
+        open.push((from.unwrap().to_owned(), rule["FromPort"].as_u64().unwrap()));
+    }
+    open.sort();
+    let expected = [
+        ("Balancer", &[7473, 7474, 7475, 7687][..]),
+        ("FunctionSecurityGroup", &[7474, 7475, 7687]),
+        ("ReadBalancer", &[7473, 7474, 7475, 7687]),
+    ];
+    let expected: Vec<(String, u64)> = expected
+        .iter()
+        .flat_map(|(who, ports)| ports.iter().map(|port| ((*who).to_owned(), *port)))
+        .collect();
+    assert_eq!(open, expected);
 }
 
 #[test]

@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeSet,
-    net::SocketAddr,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -24,13 +23,9 @@ pub(crate) struct Live {
     read_groups: Vec<(u16, String)>,
     object: Object,
     object_name: String,
-    dialect: neo4j::Dialect,
     status_port: u16,
     bolt_port: u16,
 }
-
-/// What a master gets to report whom it hears: it is evidence that a fence waits for. Longer than a node program asks for it.
-const EVIDENCE: Duration = Duration::from_secs(1);
 
 impl Live {
     pub(crate) fn new(sdk: &aws::SdkConfig, config: &Config) -> Self {
@@ -43,10 +38,21 @@ impl Live {
             read_groups: config.read_groups.clone(),
             object: Object::new(sdk, &config.state_bucket, &config.state_key),
             object_name: format!("s3://{}/{}", config.state_bucket, config.state_key),
-            dialect: config.dialect,
             status_port: config.status_port,
             bolt_port: config.bolt_port,
         }
+    }
+}
+
+impl Live {
+    /// The node that `task` is; `None` when it is of no slot of ours or has no address yet.
+    fn slot(&self, task: aws::Task) -> Option<Node> {
+        let index = self.services.iter().position(|service| *service == task.service)?;
+        let kind = if index < self.cores { Kind::Core } else { Kind::SlaveOnly };
+        // Server ids are the numbers of the slots, from 1: core slots first.
+        let id = u32::try_from(index + 1).ok()?;
+        let (slot, address, stopping) = (task.service, task.address?, task.stopping);
+        Some(Node { slot, kind, id, task: task.arn, address, stopping })
     }
 }
 
@@ -61,15 +67,29 @@ impl World for Live {
     }
 
     async fn list(&self, remembered: &[String]) -> Listing {
-        todo!()
+        let look = match self.inventory.look(remembered).await {
+            Ok(look) => look,
+            Err(failure) => return Listing { failures: vec![failure], ..Listing::default() },
+        };
+        // A task of no slot of ours is another product's; one that is not RUNNING yet has nothing to say.
+        let ours = look.tasks.into_iter().filter(|task| task.running || task.stopping);
+        let mut nodes: Vec<Node> = ours.filter_map(|task| self.slot(task)).collect();
+        nodes.sort_by(|a, b| a.slot.cmp(&b.slot));
+        Listing { nodes, ended: look.ended, failures: Vec::new() }
     }
 
     async fn probe(&self, nodes: &[Node], unanswered: &BTreeSet<String>, enough: Enough<'_>) -> Vec<Answer> {
-        todo!()
+        let question = |node: &Node| neo4j::Question {
+            role: (node.address, self.status_port).into(),
+            bolt: (node.address, self.bolt_port).into(),
+            ask_bolt: unanswered.contains(&node.task),
+        };
+        let questions: Vec<neo4j::Question> = nodes.iter().map(question).collect();
+        neo4j::probe_all(&questions, enough).await
     }
 
     async fn alive(&self, node: &Node) -> Option<BTreeSet<u32>> {
-        todo!()
+        neo4j::alive_members((node.address, self.status_port).into(), neo4j::STATUS_PATIENCE).await
     }
 
     async fn groups(&self) -> Registered {
@@ -114,6 +134,7 @@ impl World for Live {
         Ok(match self.object.put(body, seen.0.as_deref()).await? {
             Put::Written(etag) => Stored::Written(Version(Some(etag))),
             Put::Lost => Stored::Lost,
+            Put::Busy => Stored::Busy,
         })
     }
 

@@ -149,7 +149,9 @@ impl Slot {
                     Answer::Slave => format!("{at} says slave"),
                     Answer::NotKnown(NotKnown::Unsettled) => format!("{at} says unsettled"),
                     Answer::NotKnown(NotKnown::Refused) => told("refuses connections"),
-                    Answer::NotKnown(NotKnown::Silent | NotKnown::NotAwaited) => told("is silent"),
+                    Answer::NotKnown(NotKnown::Silent | NotKnown::Late | NotKnown::NotAwaited) => {
+                        told("is silent")
+                    }
                     Answer::NotKnown(NotKnown::Forbidden) => {
                         format!("{at} forbids the question for its role")
                     }

@@ -75,7 +75,7 @@ async fn once(cloud: &Cloud, play: Play) -> Result<Measured, String> {
     };
     both_wrote("writes before the fault", Instant::now(), WARM, MOVING).await?;
     let others = nodes.iter().copied().filter(|node| *node != victim.address).collect();
-    let watch = Watch::start(others, cloud.gateway.elb.clone(), HTTP_PORT);
+    let watch = Watch::start(others, &cloud.gateway, HTTP_PORT);
 
     let (at, wall) = (Instant::now(), SystemTime::now());
     strike(victim, play.fault);

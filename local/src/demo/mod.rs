@@ -78,7 +78,7 @@ pub async fn run(cloud: &Cloud, dialect: &str) -> Result<(), String> {
     )
     .await?;
     let others = before.nodes.iter().map(|node| node.address).filter(|address| *address != old.1).collect();
-    let watch = Watch::start(others, cloud.gateway.elb.clone(), HTTP_PORT);
+    let watch = Watch::start(others, &cloud.gateway, HTTP_PORT);
 
     say(&format!("killing the master {} at {} with SIGKILL", old.0, old.1));
     let (fault, fault_at) = (Instant::now(), SystemTime::now());

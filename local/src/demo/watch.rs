@@ -9,7 +9,12 @@ use std::{
 
 use tokio::task::JoinHandle;
 
-use crate::{control::HTTP_PORT, elb::Elb, http as wire};
+use crate::{
+    control::{HTTP_PORT, master_path},
+    elb::Elb,
+    gateway::Gateway,
+    http as wire,
+};
 
 const EVERY: Duration = Duration::from_millis(20);
 /// A frozen node costs the prober this much, and only its own line.
@@ -33,11 +38,11 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Watches the nodes at `addresses`, asked as the balancer's check asks them, and their health on the write
-    /// listener at `port`.
-    pub fn start(addresses: Vec<Ipv4Addr>, elb: Elb, port: u16) -> Self {
+    /// Watches the nodes at `addresses`, which are asked themselves, and their health on the write listener at `port`.
+    pub fn start(addresses: Vec<Ipv4Addr>, gateway: &Gateway, port: u16) -> Self {
         let seen: Arc<Mutex<Seen>> = Arc::default();
-        let looking = tokio::spawn(look(addresses, elb, port, Arc::clone(&seen)));
+        let (elb, path) = (gateway.elb.clone(), master_path(gateway));
+        let looking = tokio::spawn(look(addresses, elb, path, port, Arc::clone(&seen)));
         Self { seen, looking }
     }
 
@@ -53,16 +58,11 @@ impl Watch {
     }
 }
 
-async fn look(addresses: Vec<Ipv4Addr>, elb: Elb, port: u16, seen: Arc<Mutex<Seen>>) {
+async fn look(addresses: Vec<Ipv4Addr>, elb: Elb, path: &'static str, port: u16, seen: Arc<Mutex<Seen>>) {
     let mut tick = tokio::time::interval(EVERY);
     loop {
         tick.tick().await;
-        let balancers = elb.status();
-        let Some((_, listener)) = super::writers(&balancers).find(|(_, listener)| listener.port == port)
-        else {
-            continue;
-        };
-        let ask = |address: &Ipv4Addr| tokio::spawn(is_master(*address, listener.check.clone()));
+        let ask = |address: &Ipv4Addr| tokio::spawn(is_master(*address, path));
         let asked: Vec<_> = addresses.iter().map(ask).collect();
         let mut masters = Vec::new();
         for (address, answer) in addresses.iter().zip(asked) {
@@ -82,7 +82,7 @@ async fn look(addresses: Vec<Ipv4Addr>, elb: Elb, port: u16, seen: Arc<Mutex<See
     }
 }
 
-async fn is_master(address: Ipv4Addr, path: String) -> Option<Instant> {
-    let answer = wire::get((address, HTTP_PORT).into(), &path, PATIENCE).await;
+async fn is_master(address: Ipv4Addr, path: &str) -> Option<Instant> {
+    let answer = wire::get((address, HTTP_PORT).into(), path, PATIENCE).await;
     matches!(answer, Ok((200, ref body)) if &body[..] == b"true").then(Instant::now)
 }

@@ -100,8 +100,9 @@ impl Group {
         self.live(now).map(|target| target.at).collect()
     }
 
-    /// Takes the outcome of a check; whether connections to the target are to be terminated.
-    pub fn check_ended(&mut self, at: SocketAddrV4, outcome: Result<(), Failure>) -> bool {
+    /// Takes the outcome of a check; whether connections to the target are to be terminated. They stay when the target that
+    /// becomes unhealthy was the last healthy one, so that the balancer fails open.
+    pub fn check_ended(&mut self, now: Instant, at: SocketAddrV4, outcome: Result<(), Failure>) -> bool {
         let check = &self.rules.check;
         let Some(target) = self.targets.iter_mut().find(|target| target.at == at) else { return false };
         let (next, needed) = match (target.health, outcome) {
@@ -124,14 +125,18 @@ impl Group {
             return false;
         }
         (target.health, target.streak) = (next, 0);
-        matches!(next, Health::Unhealthy(_)) && self.rules.terminate_unhealthy
+        matches!(next, Health::Unhealthy(_))
+            && self.rules.terminate_unhealthy
+            && self.live(now).any(|target| target.health == Health::Healthy)
     }
 
-    /// Where a new connection may go: to the healthy targets, or to all when none is healthy (fail-open).
+    /// Where a new connection may go: to the healthy targets; without one to all, once a target has failed its checks
+    /// (fail-open); nowhere while all wait for their first checks.
     pub fn routable(&self, now: Instant) -> Vec<SocketAddrV4> {
         let healthy = self.live(now).filter(|target| target.health == Health::Healthy);
         let healthy: Vec<_> = healthy.map(|target| target.at).collect();
-        if healthy.is_empty() { self.checked_targets(now) } else { healthy }
+        let failed = self.live(now).any(|target| matches!(target.health, Health::Unhealthy(_)));
+        if healthy.is_empty() && failed { self.checked_targets(now) } else { healthy }
     }
 
     /// Forgets targets that have drained; returns those whose connections are to be terminated.

@@ -95,7 +95,7 @@ pub struct ListenerStatus {
 impl ListenerStatus {
     /// Whether the check that its group has lets in whoever may write, and nobody else.
     pub fn admits_the_master_alone(&self) -> bool {
-        ["/master", "/writable"].iter().any(|end| self.check.ends_with(end))
+        self.check == "/role"
     }
 }
 
@@ -351,7 +351,7 @@ async fn check_for_ever(target: SocketAddrV4, group: Arc<Mutex<Group>>, connecti
         let rules = lock(&group).rules.check.clone();
         let next = tokio::time::Instant::now() + rules.interval;
         let outcome = check::ask(target, &rules).await;
-        if lock(&group).check_ended(target, outcome) {
+        if lock(&group).check_ended(Instant::now(), target, outcome) {
             connections.terminate(target);
         }
         tokio::time::sleep_until(next).await;

@@ -1,5 +1,5 @@
-//! Version 1 of Bolt, which 3.x speaks and no driver for Rust does any more: a login, and statements whose rows do not
-//! matter. It is how applications log in, and it carries every password, which HTTP does not.
+//! Version 1 of Bolt, which 3.x speaks and no driver for Rust does any more: a login, and statements with a few short rows.
+//! It is how applications log in, and it carries every password, which HTTP does not.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -24,12 +24,25 @@ const RECORD: u8 = 0x71;
 const FAILURE: u8 = 0x7f;
 /// The longest chunk of a message.
 const CHUNK: usize = 0xffff;
-/// No answer to what is asked here is longer; bytes.
+/// No message of an answer to what is asked here is longer; bytes.
 const LONGEST: usize = 64 << 10;
+/// No statement here has more rows.
+const MOST_ROWS: usize = 16;
 
 /// Logs in as `who` at `bolt`, the whole of it within `deadline`.
 pub(crate) async fn login(bolt: SocketAddr, who: &Credentials, deadline: Duration) -> Result<(), Denied> {
-    within(deadline, async { Session::open(bolt, who).await.map(drop) }).await
+    within(deadline, async { Session::open(bolt, Some(who)).await.map(drop) }).await
+}
+
+/// Runs `statement` in a session of its own, as `who` or without a login, the whole of it within `deadline`; its rows. The
+/// connection ends with it, also when the future is dropped.
+pub(crate) async fn rows(
+    bolt: SocketAddr,
+    who: Option<&Credentials>,
+    statement: &str,
+    deadline: Duration,
+) -> Result<Vec<Value>, Denied> {
+    within(deadline, async { Session::open(bolt, who).await?.rows(statement).await }).await
 }
 
 /// Logs in as `who`, writes a node in a transaction of its own, and rolls that back.
@@ -39,7 +52,7 @@ pub(crate) async fn write_and_roll_back(
     deadline: Duration,
 ) -> Result<(), Denied> {
     within(deadline, async {
-        let mut session = Session::open(bolt, who).await?;
+        let mut session = Session::open(bolt, Some(who)).await?;
         session.run("BEGIN").await?;
         // Without a label, because an editor may not make new ones. Closing the connection would roll back as well.
         session.run("CREATE ()").await?;
@@ -60,7 +73,7 @@ pub(crate) async fn within<T>(
 struct Session(TcpStream);
 
 impl Session {
-    async fn open(bolt: SocketAddr, who: &Credentials) -> Result<Self, Denied> {
+    async fn open(bolt: SocketAddr, who: Option<&Credentials>) -> Result<Self, Denied> {
         let mut stream = TcpStream::connect(bolt).await.map_err(broken)?;
         // Small messages that wait for answers: with Nagle's algorithm each costs 40 ms.
         stream.set_nodelay(true).map_err(broken)?;
@@ -74,13 +87,18 @@ impl Session {
         }
         let mut session = Self(stream);
         let mut init = vec![0xb2, INIT];
-        packstream::text(&mut init, "user-creation/1");
-        let token = [
-            ("scheme", "basic"),
-            ("principal", who.user.as_str()),
-            ("credentials", who.password.expose_secret()),
-        ];
-        packstream::texts(&mut init, &token);
+        packstream::text(&mut init, "neo4j-control-plane/1");
+        match who {
+            Some(who) => packstream::texts(
+                &mut init,
+                &[
+                    ("scheme", "basic"),
+                    ("principal", who.user.as_str()),
+                    ("credentials", who.password.expose_secret()),
+                ],
+            ),
+            None => packstream::texts(&mut init, &[("scheme", "none")]),
+        }
         let sent = session.send(&init).await;
         init.zeroize();
         sent?;
@@ -92,13 +110,24 @@ impl Session {
     }
 
     async fn run(&mut self, statement: &str) -> Result<(), Denied> {
+        self.rows(statement).await.map(drop)
+    }
+
+    async fn rows(&mut self, statement: &str) -> Result<Vec<Value>, Denied> {
         let mut run = vec![0xb2, RUN];
         packstream::text(&mut run, statement);
         packstream::texts(&mut run, &[]);
         self.send(&run).await?;
         self.send(&[0xb0, PULL_ALL]).await?;
         self.answer().await?;
-        self.answer().await.map(drop)
+        let mut rows = Vec::new();
+        loop {
+            match self.next().await? {
+                (SUCCESS, _) => return Ok(rows),
+                (_, row) if rows.len() < MOST_ROWS => rows.push(row),
+                _ => return Err(not_bolt("it answers more rows than anything that was asked for has")),
+            }
+        }
     }
 
     async fn send(&mut self, message: &[u8]) -> Result<(), Denied> {
@@ -113,19 +142,24 @@ impl Session {
         sent
     }
 
-    /// What a SUCCESS says; rows before it are passed over.
+    /// What a SUCCESS says, where no row can come.
     async fn answer(&mut self) -> Result<Value, Denied> {
-        loop {
-            let message = self.receive().await?;
-            match packstream::message(&message) {
-                Some((SUCCESS, says)) => return Ok(says),
-                Some((RECORD, _)) => {}
-                Some((FAILURE, says)) => {
-                    let field = |name: &str| says[name].as_str().unwrap_or_default().to_owned();
-                    return Err(Denied::of(&field("code"), &field("message")));
-                }
-                _ => return Err(not_bolt("it answers something that is no Bolt")),
+        match self.next().await? {
+            (SUCCESS, says) => Ok(says),
+            _ => Err(not_bolt("it answers a row where it should say that it has begun")),
+        }
+    }
+
+    /// The next SUCCESS or RECORD.
+    async fn next(&mut self) -> Result<(u8, Value), Denied> {
+        let message = self.receive().await?;
+        match packstream::message(&message) {
+            Some((tag @ (SUCCESS | RECORD), says)) => Ok((tag, says)),
+            Some((FAILURE, says)) => {
+                let field = |name: &str| says[name].as_str().unwrap_or_default().to_owned();
+                Err(Denied::of(&field("code"), &field("message")))
             }
+            _ => Err(not_bolt("it answers something that is no Bolt")),
         }
     }
 

@@ -1,6 +1,6 @@
-//! What a node sees of its cluster: how many members are alive, from Neo4j's own management bean.
+//! What a node sees of its cluster: which members are alive, from Neo4j's own management bean.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -16,6 +16,13 @@ const BEAN: &str =
 /// The bean of a cluster of seven is 12 KB.
 const LONGEST: usize = 256 << 10;
 
+/// In this long the node program has collected its status, with or without Neo4j's member view.
+pub const STATUS_BUDGET: Duration = Duration::from_millis(400);
+/// What the function waits for a status: longer than [`STATUS_BUDGET`], with time for the way and for a busy machine. Two
+/// masters and a silent slave are rare, and the evidence is worth a wait.
+pub const STATUS_PATIENCE: Duration = Duration::from_secs(1);
+const _: () = assert!(STATUS_BUDGET.as_millis() * 2 <= STATUS_PATIENCE.as_millis());
+
 /// What the node program tells of its node on its status port.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
@@ -28,12 +35,25 @@ pub struct Status {
     pub silent_ms: u64,
     /// Members that it sees alive, itself among them; none when it does not tell.
     pub alive: Option<usize>,
+    /// Their server ids; none from a node program that does not tell them yet.
+    #[serde(default)]
+    pub members: Option<Vec<u32>>,
     /// The last transaction it committed; none when it does not tell.
     pub last_transaction: Option<u64>,
 }
 
-/// Members alive and last transaction, as the node at `http` sees them and tells `who`; an inner none when it does not
-/// tell in time.
+/// A member view, as one node has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Members {
+    /// How many members it sees alive, itself among them.
+    pub alive: usize,
+    /// Their server ids (`ha.server_id`); none when one of them has an id that is not a number.
+    pub ids: Option<BTreeSet<u32>>,
+    /// The last transaction it committed.
+    pub last_transaction: Option<u64>,
+}
+
+/// The member view of the node at `http`, as it tells `who`; an inner none when it does not tell in time.
 ///
 /// # Errors
 /// `Unauthorized` when the node does not know that password: it has another one, which the caller can look up.
@@ -41,7 +61,7 @@ pub async fn members(
     http: SocketAddr,
     who: Option<&Credentials>,
     deadline: Duration,
-) -> Result<Option<(usize, Option<u64>)>, Unauthorized> {
+) -> Result<Option<Members>, Unauthorized> {
     match get_as(who, http, BEAN, LONGEST, deadline).await {
         Ok((401, _)) => Err(Unauthorized),
         Ok((200, body)) => Ok(serde_json::from_slice(&body).ok().and_then(|bean| read(&bean))),
@@ -53,9 +73,10 @@ pub async fn members(
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unauthorized;
 
-/// Members that the node beside the node program at `status_port` sees alive; none when it does not tell in time.
-pub async fn alive_members(status_port: SocketAddr, deadline: Duration) -> Option<usize> {
-    status(status_port, deadline).await?.alive
+/// Server ids of the members that the node beside the node program at `status_port` sees alive; none when it does not tell
+/// in time.
+pub async fn alive_members(status_port: SocketAddr, deadline: Duration) -> Option<BTreeSet<u32>> {
+    Some(status(status_port, deadline).await?.members?.into_iter().collect())
 }
 
 /// What the node program at `status_port` tells; none when it does not in time.
@@ -66,17 +87,26 @@ pub async fn status(status_port: SocketAddr, deadline: Duration) -> Option<Statu
     }
 }
 
-fn read(bean: &Value) -> Option<(usize, Option<u64>)> {
+fn read(bean: &Value) -> Option<Members> {
     let attributes = bean.get(0)?.get("attributes")?.as_array()?;
-    let attribute =
-        |name: &str| attributes.iter().find(|found| found["name"] == name).map(|found| &found["value"]);
-    let members = attribute("InstancesInCluster")?.as_array()?;
-    let alive = |member: &&Value| {
-        let fields = member["value"].as_array().into_iter().flatten();
-        fields.into_iter().any(|field| field["name"] == "alive" && field["value"] == true)
-    };
-    let last = attribute("LastCommittedTxId").and_then(Value::as_u64);
-    Some((members.iter().filter(alive).count(), last))
+    let attribute = |name: &str| field(attributes, name);
+    let alive: Vec<&Vec<Value>> = attribute("InstancesInCluster")?
+        .as_array()?
+        .iter()
+        .filter_map(|member| member["value"].as_array())
+        .filter(|member| field(member, "alive") == Some(&Value::Bool(true)))
+        .collect();
+    // A text in the bean, although it is the number of `ha.server_id`.
+    let id = |member: &&Vec<Value>| field(member, "instanceId")?.as_str()?.parse().ok();
+    Some(Members {
+        alive: alive.len(),
+        ids: alive.iter().map(id).collect(),
+        last_transaction: attribute("LastCommittedTxId").and_then(Value::as_u64),
+    })
+}
+
+fn field<'a>(fields: &'a [Value], name: &str) -> Option<&'a Value> {
+    fields.iter().find(|found| found["name"] == name).map(|found| &found["value"])
 }
 
 #[cfg(test)]
@@ -84,18 +114,36 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    fn bean(members: &[(&str, bool)]) -> Value {
+        let member = |(id, alive): &(&str, bool)| {
+            json!({"type": "o.n.m.ClusterMemberInfo",
+            "value": [{"name": "instanceId", "value": id}, {"name": "alive", "value": alive}]})
+        };
+        json!([{"attributes": [
+            {"name": "LastCommittedTxId", "type": "long", "value": 42},
+            {"name": "InstancesInCluster", "value": members.iter().map(member).collect::<Vec<_>>()}]}])
+    }
+
     #[test]
     fn the_bean_tells_who_is_alive() {
-        let member = |alive: bool| {
-            json!({"type": "o.n.m.ClusterMemberInfo",
-            "value": [{"name": "instanceId", "value": "1"}, {"name": "alive", "value": alive}]})
-        };
-        let bean = json!([{"attributes": [
-            {"name": "LastCommittedTxId", "type": "long", "value": 42},
-            {"name": "InstancesInCluster", "value": [member(true), member(false), member(true)]}]}]);
-        assert_eq!(read(&bean), Some((2, Some(42))));
+        let members = bean(&[("1", true), ("2", false), ("13", true)]);
+        let expected = Members { alive: 2, ids: Some([1, 13].into()), last_transaction: Some(42) };
+        assert_eq!(read(&members), Some(expected));
         for not_a_bean in [json!([]), json!({"errors": []}), json!([{"attributes": []}])] {
             assert_eq!(read(&not_a_bean), None, "{not_a_bean}");
         }
+    }
+
+    #[test]
+    fn an_id_that_is_not_a_number_leaves_the_count_and_no_ids() {
+        let members = read(&bean(&[("1", true), ("one", true)])).unwrap();
+        assert_eq!((members.alive, members.ids), (2, None));
+    }
+
+    #[test]
+    fn a_status_of_an_older_node_program_is_read() {
+        let old = r#"{"phase":"running","role":"slave","silent_ms":0,"alive":3,"last_transaction":7}"#;
+        let status: Status = serde_json::from_str(old).unwrap();
+        assert_eq!((status.alive, status.members), (Some(3), None));
     }
 }

@@ -118,11 +118,7 @@ pub fn killed(stage: &Stage) -> Outcome {
 }
 
 /// The new master, and when it was seen last that there was none.
-async fn elected(
-    cloud: &Cloud,
-    old: Ipv4Addr,
-    fault: SystemTime,
-) -> Result<(Ipv4Addr, SystemTime), String> {
+async fn elected(cloud: &Cloud, old: Ipv4Addr, fault: SystemTime) -> Result<(Ipv4Addr, SystemTime), String> {
     let none_until = Cell::new(fault);
     wait("a new master", || async {
         let asked = SystemTime::now();

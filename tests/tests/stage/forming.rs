@@ -43,7 +43,7 @@ pub fn readers(stage: &Stage) -> Outcome {
         wait("the read groups hold all slaves and nobody else", || async {
             let now = status(cloud).await;
             let listeners = now.balancers.iter().flat_map(|balancer| &balancer.listeners);
-            let mut groups = listeners.filter(|listener| listener.check.ends_with("/available"));
+            let mut groups = listeners.filter(|listener| !listener.admits_the_master_alone());
             groups
                 .all(|listener| {
                     let mut targets: Vec<_> = listener.targets.iter().map(|target| target.ip).collect();

@@ -19,11 +19,13 @@ use local::{
 };
 
 use super::{
-    Outcome, Stage, elb_writes, election::new_master, invoke, master, rest, status, thawing::nobody_fenced, wait,
+    Outcome, Stage, elb_writes, election::new_master, invoke, master, rest, status, thawing::nobody_fenced,
+    wait,
 };
 
 /// How late the slowed one answers at most. The patience of the balancer's check and of the function is 2 s.
-const LATE: [Duration; 3] = [Duration::from_millis(400), Duration::from_millis(900), Duration::from_millis(1_900)];
+const LATE: [Duration; 3] =
+    [Duration::from_millis(400), Duration::from_millis(900), Duration::from_millis(1_900)];
 /// What it runs in between.
 const RUNS: Duration = Duration::from_millis(90);
 /// Sweeps of a cluster at rest.
@@ -96,7 +98,8 @@ pub fn master_beside_a_returning_standby(stage: &Stage) -> Outcome {
                 invoke(cloud).await.ok()?;
                 let now = status(cloud).await;
                 let back = now.nodes.iter().find(|node| node.service == slave.service)?;
-                let armed = demo::registered(&now.balancers).iter().all(|group| group.contains(&back.address));
+                let armed =
+                    demo::registered(&now.balancers).iter().all(|group| group.contains(&back.address));
                 (back.address != slave.address && armed).then_some(())
             })
             .await?;

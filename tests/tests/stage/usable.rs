@@ -9,7 +9,7 @@ use std::{
 
 use local::{
     cloud::Cloud,
-    control::HTTP_PORT,
+    control::{HTTP_PORT, master_path},
     demo,
     elb::{Elb, ListenerStatus, TargetStatus},
     http as wire,
@@ -39,7 +39,8 @@ impl Sampler {
     /// Starts to look at the write group of the port that HTTP clients use.
     pub fn start(cloud: &Cloud) -> Self {
         let looks: Arc<Mutex<Vec<Look>>> = Arc::default();
-        let looking = tokio::spawn(look(cloud.gateway.elb.clone(), Arc::clone(&looks)));
+        let looking =
+            tokio::spawn(look(cloud.gateway.elb.clone(), master_path(&cloud.gateway), Arc::clone(&looks)));
         Self { looks, looking }
     }
 
@@ -66,7 +67,7 @@ impl Sampler {
     }
 }
 
-async fn look(elb: Elb, looks: Arc<Mutex<Vec<Look>>>) {
+async fn look(elb: Elb, path: &'static str, looks: Arc<Mutex<Vec<Look>>>) {
     let mut tick = tokio::time::interval(EVERY);
     loop {
         tick.tick().await;
@@ -76,9 +77,8 @@ async fn look(elb: Elb, looks: Arc<Mutex<Vec<Look>>>) {
             continue;
         };
         let at = Instant::now();
-        let asked: Vec<_> = routable(listener)
-            .map(|address| (address, tokio::spawn(is_master(address, listener.check.clone()))))
-            .collect();
+        let asked: Vec<_> =
+            routable(listener).map(|address| (address, tokio::spawn(is_master(address, path)))).collect();
         let mut usable = BTreeSet::new();
         for (address, answer) in asked {
             if answer.await.unwrap_or(false) {
@@ -97,7 +97,7 @@ fn routable(listener: &ListenerStatus) -> impl Iterator<Item = Ipv4Addr> {
     listener.targets.iter().filter(gets).map(|target| target.ip)
 }
 
-async fn is_master(address: Ipv4Addr, path: String) -> bool {
-    let answer = wire::get((address, HTTP_PORT).into(), &path, PATIENCE).await;
+async fn is_master(address: Ipv4Addr, path: &str) -> bool {
+    let answer = wire::get((address, HTTP_PORT).into(), path, PATIENCE).await;
     matches!(answer, Ok((200, ref body)) if &body[..] == b"true")
 }

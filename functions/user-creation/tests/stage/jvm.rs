@@ -59,10 +59,12 @@ pub const V5_26: Release = Release {
 impl Jvm {
     /// Starts it on a loopback address of its own, and waits until it answers.
     pub fn start(release: &Release) -> Self {
-        let home = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.local").join(release.home);
+        // Below the repository's root, wherever the crate of the test is.
+        let above = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+        let mut homes = above.map(|dir| dir.join(".local").join(release.home));
         // Neo4j 5 refuses a path that is not normalized.
-        let home =
-            home.canonicalize().unwrap_or_else(|_| panic!("{} is missing: run `make setup`", release.home));
+        let home = homes.find_map(|home| home.canonicalize().ok());
+        let home = home.unwrap_or_else(|| panic!("{} is missing: run `make setup`", release.home));
         let program = home.join("bin/neo4j");
         let address = free_address();
         let dir = std::env::temp_dir().join(format!("user-creation-{}-{address}", std::process::id()));
