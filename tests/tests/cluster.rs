@@ -32,6 +32,7 @@ const HIGH_AVAILABILITY: &[Test] = &[
     ("fault_42_a_dead_neo4j_ends_its_task_and_the_slot_comes_back", stage::processes::dead_jvm),
     ("fault_42_a_stopped_task_stops_neo4j_cleanly", stage::processes::stopped),
     ("explain_changes_nothing_and_a_pause_stops_everything", stage::freezing::paused_and_explained),
+    ("a_master_whose_http_workers_are_all_taken_is_left_alone", stage::busy::workers_taken),
     ("fault_29_line_0_survivors_of_a_frozen_master_elect_by_themselves", stage::freezing::survivors_elect),
     ("fault_29_a_frozen_slave_is_ended_by_its_watchdog", stage::freezing::jvm_of_a_slave),
     ("doorbells_and_ecs_events_make_the_function_look", stage::election::doorbells),
