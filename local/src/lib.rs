@@ -11,6 +11,7 @@
 
 pub mod address;
 pub mod bench;
+pub mod bolt;
 pub mod cli;
 pub mod cloud;
 pub mod control;

@@ -48,6 +48,10 @@ impl Login {
         Self { user: user.into(), password: SecretString::from(password.into()) }
     }
 
+    pub(crate) fn password(&self) -> &str {
+        self.password.expose_secret()
+    }
+
     /// The `Authorization` header. 3.4 reads it as Latin-1 (measured); a letter outside of that becomes another one.
     pub fn header(&self) -> String {
         let pair = format!("{}:{}", self.user, self.password.expose_secret());

@@ -244,15 +244,17 @@ async fn without_any_target_a_connection_is_closed() {
     assert!(stage.connect().await.is_none());
 }
 
-/// nlb/edit-target-group-attributes: unhealthy connection termination.
+/// nlb/edit-target-group-attributes: connection termination for unhealthy targets.
 #[tokio::test]
 async fn a_target_that_becomes_unhealthy_loses_its_connections() {
     for terminate in [true, false] {
         let stage = Stage::set(Rules { terminate_unhealthy: terminate, ..rules() }, HOUR, &[200, 404]).await;
         stage.until_states(&["healthy", "unhealthy"]).await;
         let (mut client, _) = stage.connect().await.unwrap();
-        stage.nodes[0].says(404);
+        // One after the other: the last healthy one would keep them.
         stage.nodes[1].says(200);
+        stage.until_states(&["healthy", "healthy"]).await;
+        stage.nodes[0].says(404);
         stage.until_states(&["unhealthy", "healthy"]).await;
         if terminate {
             assert!(is_cut(&mut client).await);

@@ -347,6 +347,81 @@ fn the_status_is_told_in_time_while_the_secret_is_looked_up_slowly() {
     }
 }
 
+/// `POST` as the administrator, by a client that waits.
+fn post(task: &Task, path: &str, statement: &str) -> std::io::Result<String> {
+    let body = format!("{{\"statements\":[{{\"statement\":\"{statement}\"}}]}}");
+    // neo4j and the password of the secret.
+    let login = "bmVvNGo6b25seS10aGUtc2VjcmV0LWhhcy1pdA==";
+    let mut stream = TcpStream::connect((task.address, 7474))?;
+    stream.set_read_timeout(Some(Duration::from_secs(120)))?;
+    write!(
+        stream,
+        "POST {path} HTTP/1.1\r\nhost: x\r\nauthorization: Basic {login}\r\ncontent-type: application/json\r\n\
+         connection: close\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    )?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
+}
+
+/// Neo4j 3.4.6 as a cluster of one. The balancer's check must not need a worker that queries can take.
+#[test]
+fn a_real_master_whose_http_workers_are_all_taken_is_the_master_and_stops_in_good_order() {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned();
+    let home = root.join(".local/neo4j-3.4.6").canonicalize().expect("Neo4j 3.4.6: run `make setup`");
+    let home = home.display();
+    let task = Task::new(18, &format!("NEO4J_HOME={home} exec {home}/bin/neo4j console"));
+    let mut node = task.start(&[
+        ("DIALECT", "HA"),
+        ("CORE_SERVICES", "core-1"),
+        ("NEO4J_dbms_security_auth__enabled", "true"),
+        ("ADMIN_SECRET_ARN", "arn:admin"),
+        ("NEO4J_dbms_memory_heap_max__size", "512m"),
+        ("NEO4J_dbms_memory_pagecache_size", "32m"),
+    ]);
+    node.until_log("neo4j-started");
+    let up = Instant::now() + Duration::from_secs(120);
+    while fetch(&task, "/role") != (200, "true".into()) {
+        assert!(Instant::now() < up && node.child.try_wait().unwrap().is_none(), "{}", node.log());
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert!(post(&task, "/db/data/transaction/commit", "CREATE (:Lock)").unwrap().contains("\"errors\":[]"));
+    assert!(post(&task, "/db/data/transaction", "MATCH (l:Lock) SET l.held = true").unwrap().contains("201"));
+    // Half as many again as there are workers.
+    std::thread::scope(|scope| {
+        let writers: Vec<_> = (0..300)
+            .map(|_| {
+                scope.spawn(|| post(&task, "/db/data/transaction/commit", "MATCH (l:Lock) SET l.by = 1"))
+            })
+            .collect();
+        let (mut over_bolt, mut slowest) = (0, Duration::ZERO);
+        let taken = Instant::now() + Duration::from_secs(30);
+        // As many checks as a balancer makes in a minute and a half.
+        while over_bolt < 20 {
+            let begun = Instant::now();
+            assert_eq!(fetch(&task, "/role"), (200, "true".into()), "a busy master is a master");
+            let took = begun.elapsed();
+            slowest = slowest.max(took);
+            // Later than HTTP alone answers: the workers are taken.
+            over_bolt = if took >= Duration::from_millis(250) { over_bolt + 1 } else { 0 };
+            assert!(Instant::now() < taken, "the workers are not taken");
+        }
+        println!(
+            "with every HTTP worker taken 20 role checks in a row took {} ms at most",
+            slowest.as_millis()
+        );
+        assert!(slowest < Duration::from_secs(2), "the balancer would have given up");
+        node.signal(Signal::TERM);
+        for writer in writers {
+            let _cut_or_not = writer.join();
+        }
+    });
+    let ended = node.until_ended();
+    assert!(!node.log().contains("neo4j-killed"), "it is busy, and not frozen: {}", node.log());
+    assert_eq!(ended.code(), Some(0), "{}", node.log());
+}
+
 #[test]
 fn sigquit_is_neo4js_own_matter() {
     let task = Task::new(

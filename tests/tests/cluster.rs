@@ -38,6 +38,7 @@ const HIGH_AVAILABILITY: &[Test] = &[
     ),
     ("fault_47_a_new_master_that_is_slow_is_followed", stage::slow::new_master_that_is_slow),
     ("explain_changes_nothing_and_a_pause_stops_everything", stage::freezing::paused_and_explained),
+    ("a_master_whose_http_workers_are_all_taken_is_left_alone", stage::busy::workers_taken),
     ("fault_29_line_0_survivors_of_a_frozen_master_elect_by_themselves", stage::freezing::survivors_elect),
     ("fault_29_a_frozen_slave_is_ended_by_its_watchdog", stage::freezing::jvm_of_a_slave),
     ("doorbells_and_ecs_events_make_the_function_look", stage::election::doorbells),

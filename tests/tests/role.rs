@@ -60,8 +60,8 @@ async fn a_master_whose_http_workers_are_all_taken_says_over_bolt_that_it_is_the
     // An open transaction holds the lock, and no worker; Neo4j rolls it back after a minute without a request.
     let statement = json!({"statements": [{"statement": "MATCH (l:Lock) SET l.held = true"}]}).to_string();
     let login = local::login::Login::new("neo4j", "a-b-c");
-    let begin = local::http::post_as(&login, http, "/db/data/transaction", statement.into(), LONG).await;
-    assert_eq!(begin.unwrap().0, 201);
+    let opened = local::http::post_as(&login, http, "/db/data/transaction", statement.into(), LONG).await;
+    assert_eq!(opened.unwrap().0, 201);
     let mut writers: JoinSet<_> = (0..WRITERS).map(|_| run("MATCH (l:Lock) SET l.by = 1")).collect();
     let deadline = Instant::now() + LONG;
     while probe(Dialect::Ha, http, PATIENCE).await != Answer::NotKnown(NotKnown::Silent) {

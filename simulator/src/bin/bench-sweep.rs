@@ -46,7 +46,7 @@ async fn serve() {
         tokio::spawn(async move {
             let mut kept = Vec::new();
             while let Ok((mut client, _)) = listener.accept().await {
-                if number % 10 == 9 {
+                if is_silent(number) {
                     kept.push(client);
                     continue;
                 }
@@ -66,13 +66,20 @@ async fn serve() {
     std::future::pending::<()>().await;
 }
 
+/// Every tenth.
+fn is_silent(number: usize) -> bool {
+    number % 10 == 9
+}
+
 async fn measure() -> Result<bool, Box<dyn std::error::Error>> {
     let mut server = Command::new(env::current_exe()?).arg("serve").stdout(Stdio::piped()).spawn()?;
     let output = server.stdout.take().ok_or("no output of the nodes")?;
     let lines = BufReader::new(output).lines().map_while(Result::ok).take_while(|line| line != "ready");
-    // A silent one is silent on Bolt too: the same listener stands for both.
-    let question = |at: SocketAddr| Question { role: at, bolt: at, ask_bolt: true };
-    let nodes: Vec<Question> = lines.filter_map(|line| line.parse().ok()).map(question).collect();
+    // Bolt is asked where the role was silent before; the same listener stands for both.
+    let question =
+        |(number, at): (usize, SocketAddr)| Question { role: at, bolt: at, ask_bolt: is_silent(number) };
+    let addresses = lines.filter_map(|line| line.parse().ok());
+    let nodes: Vec<Question> = addresses.enumerate().map(question).collect();
     let mut slowest = Duration::ZERO;
     let mut right = nodes.len() == NODES;
     for _ in 0..RUNS {

@@ -1,6 +1,7 @@
 //! The stage: a local cloud with the deployed stack, and what the tests ask of it.
 
 pub mod agent;
+pub mod busy;
 pub mod causal;
 pub mod election;
 pub mod forming;
