@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use aws_config::SdkConfig;
@@ -20,11 +21,13 @@ const AT_ONCE: usize = 100;
 /// DescribeTasks does not know the task.
 const MISSING: &str = "MISSING";
 
-/// The tasks of one ECS cluster. Clones share their connections.
+/// The tasks of one ECS cluster. Clones share their connections, and what they know.
 #[derive(Clone, Debug)]
 pub struct Inventory {
     client: Client,
     cluster: String,
+    /// Tasks that were described as RUNNING, with their address, and have been listed ever since.
+    known: Arc<Mutex<BTreeMap<String, Task>>>,
 }
 
 /// A task that is not stopped yet.
@@ -56,12 +59,13 @@ pub struct Look {
 impl Inventory {
     /// The tasks of `cluster` (a name or an ARN).
     pub fn new(config: &SdkConfig, cluster: impl Into<String>) -> Self {
-        Self { client: Client::new(config), cluster: cluster.into() }
+        Self { client: Client::new(config), cluster: cluster.into(), known: Arc::default() }
     }
 
     /// All tasks that are meant to run, of all services, and what became of the tasks (ARNs) in `remembered`: a task that
-    /// was asked to stop leaves the listing at once, and only its description says when it is gone. One ListTasks and one
-    /// DescribeTasks, however many services there are.
+    /// was asked to stop leaves the listing at once, and only its description says when it is gone. One ListTasks and at most one
+    /// DescribeTasks, however many services there are: while the listing holds just the tasks that were described as RUNNING
+    /// before, there is nothing new to describe, because the address of such a task does not change.
     ///
     /// A task in no part of the answer is absent on purpose. ECS does not know a listed task (MISSING) when the two calls
     /// saw different moments. A task that ended stays known for an hour, so this one is most likely too new: nothing of
@@ -74,6 +78,9 @@ impl Inventory {
     pub async fn look(&self, remembered: &[String]) -> Result<Look, Error> {
         let listed = self.list().await?;
         let remembered: BTreeSet<String> = remembered.iter().cloned().collect();
+        if let Some(tasks) = self.all_known(&listed, &remembered) {
+            return Ok(Look { tasks, ended: BTreeSet::new() });
+        }
         let asked: Vec<String> = listed.union(&remembered).cloned().collect();
         let mut look = Look::default();
         for arns in asked.chunks(AT_ONCE) {
@@ -101,7 +108,24 @@ impl Inventory {
                 return Err(self.undescribed(format!("the answer says nothing of {arn}")));
             }
         }
+        let settled = look.tasks.iter().filter(|task| {
+            listed.contains(&task.arn) && task.running && !task.stopping && task.address.is_some()
+        });
+        *self.known() = settled.map(|task| (task.arn.clone(), task.clone())).collect();
         Ok(look)
+    }
+
+    /// The listed tasks, if each of them is known and none but them is asked about.
+    fn all_known(&self, listed: &BTreeSet<String>, remembered: &BTreeSet<String>) -> Option<Vec<Task>> {
+        if !remembered.is_subset(listed) {
+            return None;
+        }
+        let known = self.known();
+        listed.iter().map(|arn| known.get(arn).cloned()).collect()
+    }
+
+    fn known(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Task>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The tasks of each of `services` that are meant to run, in the services' order, from one [`look`](Self::look).

@@ -170,3 +170,43 @@ async fn services_are_told_apart_with_one_look_and_stopping_tasks_are_not_in_the
     let error = Inventory::new(&refused.config, "c").tasks_of_each(&services).await.unwrap_err();
     assert_eq!((error.call, error.kind, refused.asked().len()), ("ecs:ListTasks", Kind::Denied, 1));
 }
+
+/// The address of a RUNNING task does not change, and one that is asked to stop leaves the listing.
+#[tokio::test]
+async fn tasks_that_are_known_to_run_and_still_listed_are_not_described_again() {
+    let listed = std::sync::Mutex::new(vec!["a", "b"]);
+    let listed = std::sync::Arc::new(listed);
+    let now = listed.clone();
+    let fake = Fake::start(move |_, request| {
+        let answer = if action(request) == "ListTasks" {
+            json!({ "taskArns": *now.lock().unwrap() })
+        } else {
+            let asked = body(request)["tasks"].as_array().unwrap().clone();
+            let tasks = asked.iter().map(|arn| match arn.as_str().unwrap() {
+                "b" => described("b", "PENDING", "RUNNING"),
+                arn => described(
+                    arn,
+                    "RUNNING",
+                    if now.lock().unwrap().contains(&arn) { "RUNNING" } else { "STOPPED" },
+                ),
+            });
+            json!({ "tasks": tasks.collect::<Vec<_>>() })
+        };
+        Some((200, answer.to_string()))
+    })
+    .await;
+    let inventory = Inventory::new(&fake.config, "c");
+    let described = async |remembered: &[String]| {
+        let before = fake.asked().len();
+        let look = inventory.look(remembered).await.unwrap();
+        (fake.asked().len() - before == 2, look)
+    };
+    assert!(described(&[]).await.0, "the first look");
+    assert!(described(&[]).await.0, "b was not RUNNING");
+    *listed.lock().unwrap() = vec!["a"];
+    let (asked, look) = described(&["a".to_owned()]).await;
+    assert_eq!((asked, arns(&look)), (false, vec!["a"]), "a is RUNNING and listed");
+    *listed.lock().unwrap() = vec![];
+    let (asked, look) = described(&["a".to_owned()]).await;
+    assert!(asked && look.tasks[0].stopping, "a left the listing, so it is looked at: {look:?}");
+}
