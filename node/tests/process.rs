@@ -108,15 +108,20 @@ async fn ecs(
     let slot = |name: &str| name.chars().last().and_then(|last| last.to_digit(10)).unwrap() as usize - 1;
     Json(match headers["x-amz-target"].to_str().unwrap().rsplit('.').next().unwrap() {
         "ListTasks" => {
-            let slot = slot(body["serviceName"].as_str().unwrap());
-            let arns: Vec<String> = peers[slot].iter().map(|_| format!("t{}", slot + 1)).collect();
-            json!({ "taskArns": arns })
+            assert!(body["serviceName"].is_null(), "one listing for all services");
+            let running = (1..).zip(&peers).filter(|(_, address)| address.is_some());
+            json!({ "taskArns": running.map(|(slot, _)| format!("t{slot}")).collect::<Vec<_>>() })
         }
         "DescribeTasks" => {
-            let arn = body["tasks"][0].as_str().unwrap();
-            let address = peers[slot(arn)].unwrap().to_string();
-            json!({"failures": [], "tasks": [{"taskArn": arn, "lastStatus": "RUNNING",
-                "containers": [{"networkInterfaces": [{"privateIpv4Address": address}]}]}]})
+            let arns = body["tasks"].as_array().unwrap().iter().map(|arn| arn.as_str().unwrap());
+            let described = arns.map(|arn| {
+                let slot = slot(arn);
+                let address = peers[slot].unwrap().to_string();
+                json!({"taskArn": arn, "lastStatus": "RUNNING", "desiredStatus": "RUNNING",
+                    "group": format!("service:core-{}", slot + 1),
+                    "containers": [{"networkInterfaces": [{"privateIpv4Address": address}]}]})
+            });
+            json!({"failures": [], "tasks": described.collect::<Vec<_>>()})
         }
         "GetSecretValue" if body["SecretId"] == "arn:slow" => {
             // At once for the start, and then for longer than anything waits.
@@ -348,7 +353,7 @@ fn the_status_is_told_in_time_while_the_secret_is_looked_up_slowly() {
 }
 
 /// `POST` as the administrator, by a client that waits.
-fn post(task: &Task, path: &str, statement: &str) -> std::io::Result<String> {
+fn query(task: &Task, path: &str, statement: &str) -> std::io::Result<String> {
     let body = format!("{{\"statements\":[{{\"statement\":\"{statement}\"}}]}}");
     // neo4j and the password of the secret.
     let login = "bmVvNGo6b25seS10aGUtc2VjcmV0LWhhcy1pdA==";
@@ -386,13 +391,15 @@ fn a_real_master_whose_http_workers_are_all_taken_is_the_master_and_stops_in_goo
         assert!(Instant::now() < up && node.child.try_wait().unwrap().is_none(), "{}", node.log());
         std::thread::sleep(Duration::from_millis(100));
     }
-    assert!(post(&task, "/db/data/transaction/commit", "CREATE (:Lock)").unwrap().contains("\"errors\":[]"));
-    assert!(post(&task, "/db/data/transaction", "MATCH (l:Lock) SET l.held = true").unwrap().contains("201"));
+    assert!(query(&task, "/db/data/transaction/commit", "CREATE (:Lock)").unwrap().contains("\"errors\":[]"));
+    assert!(
+        query(&task, "/db/data/transaction", "MATCH (l:Lock) SET l.held = true").unwrap().contains("201")
+    );
     // Half as many again as there are workers.
     std::thread::scope(|scope| {
         let writers: Vec<_> = (0..300)
             .map(|_| {
-                scope.spawn(|| post(&task, "/db/data/transaction/commit", "MATCH (l:Lock) SET l.by = 1"))
+                scope.spawn(|| query(&task, "/db/data/transaction/commit", "MATCH (l:Lock) SET l.by = 1"))
             })
             .collect();
         let (mut over_bolt, mut slowest) = (0, Duration::ZERO);
