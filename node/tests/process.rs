@@ -353,7 +353,7 @@ fn the_status_is_told_in_time_while_the_secret_is_looked_up_slowly() {
 }
 
 /// `POST` as the administrator, by a client that waits.
-fn query(task: &Task, path: &str, statement: &str) -> std::io::Result<String> {
+fn send(task: &Task, path: &str, statement: &str) -> std::io::Result<String> {
     let body = format!("{{\"statements\":[{{\"statement\":\"{statement}\"}}]}}");
     // neo4j and the password of the secret.
     let login = "bmVvNGo6b25seS10aGUtc2VjcmV0LWhhcy1pdA==";
@@ -391,15 +391,13 @@ fn a_real_master_whose_http_workers_are_all_taken_is_the_master_and_stops_in_goo
         assert!(Instant::now() < up && node.child.try_wait().unwrap().is_none(), "{}", node.log());
         std::thread::sleep(Duration::from_millis(100));
     }
-    assert!(query(&task, "/db/data/transaction/commit", "CREATE (:Lock)").unwrap().contains("\"errors\":[]"));
-    assert!(
-        query(&task, "/db/data/transaction", "MATCH (l:Lock) SET l.held = true").unwrap().contains("201")
-    );
+    assert!(send(&task, "/db/data/transaction/commit", "CREATE (:Lock)").unwrap().contains("\"errors\":[]"));
+    assert!(send(&task, "/db/data/transaction", "MATCH (l:Lock) SET l.held = true").unwrap().contains("201"));
     // Half as many again as there are workers.
     std::thread::scope(|scope| {
         let writers: Vec<_> = (0..300)
             .map(|_| {
-                scope.spawn(|| query(&task, "/db/data/transaction/commit", "MATCH (l:Lock) SET l.by = 1"))
+                scope.spawn(|| send(&task, "/db/data/transaction/commit", "MATCH (l:Lock) SET l.by = 1"))
             })
             .collect();
         let (mut over_bolt, mut slowest) = (0, Duration::ZERO);

@@ -86,7 +86,7 @@ mod tests {
             (json!("master"), UNEXPECTED),
         ];
         for (row, expected) in table {
-            assert_eq!(meaning(Dialect::Ha, &[row.clone()]), expected, "{row}");
+            assert_eq!(meaning(Dialect::Ha, std::slice::from_ref(&row)), expected, "{row}");
         }
         let master = json!(["master", true, true]);
         assert_eq!(meaning(Dialect::Ha, &[]), UNEXPECTED, "no such bean");
