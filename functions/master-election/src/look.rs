@@ -11,9 +11,13 @@ use crate::{Listing, Registered, World};
 const READ_AGAIN: Duration = Duration::from_secs(5);
 /// What a listing may take while the nodes of the one before can be asked: longer, and they are decided on.
 const LISTING: Duration = Duration::from_secs(3);
-/// Sweeps of a cluster at rest that read the groups: every fifth. They hold what they held unless somebody else registers in them.
-const EVERY_FIFTH: u64 = 5;
-const MINUTE: u64 = 60_000;
+/// Sweeps of a cluster at rest that read the groups: one in five minutes. They hold what they held unless an operator registers in
+/// them.
+const FIVE_MINUTES: u64 = 300_000;
+/// In them, the time in which a sweep reads: longer than the schedule's minute. Sweeps at 4:59.9 and 6:00.1, by two clocks that
+/// differ or a schedule that is late, must not both pass it by.
+const READS: u64 = 75_000;
+const BEFORE: u64 = READS - 60_000;
 
 /// What an invocation keeps of what it saw.
 pub(crate) struct Eyes {
@@ -81,7 +85,7 @@ impl Eyes {
             self.keep(newer, state, world.now());
         }
         if !skipped {
-            self.groups = Some((groups.clone(), read_at));
+            self.keep_groups(&groups, read_at);
         }
         let view = View {
             listed_at,
@@ -100,8 +104,13 @@ impl Eyes {
     pub(crate) async fn read_again<W: World>(&mut self, world: &W, looked: Looked) -> Looked {
         let at = world.now();
         let groups = world.groups().await;
-        self.groups = Some((groups.clone(), at));
+        self.keep_groups(&groups, at);
         Looked { fresh: true, skipped: false, ..looked }.with(groups)
+    }
+
+    /// A group that could not be read is read again in the next round, after the back-off, not when the others are old.
+    fn keep_groups(&mut self, groups: &Registered, at: Millis) {
+        self.groups = groups.failures.is_empty().then(|| (groups.clone(), at));
     }
 
     async fn list<W: World>(&mut self, world: &W, state: &State, before: Option<Millis>) {
@@ -158,7 +167,7 @@ async fn bounded_listing<W: World>(world: &W, state: &State) -> Listing {
 }
 
 fn may_skip(state: &State, now: Millis) -> bool {
-    state.at_rest && state.pause.is_none() && !(now.0 / MINUTE).is_multiple_of(EVERY_FIFTH)
+    state.at_rest && state.pause.is_none() && (now.0 + BEFORE) % FIVE_MINUTES >= READS
 }
 
 impl Looked {

@@ -244,14 +244,16 @@ impl Round<'_> {
         almost
     }
 
-    /// Never both, never none: the one whose own members are a majority stays, else the incumbent; nobody is armed until
-    /// one is left.
+    /// Never both, never none: the one whose own members are a majority stays, when every other one reports that its are not; else
+    /// the incumbent; nobody is armed until one is left.
     fn several(&mut self, claimants: &[&Node]) -> (Verdict, bool) {
         self.memory.claim = None;
         self.state.no_master_since = None;
         let backed: Vec<&&Node> = claimants.iter().filter(|node| self.has_majority(node)).collect();
+        // A claimant that does not report its members may have the majority: a read that failed is no evidence against a master.
+        let all_report = claimants.iter().all(|node| self.reports(node).is_some());
         let stays = match backed[..] {
-            [node] => Some(node),
+            [node] if all_report => Some(node),
             _ => claimants.iter().find(|node| self.state.follows(node)),
         };
         if let Some(node) = stays {
@@ -270,12 +272,16 @@ impl Round<'_> {
     /// Whether its own member view backs a claimant. Neo4j's quorum is of all that vote; with slave-only slots at zero, which
     /// left cleanly, it is of the core nodes. A claimant that has neither is a stale master.
     fn has_majority(&self, node: &Node) -> bool {
-        let said = self.view.of(&node.task).and_then(|seen| seen.alive.as_ref());
-        said.is_some_and(|alive| {
+        self.reports(node).is_some_and(|alive| {
             let cores = u32::try_from(self.policy.core_size).unwrap_or(u32::MAX);
             let core = alive.iter().filter(|id| (1..=cores).contains(*id)).count();
             core >= self.policy.majority() || alive.len() > self.policy.voters() / 2
         })
+    }
+
+    /// The members that a claimant reports alive.
+    fn reports(&self, node: &Node) -> Option<&BTreeSet<u32>> {
+        self.view.of(&node.task).and_then(|seen| seen.alive.as_ref())
     }
 
     /// Plans what the write groups need for `master`; whether a standby is about to become fit.
