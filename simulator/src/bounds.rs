@@ -23,9 +23,9 @@ const CUT: u64 = CALLS;
 const TWO_WRITERS: u64 = CALLS;
 /// From a new master that answers to its being followed: the most confirmations there are.
 const FOLLOWED: u64 = SWEEP + LEASE + 10 * PATIENT_ROUND + CALLS;
-/// From a foreign address in a write group to its end: the groups of a cluster at rest are read every fifth sweep, and the second
-/// complete listing without it is the next sweep's.
-const FOREIGN: u64 = 5 * SWEEP + SWEEP + LEASE + PATIENT_ROUND + CALLS;
+/// From a foreign address in a write group to its end: the groups of a cluster at rest are read every fifth sweep, one later when
+/// clocks differ, and the second complete listing without it is the next sweep's.
+const FOREIGN: u64 = 6 * SWEEP + SWEEP + LEASE + PATIENT_ROUND + CALLS;
 /// Two clocks are half a second wrong each.
 const SKEW: u64 = 1_500;
 

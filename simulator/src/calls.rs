@@ -66,7 +66,7 @@ impl Round {
 
     /// Judges a switch to `to` that follows from this round.
     pub fn switch(&self, to: IpAddr) -> Judgement {
-        self.moment.switch(to, self.before, self.reported.contains(&(to, false)))
+        self.moment.switch(to, self.before, self.reported.iter().any(|(_, truly)| !truly))
     }
 }
 
@@ -174,8 +174,8 @@ impl Calls {
         let round = self.rounds_of.get(owner).cloned().unwrap_or_default();
         let said = round.nodes.iter().find(|(node, _)| node.task == task);
         let again = self.fenced.as_ref().is_some_and(|(other, _)| other == task);
-        // Asking again for what ECS has accepted changes nothing.
-        if said.is_none_or(|(node, _)| node.stopping) && again {
+        // Asking for what ECS has accepted already changes nothing.
+        if said.is_none_or(|(node, _)| node.stopping) {
             return wrong;
         }
         let silent = round.silent.get(task).copied().unwrap_or(0);

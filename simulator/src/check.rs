@@ -70,7 +70,9 @@ impl Checks {
         let found = matches!(decision.verdict, Verdict::Steady | Verdict::NewMaster | Verdict::DualMaster);
         if found && !decision.refusals.iter().any(holds) {
             let began = self.calls.round(owner).map_or(now, |round| round.began);
-            let writes = decision.state.generation > stored.map_or(0, |state| state.generation);
+            // A plan that is to be written has a lease of its own.
+            let lease = decision.state.lease.as_ref().filter(|lease| lease.owner == owner);
+            let writes = lease.is_some() && stored.and_then(|state| state.lease.as_ref()) != lease;
             self.bounds.found(owner, began, now, writes);
         }
     }

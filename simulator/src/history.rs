@@ -98,7 +98,9 @@ async fn play(seed: u64, faults: usize, telling: bool) -> History {
             break;
         }
     }
-    calm(&stage);
+    if stage.sim.borrow().checks.broken.is_empty() {
+        calm(&stage);
+    }
     let rested = until_rest(&stage).await;
     schedule.abort();
     watcher.abort();
@@ -142,5 +144,6 @@ pub(crate) fn world(setting: Setting, chance: &Chance, telling: bool) -> Sim {
         pauses: false,
         stall_ms: 0,
         stalled_until: 0,
+        failed_at: None,
     }
 }

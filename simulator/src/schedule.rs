@@ -98,6 +98,8 @@ impl Stage {
         sim.cluster.step(now, &mut sim.chance);
         if now >= sim.cloud.weather.until {
             sim.cloud.weather = Weather::default();
+        } else {
+            sim.failed_at = Some(now);
         }
         let works = sim.works(now);
         sim.checks.look(now, works, &sim.cluster, &mut sim.cloud, &sim.setting);

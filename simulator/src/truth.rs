@@ -97,6 +97,7 @@ impl Moment {
                 "fenced a member that was up, heard by a majority, and heard by the function".to_owned(),
             );
         }
+        // Beside a master its own view is the testimony, else any slave: it has a master.
         let slave = self.facts.iter().any(|other| other.testifies && other.address != address);
         match heard_of {
             Some(false) => Judgement::Exempt(FALSE_VIEW),
@@ -107,8 +108,8 @@ impl Moment {
         }
     }
 
-    /// Judges a switch to the member at `to`. `before` is the master when the nodes were asked; `misreported` says whether the one
-    /// at `to` reported its members falsely.
+    /// Judges a switch to the member at `to`. `before` is the master when the nodes were asked; `misreported` says whether a
+    /// claimant reported its members falsely.
     pub fn switch(&self, to: IpAddr, before: Option<Master>, misreported: bool) -> Judgement {
         match self.master {
             Some(master) if master.address != to => match before {

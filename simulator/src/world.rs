@@ -34,13 +34,17 @@ pub struct Sim {
     pub stall_ms: u64,
     /// A stall is over then.
     pub stalled_until: u64,
+    /// When calls failed last.
+    pub failed_at: Option<u64>,
 }
 
 impl Sim {
     /// Whether calls work, and nothing is paused or stalled.
     pub fn works(&self, now: u64) -> bool {
         let paused = self.cloud.state().and_then(|state| state.pause.as_ref()).is_some();
-        now >= self.cloud.weather.until && self.stall_ms == 0 && now >= self.stalled_until && !paused
+        // An invocation that backed off waits for so long.
+        let calm = self.failed_at.is_none_or(|at| now > at + BACK_OFF);
+        calm && now >= self.cloud.weather.until && self.stall_ms == 0 && now >= self.stalled_until && !paused
     }
 }
 
@@ -115,6 +119,8 @@ impl Seen {
     }
 }
 
+/// The longest back-off of the election, and a call.
+const BACK_OFF: u64 = 6_000;
 /// A call has a deadline of ten seconds; two clocks are a second apart, and the call itself takes up to 300 ms.
 const LONGEST_STALL: u64 = 8_500;
 
