@@ -124,12 +124,13 @@ impl Eyes {
             error!(event = "listing-incomplete", "{failure}");
         }
         if !listing.failures.is_empty() {
-            let before = self.listing.as_ref().map_or(&state.tasks, |(before, _)| &before.nodes);
-            let listed = |node: &&Node| listing.nodes.iter().any(|listed| listed.task == node.task);
-            let ended = |node: &&Node| listing.ended.contains(&node.task);
-            let lost: Vec<Node> =
-                before.iter().filter(|node| !listed(node) && !ended(node)).cloned().collect();
-            listing.nodes.extend(lost);
+            let before = self.listing.iter().flat_map(|(before, _)| &before.nodes).chain(&state.tasks);
+            for node in before {
+                let listed = listing.nodes.iter().any(|listed| listed.task == node.task);
+                if !listed && !listing.ended.contains(&node.task) {
+                    listing.nodes.push(node.clone());
+                }
+            }
         }
         self.listing = Some((listing, now));
     }

@@ -227,6 +227,8 @@ impl Round<'_> {
         if rounds < needed {
             // Nothing that would be written, for a write would take longer than the round.
             self.refusals.push(Refusal::Unconfirmed { address: node.address, rounds, needed });
+        } else if let Some(master) = self.unasked_master() {
+            self.refusals.push(Refusal::IncompleteListing { kept: vec![master] });
         } else {
             self.state.no_master_since = None;
             self.state.switch(node, self.now);
@@ -269,14 +271,16 @@ impl Round<'_> {
         (Verdict::DualMaster, true)
     }
 
-    /// Whether its own member view backs a claimant. Neo4j's quorum is of all that vote; with slave-only slots at zero, which
-    /// left cleanly, it is of the core nodes. A claimant that has neither is a stale master.
+    /// Whether its own member view backs a claimant; one that hears no majority is a stale master.
     fn has_majority(&self, node: &Node) -> bool {
-        self.reports(node).is_some_and(|alive| {
-            let cores = u32::try_from(self.policy.core_size).unwrap_or(u32::MAX);
-            let core = alive.iter().filter(|id| (1..=cores).contains(*id)).count();
-            core >= self.policy.majority() || alive.len() > self.policy.voters() / 2
-        })
+        self.reports(node).is_some_and(|alive| self.policy.carries(alive))
+    }
+
+    /// The followed master, when it was not asked and half a listing lacks it: it may be the master still.
+    fn unasked_master(&self) -> Option<IpAddr> {
+        let master = self.state.master.as_ref().filter(|_| !self.view.complete)?;
+        let known = self.view.of(&master.task).is_some() || self.view.ended.contains(&master.task);
+        (!known).then_some(master.address)
     }
 
     /// The members that a claimant reports alive.

@@ -124,7 +124,9 @@ pub(crate) fn beside_master<'a>(
     }
     let address = node.address;
     let master = view.observations.iter().find(|seen| state.follows(&seen.node));
-    let heard = master.and_then(|seen| seen.alive.as_ref()).map(|alive| alive.contains(&node.id));
+    // A master that hears no majority is a stale one, and misses members that are well.
+    let alive = master.and_then(|seen| seen.alive.as_ref()).filter(|alive| policy.carries(alive));
+    let heard = alive.map(|alive| alive.contains(&node.id));
     let silent = memory.silent.get(&node.task).copied().unwrap_or_default().time;
     match (judge(now, policy, state, memory, (node, view.complete), OTHERS), heard) {
         // The master has had the time to miss it, and has not: listening longer finds nothing more.
