@@ -64,7 +64,8 @@ struct Follows {
 impl Bounds {
     /// The state that is written follows `master`.
     pub fn follows(&mut self, master: Option<&Master>) {
-        let same = |before: &Follows, after: &Master| before.task == after.task && before.address == after.address;
+        let same =
+            |before: &Follows, after: &Master| before.task == after.task && before.address == after.address;
         match (&self.follows, master) {
             (Some(before), Some(after)) if same(before, after) => {}
             (before, Some(after)) => {
@@ -176,7 +177,8 @@ impl Bounds {
             return None;
         }
         let other = others();
-        let claims = cluster.members.iter().any(|m| m.address == follows.address && m.claims(now) && !m.stopping);
+        let claims =
+            cluster.members.iter().any(|m| m.address == follows.address && m.claims(now) && !m.stopping);
         if other.is_none() {
             for (was, name) in [(follows.well.is_some(), NAMES[0]), (follows.saw.is_some(), NAMES[1])] {
                 if was && follows.cut_at.is_none() {

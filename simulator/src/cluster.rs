@@ -101,7 +101,8 @@ impl Cluster {
         let votes = |member: &&Member| member.kind == Kind::Core || self.mode != Mode::Cluster;
         let counted = |member: &&Member| member.counted || self.mode == Mode::Cluster;
         let voters = self.members.iter().filter(votes).filter(counted);
-        let (heard, all) = voters.fold((0, 0), |(heard, all), m| (heard + usize::from(m.connected()), all + 1));
+        let (heard, all) =
+            voters.fold((0, 0), |(heard, all), m| (heard + usize::from(m.connected()), all + 1));
         heard > all / 2
     }
 
@@ -175,8 +176,7 @@ impl Cluster {
     /// A majority of connected members without a master elects one of its core nodes.
     fn elect(&mut self, now: u64, chance: &mut Chance) {
         let frozen = |m: &Member| m.process == Process::Frozen && m.role == Role::Master;
-        let waits =
-            self.mode == Mode::Ha && self.waits_for_frozen && self.members.iter().any(frozen);
+        let waits = self.mode == Mode::Ha && self.waits_for_frozen && self.members.iter().any(frozen);
         let mut connected = self.members.iter().filter(|member| member.connected());
         if waits || !connected.all(|member| member.role == Role::Pending) || !self.has_quorum() {
             self.election = None;

@@ -95,7 +95,8 @@ impl Fault {
     pub(crate) fn strike(self, sim: &mut Sim, now: u64) {
         let count = u64::try_from(sim.cluster.members.len()).unwrap_or(1);
         let any = usize::try_from(sim.chance.between(0, count - 1)).unwrap_or(0);
-        let master = sim.cluster.members.iter().position(|m| m.role == Role::Master && m.process == Process::Up);
+        let master =
+            sim.cluster.members.iter().position(|m| m.role == Role::Master && m.process == Process::Up);
         let (cluster, chance) = (&mut sim.cluster, &mut sim.chance);
         match self {
             Self::Kill => cluster.kill(any, now, chance),

@@ -116,11 +116,7 @@ async fn play(seed: u64, faults: usize, telling: bool) -> History {
         let calls = sim.cloud.calls;
         sim.checks.breaks(now, &format!("{calls} calls in {hours} hours"));
     }
-    History {
-        checks: std::mem::take(&mut sim.checks),
-        faults: struck,
-        invocations: stage.invocations(),
-    }
+    History { checks: std::mem::take(&mut sim.checks), faults: struck, invocations: stage.invocations() }
 }
 
 fn begin_world(chance: &mut Chance, telling: bool) -> Sim {

@@ -64,7 +64,10 @@ impl Report {
         let all = verdicts.chain(refusals).chain(calls).chain(stores).chain(bounds).chain(early);
         let never = all.filter(|(kind, name)| self.counts.of(kind, name) == 0);
         let faults = Fault::ALL.iter().filter(|fault| !self.faults.contains_key(fault));
-        never.map(|(kind, name)| format!("{kind} {name}")).chain(faults.map(|f| format!("fault {f:?}"))).collect()
+        never
+            .map(|(kind, name)| format!("{kind} {name}"))
+            .chain(faults.map(|f| format!("fault {f:?}")))
+            .collect()
     }
 
     /// A table of all counts.
@@ -87,5 +90,11 @@ impl Report {
 }
 
 /// How a write of the state ends.
-const STORES: [&str; 6] =
-    ["written", "lost (412)", "busy (409)", "failed", "written, and answered 412", "written, and the answer lost"];
+const STORES: [&str; 6] = [
+    "written",
+    "lost (412)",
+    "busy (409)",
+    "failed",
+    "written, and answered 412",
+    "written, and the answer lost",
+];

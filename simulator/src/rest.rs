@@ -40,8 +40,7 @@ pub fn calm(stage: &Stage) {
 /// The kind under which they are counted.
 pub const THAWED: &str = "thawed by an operator";
 /// Why the rules refuse to fence what is frozen, and leave it to operators; counted, so that rules that refuse too much are seen.
-pub const REFUSED: [&str; 5] =
-    [FENCING_OFF, RAFT, SEVERAL, NO_MAJORITY, NOT_THE_LAST_MASTER];
+pub const REFUSED: [&str; 5] = [FENCING_OFF, RAFT, SEVERAL, NO_MAJORITY, NOT_THE_LAST_MASTER];
 const FENCING_OFF: &str = "fencing is off";
 const RAFT: &str = "Raft goes on beside it";
 const SEVERAL: &str = "several are frozen";

@@ -75,7 +75,12 @@ impl Stage {
                 if changed {
                     before = roles().collect();
                 }
-                (changed, std::mem::take(&mut sim.bells), std::mem::take(&mut sim.pauses), sim.cloud.weather.deaf)
+                (
+                    changed,
+                    std::mem::take(&mut sim.bells),
+                    std::mem::take(&mut sim.pauses),
+                    sim.cloud.weather.deaf,
+                )
             };
             if pauses {
                 self.clone().operate(&mut chance);

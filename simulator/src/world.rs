@@ -263,8 +263,12 @@ impl World for Seen {
         self.takes(10, 300).await;
         let weather = self.weather();
         let register = matches!(action, Action::Register { .. });
-        let refused = |sim: &Sim| weather.refused_group.map(|index| sim.cloud.write[index].arn.as_str()) == action.group();
-        if self.fails(weather.throttled) || (register && weather.refused_group.is_some() && refused(&self.sim())) {
+        let refused = |sim: &Sim| {
+            weather.refused_group.map(|index| sim.cloud.write[index].arn.as_str()) == action.group()
+        };
+        if self.fails(weather.throttled)
+            || (register && weather.refused_group.is_some() && refused(&self.sim()))
+        {
             return Err(failure("a call").into());
         }
         let now = self.true_now();

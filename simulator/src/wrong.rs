@@ -2,9 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use master_election::{
-    Enough, Invoked, Listing, Registered, Stored, Trouble, Version, World, run as invoke,
-};
+use master_election::{Enough, Invoked, Listing, Registered, Stored, Trouble, Version, World, run as invoke};
 use tokio::{
     task::{LocalSet, spawn_local},
     time::sleep,
@@ -181,7 +179,11 @@ fn an_election_that_does_not_wait_for_a_slow_master_is_found() {
         sim.cluster.members.iter_mut().filter(|member| !member.cut).for_each(|member| member.slow = 1_900);
         Fault::StateLost.strike(sim, now);
     });
-    breaks(Wrong::PassesOver, &[(70, master_is_stale), state_is_lost], "the master of a majority, which answers");
+    breaks(
+        Wrong::PassesOver,
+        &[(70, master_is_stale), state_is_lost],
+        "the master of a majority, which answers",
+    );
 }
 
 /// S3: a switch that is delayed by minutes is none.

@@ -93,6 +93,7 @@ pub fn decide(now: Millis, policy: &Policy, state: &State, memory: &Memory, view
         state: state.clone(),
         memory: remember(memory, view),
         newly_late: newly_late(memory, view),
+        stands: None,
         actions: Vec::new(),
         refusals: Vec::new(),
     };
@@ -125,6 +126,8 @@ struct Round<'a> {
     memory: Memory,
     /// A role endpoint was late for the first time: only the next round asks Bolt beside it, and knows whether it is silence.
     newly_late: bool,
+    /// The task of an earlier fence, when this round would fence it too.
+    stands: Option<String>,
     actions: Vec<Action>,
     refusals: Vec<Refusal>,
 }
@@ -161,7 +164,9 @@ impl Round<'_> {
         if self.actions.iter().any(|action| matches!(action, Action::Fence { .. })) {
             return; // it was asked for first in this very round
         }
-        let (again, refusal) = fence::pursue(self.now, self.policy, &mut self.state, self.view);
+        let stands =
+            self.stands.is_some() && self.stands == self.state.fence.as_ref().map(|fence| fence.task.clone());
+        let (again, refusal) = fence::pursue(self.now, self.policy, &mut self.state, self.view, stands);
         self.actions.extend(again);
         self.refusals.extend(refusal.filter(|refusal| !self.refusals.contains(refusal)));
     }
@@ -186,7 +191,7 @@ impl Round<'_> {
         let verdict = match finding {
             // Followers of Raft say the same with and without a leader.
             _ if self.policy.mode == Mode::Ha && !self.view.slaves().is_empty() => Verdict::MasterUnseen,
-            Finding::Fence(_) | Finding::Frozen(_) => Verdict::FrozenMaster,
+            Finding::Fence(_) | Finding::Frozen(_) | Finding::Again(..) => Verdict::FrozenMaster,
             Finding::Nobody | Finding::Refused(_) | Finding::Suspect(_) => Verdict::NoMaster,
         };
         self.fence(finding, true);
@@ -199,6 +204,10 @@ impl Round<'_> {
             Finding::Nobody => {}
             Finding::Refused(refusal) | Finding::Suspect(refusal) | Finding::Frozen(refusal) => {
                 self.refusals.push(refusal);
+            }
+            Finding::Again(node, refusal) => {
+                self.refusals.push(refusal);
+                self.stands = Some(node.task.clone());
             }
             Finding::Fence(node) => {
                 let action = fence::fence(self.now, &mut self.state, &self.memory, node, last_master);
