@@ -66,7 +66,11 @@ impl Round {
 
     /// Judges a switch to `to` that follows from this round.
     pub fn switch(&self, to: IpAddr) -> Judgement {
-        self.moment.switch(to, self.before, self.reported.iter().any(|(_, truly)| !truly))
+        let misreported = self.reported.iter().any(|(_, truly)| !truly);
+        let passed_over = |address| {
+            self.nodes.iter().any(|(node, answer)| node.address == address && *answer == NOT_AWAITED)
+        };
+        self.moment.switch(to, self.before, misreported, passed_over)
     }
 }
 
@@ -173,18 +177,17 @@ impl Calls {
         let mut wrong = Vec::new();
         let round = self.rounds_of.get(owner).cloned().unwrap_or_default();
         let said = round.nodes.iter().find(|(node, _)| node.task == task);
-        let again = self.fenced.as_ref().is_some_and(|(other, _)| other == task);
         // Asking for what ECS has accepted already changes nothing.
         if said.is_none_or(|(node, _)| node.stopping) {
             return wrong;
         }
         let silent = round.silent.get(task).copied().unwrap_or(0);
         let now_silent = said.is_some_and(|(_, answer)| *answer == SILENT);
-        if !now_silent || (silent < EVIDENCE && !again) {
+        if !now_silent || silent < EVIDENCE {
             wrong.push(format!("fenced after {silent} rounds of silence, silent now: {now_silent}"));
         }
         let missing = round.nodes.iter().filter(|(_, answer)| !answer.took_part()).count();
-        if missing > 1 && !again {
+        if missing > 1 {
             wrong.push(format!("fenced although {missing} nodes are missing"));
         }
         match &self.fenced {

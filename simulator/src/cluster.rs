@@ -136,6 +136,7 @@ impl Cluster {
             if member.reachable() {
                 member.reachable_at = Some(now);
             }
+            member.well_since = member.answers_well(now).then(|| member.well_since.unwrap_or(now));
         }
     }
 

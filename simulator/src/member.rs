@@ -115,6 +115,8 @@ pub struct Member {
     pub connected_at: Option<u64>,
     /// When it was up and heard by a majority of the voters last.
     pub heard_at: Option<u64>,
+    /// Since when it answers the function well, without a break.
+    pub well_since: Option<u64>,
     /// When the function could have heard from it last, over HTTP or Bolt.
     pub reachable_at: Option<u64>,
 }
@@ -154,6 +156,7 @@ impl Member {
             connected_at: None,
             heard_at: None,
             reachable_at: None,
+            well_since: None,
         }
     }
 

@@ -31,11 +31,20 @@ pub fn calm(stage: &Stage) {
         let member = &mut sim.cluster.members[index];
         (member.cut, member.hidden, member.lies, member.misreports) = (false, false, None, None);
     }
+    operate(sim, now);
+}
+
+/// An operator wakes up what the rules refuse to fence.
+fn operate(sim: &mut Sim, now: u64) {
     if let Some(reason) = refused(sim) {
         sim.checks.counts.count(THAWED, reason);
+        sim.checks.tell(|| format!("{now:>8} an operator thaws: {reason}"));
         (0..sim.cluster.members.len()).for_each(|index| sim.cluster.thaw(index, now, &mut sim.chance));
     }
 }
+
+/// How often an operator looks: the followed master may be another one than it was.
+const OPERATOR: u64 = 120_000;
 
 /// The kind under which they are counted.
 pub const THAWED: &str = "thawed by an operator";
@@ -68,11 +77,17 @@ fn refused(sim: &Sim) -> Option<&'static str> {
 /// At rest: one master, followed by the state, and the groups as they must be. What was to be cut was cut.
 pub async fn until_rest(stage: &Stage) -> bool {
     let deadline = Instant::now() + CALM;
+    let mut operator = stage.now() + OPERATOR;
     while Instant::now() < deadline {
         sleep(LOOK).await;
         let sim = &mut *stage.sim.borrow_mut();
         if !sim.checks.broken.is_empty() {
             return true;
+        }
+        let now = stage.now();
+        if now >= operator {
+            operator = now + OPERATOR;
+            operate(sim, now);
         }
         let settled = sim.cluster.members.iter().all(|member| match member.process {
             Process::Up => member.runs() && !member.stopping && member.role != Role::Pending,

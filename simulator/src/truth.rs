@@ -5,11 +5,14 @@ use std::net::IpAddr;
 
 use crate::{
     cluster::Cluster,
-    member::{Member, Role},
+    member::{Member, PATIENCE_MS, Role},
 };
 
 /// A member that a majority heard so lately is one that the cluster has.
 const LATELY: u64 = 5_000;
+
+/// A round that waited in vain excuses those of the next 4 s, and the last of them may take its patience.
+const EXCUSED: u64 = 3 * PATIENCE_MS;
 
 /// What was true at one moment.
 #[derive(Clone, Debug, Default)]
@@ -28,6 +31,8 @@ pub struct Master {
     pub address: IpAddr,
     /// It would answer the function for its role, truly and within the patience.
     pub answers: bool,
+    /// Since when it does.
+    since: Option<u64>,
 }
 
 /// What was true of a member.
@@ -54,18 +59,20 @@ pub enum Judgement {
 }
 
 /// Fences and switches that are counted and do not break a run.
-pub const EXEMPT: [(&str, &str); 6] = [
+pub const EXEMPT: [(&str, &str); 7] = [
     ("exempt fence", UNHEARD),
     ("exempt fence", NO_TESTIMONY),
     ("exempt fence", FALSE_VIEW),
     ("exempt switch", NOT_SEEN),
     ("exempt switch", JUST_ELECTED),
+    ("exempt switch", BACK),
     ("exempt switch", FALSE_VIEW),
 ];
 const UNHEARD: &str = "of a living member that no majority hears";
 const NO_TESTIMONY: &str = "of a hidden member, no other one could testify";
 const FALSE_VIEW: &str = "on a false member view";
 const NOT_SEEN: &str = "from a master that did not answer";
+const BACK: &str = "from a master that answers again since a moment";
 const JUST_ELECTED: &str = "from a master elected during the round";
 
 impl Moment {
@@ -108,14 +115,35 @@ impl Moment {
         }
     }
 
+    /// Whether a round that had waited for it, and those that it excuses, may have begun before it answered again.
+    fn is_back(&self, master: Master) -> bool {
+        master.since.is_none_or(|since| since + EXCUSED > self.at)
+    }
+
     /// Judges a switch to the member at `to`. `before` is the master when the nodes were asked; `misreported` says whether a
-    /// claimant reported its members falsely.
-    pub fn switch(&self, to: IpAddr, before: Option<Master>, misreported: bool) -> Judgement {
+    /// claimant reported its members falsely, `passed_over` who was not waited for because a round had waited a moment ago.
+    pub fn switch(
+        &self,
+        to: IpAddr,
+        before: Option<Master>,
+        misreported: bool,
+        passed_over: impl Fn(IpAddr) -> bool,
+    ) -> Judgement {
         match self.master {
             Some(master) if master.address != to => match before {
                 _ if !master.answers => Judgement::Exempt(NOT_SEEN),
-                Some(asked) if asked == master && misreported => Judgement::Exempt(FALSE_VIEW),
-                Some(asked) if asked == master => Judgement::Wrong(format!(
+                Some(asked) if asked.address == master.address && misreported => {
+                    Judgement::Exempt(FALSE_VIEW)
+                }
+                Some(asked) if asked.address == master.address && !asked.answers => Judgement::Exempt(BACK),
+                Some(asked)
+                    if asked.address == master.address
+                        && passed_over(master.address)
+                        && self.is_back(master) =>
+                {
+                    Judgement::Exempt(BACK)
+                }
+                Some(asked) if asked.address == master.address => Judgement::Wrong(format!(
                     "switched to {to} from {}, the master of a majority, which answers",
                     master.address
                 )),
@@ -129,5 +157,5 @@ impl Moment {
 /// The master of a majority.
 pub fn master(cluster: &Cluster, now: u64) -> Option<Master> {
     let master = cluster.master()?;
-    Some(Master { address: master.address, answers: master.answers_well(now) })
+    Some(Master { address: master.address, answers: master.answers_well(now), since: master.well_since })
 }

@@ -63,8 +63,8 @@ impl Eyes {
         }
         let (listing, listed_at) = self.listing.clone().unwrap_or_default();
         let asked_at = world.now();
-        let enough =
-            |so_far: &[Option<Answer>]| enough(policy, state, &memory.unanswered, &listing.nodes, so_far);
+        let waited = memory.need_not_wait_for(asked_at);
+        let enough = |so_far: &[Option<Answer>]| enough(policy, state, &waited, &listing.nodes, so_far);
         let stale = began.since(listed_at) >= READ_AGAIN;
         let relist = async { if stale { Some(bounded_listing(world, state).await) } else { None } };
         // A claim that is being confirmed is acted on in the round that believes it, so the groups are read beside the probes.

@@ -7,8 +7,8 @@ use std::{
 };
 
 use crate::{
-    Action, Answer, Kind, Millis, Mode, Node, NotKnown, Observation, Policy, Rearm, Refusal, Silence, State,
-    Verdict, View,
+    Action, Answer, Kind, Millis, Mode, Node, NotKnown, Observation, PATIENCE, Policy, Rearm, Refusal,
+    Silence, State, Verdict, View,
     fence::{self, Finding},
     groups::{arm, clean, cut},
     readers, sentence,
@@ -22,6 +22,9 @@ const FIT_ROUNDS: u32 = 3;
 /// back. Longer than the longest call (10 s), so that none is under way when somebody else begins.
 const LEASE: Duration = Duration::from_secs(20);
 
+/// How long a wait in vain excuses others: the round in which a claim appears, and those that confirm it.
+const PASSED_OVER: Duration = Duration::from_secs(2 * PATIENCE.as_secs());
+
 /// What an invocation remembers between its own rounds; a new invocation starts with none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Memory {
@@ -32,8 +35,10 @@ pub struct Memory {
     /// Rounds in a row with firm answers.
     pub firm: BTreeMap<IpAddr, u32>,
     /// Tasks whose role endpoint left a question unanswered for the whole patience and has answered nothing since: Bolt is asked
-    /// beside it, and a round need not wait for them again.
+    /// beside it.
     pub unanswered: BTreeSet<String>,
+    /// When a round had waited for these for the whole patience, last.
+    pub waited: BTreeMap<String, Millis>,
     /// Silence on the role endpoint and on Bolt, by task, as far as a majority answered meanwhile.
     pub silent: BTreeMap<String, Silence>,
     /// When the last round was decided.
@@ -45,6 +50,13 @@ impl Memory {
     fn forget(&mut self) {
         self.claim = None;
         self.silent.clear();
+    }
+
+    /// Tasks that a round which begins at `now` need not wait for: one that ended lately has waited for them. Rounds that end early
+    /// learn nothing of them, so this does not last: a node that is back, and slow, must not be passed over again and again.
+    pub fn need_not_wait_for(&self, now: Millis) -> BTreeSet<String> {
+        let lately = self.waited.iter().filter(|(_, at)| now.since(**at) <= PASSED_OVER);
+        lately.map(|(task, _)| task.clone()).collect()
     }
 
     /// The memory of an invocation that begins.
@@ -91,7 +103,7 @@ pub fn decide(now: Millis, policy: &Policy, state: &State, memory: &Memory, view
         policy,
         view,
         state: state.clone(),
-        memory: remember(memory, view),
+        memory: remember(now, memory, view),
         newly_late: newly_late(memory, view),
         stands: None,
         actions: Vec::new(),
@@ -358,7 +370,7 @@ impl Round<'_> {
 }
 
 /// What this round adds to the memory whatever it finds: firm rounds in a row, and who left a question unanswered.
-fn remember(memory: &Memory, view: &View) -> Memory {
+fn remember(now: Millis, memory: &Memory, view: &View) -> Memory {
     let firm = view.observations.iter().filter(|seen| seen.answer.is_firm()).map(|seen| {
         let address = seen.node.address;
         (address, memory.firm.get(&address).copied().unwrap_or(0).saturating_add(1))
@@ -367,9 +379,16 @@ fn remember(memory: &Memory, view: &View) -> Memory {
         let not_awaited = seen.answer == Answer::NotKnown(NotKnown::NotAwaited);
         seen.answer.is_unanswered() || (not_awaited && memory.unanswered.contains(&seen.node.task))
     });
+    let unanswered: BTreeSet<String> = unanswered.map(|seen| seen.node.task.clone()).collect();
+    let waited = unanswered.iter().map(|task| {
+        let not_now = |seen: &&Observation| !seen.answer.is_unanswered();
+        let before = view.of(task).filter(not_now).and_then(|_| memory.waited.get(task).copied());
+        (task.clone(), before.unwrap_or(now))
+    });
     Memory {
         firm: firm.collect(),
-        unanswered: unanswered.map(|seen| seen.node.task.clone()).collect(),
+        waited: waited.collect(),
+        unanswered: unanswered.clone(),
         ..memory.clone()
     }
 }
