@@ -1,100 +1,92 @@
-//! What must never happen, checked at every call, and what has happened, counted.
+//! What must never happen: every event of the world goes by here.
 
-use std::collections::BTreeMap;
+use topology::{Action, Answer, Decision, Node, Refusal, State, Verdict};
 
-use topology::{Action, Answer, Decision, Kind, Lease, Millis, Node, NotKnown, Verdict};
-
-use crate::{cloud::Cloud, cluster::Cluster};
-
-/// What a node says that says nothing.
-pub const SILENT: Answer = Answer::NotKnown(NotKnown::Silent);
-/// What one is taken to say that was not waited for.
-pub const NOT_AWAITED: Answer = Answer::NotKnown(NotKnown::NotAwaited);
-/// Rounds of silence without which a fence has no evidence.
-const EVIDENCE: u32 = 3;
-
-/// The hold-off of 300 s counts from the decision; the call may come a lease later.
-const HOLD_OFF: u64 = 280_000;
-
-/// A master that lost its majority steps down by itself in so long (measured), whatever the balancer does.
-const TWO_MASTERS: u64 = 5_000;
-
-/// The last round of an invocation, as it saw it.
-#[derive(Clone, Debug, Default)]
-struct Round {
-    nodes: Vec<(Node, Answer)>,
-    /// Rounds of silence in a row, by task.
-    silent: BTreeMap<String, u32>,
-    verdict: Option<Verdict>,
-}
+use crate::{
+    bounds::Bounds,
+    calls::{Calls, Round},
+    cloud::Cloud,
+    cluster::Cluster,
+    counts::Counts,
+    setting::Setting,
+    truth::{self, Judgement, Moment},
+};
 
 /// Counts and complaints of one history.
 #[derive(Clone, Debug, Default)]
 pub struct Checks {
-    rounds_of: BTreeMap<String, Round>,
-    /// The last fence: its task and when it was first asked for.
-    fenced: Option<(String, u64)>,
-    state_lost: Option<u64>,
-    /// Since when two nodes take writes through the balancer.
-    two_writers: Option<u64>,
-    /// The version of the state object, which never goes back.
-    pub versions: u64,
+    /// What has happened.
+    pub counts: Counts,
+    /// What no call may do.
+    pub calls: Calls,
+    /// What must have happened by when.
+    pub bounds: Bounds,
     /// Rounds.
     pub rounds: u64,
-    /// Rounds that ended before everybody had answered.
-    pub early: u64,
-    /// How often each verdict was found.
-    pub verdicts: BTreeMap<String, u64>,
-    /// How often each refusal was given.
-    pub refusals: BTreeMap<String, u64>,
-    /// How often each call was made.
-    pub actions: BTreeMap<&'static str, u64>,
-    /// The story, line by line, when somebody wants to read it.
+    /// The story, line by line, when it is to be told.
     pub told: Option<Vec<String>>,
     /// Invariants that did not hold; a history ends with the first.
     pub broken: Vec<String>,
 }
 
 impl Checks {
-    /// Nothing has happened yet; the story is kept when somebody wants to be told.
+    /// Nothing has happened yet; the story is kept when it is to be told.
     pub fn new(telling: bool) -> Self {
         Self { told: telling.then(Vec::new), ..Self::default() }
     }
 
-    /// An invocation asked its nodes.
-    pub fn probed(&mut self, owner: &str, nodes: &[Node], answers: &[Answer]) {
-        self.rounds += 1;
-        let round = self.rounds_of.entry(owner.to_owned()).or_default();
-        round.nodes = nodes.iter().cloned().zip(answers.iter().copied()).collect();
-        let before = std::mem::take(&mut round.silent);
-        let so_far = |node: &Node| before.get(&node.task).copied().unwrap_or(0);
-        for (node, answer) in &round.nodes {
-            let rounds = match *answer {
-                SILENT => so_far(node) + 1,
-                NOT_AWAITED => so_far(node),
-                _ => 0,
-            };
-            round.silent.insert(node.task.clone(), rounds);
-        }
-        self.early += u64::from(answers.contains(&NOT_AWAITED));
+    /// An invocation asks its nodes.
+    pub fn asks(&mut self, owner: &str, now: u64, cluster: &Cluster) {
+        self.calls.asks(owner, now, truth::master(cluster, now));
     }
 
-    /// An invocation decided.
-    pub fn decided(&mut self, owner: &str, decision: &Decision, now: u64) {
+    /// They have answered.
+    pub fn probed(&mut self, owner: &str, nodes: &[Node], answers: &[Answer], now: u64, cluster: &Cluster) {
+        self.rounds += 1;
+        self.calls.probed(owner, nodes, answers, Moment::of(cluster, now));
+        if self.calls.round(owner).is_some_and(Round::is_early) {
+            self.counts.count("round", "that ended early");
+        }
+    }
+
+    /// A node was asked for the members that it hears.
+    pub fn reported(&mut self, owner: &str, node: &Node, said: bool, now: u64, cluster: &Cluster) {
+        if let Some(index) = cluster.of(&node.task).filter(|_| said) {
+            self.calls.reported(owner, node.address, !cluster.members[index].misreports(now));
+        }
+    }
+
+    /// An invocation decided, before it writes; the object holds `stored`.
+    pub fn decided(&mut self, owner: &str, decision: &Decision, now: u64, stored: Option<&State>) {
         self.tell(|| format!("{now:>8} {owner}: {}: {}", decision.verdict, decision.sentence));
-        *self.verdicts.entry(decision.verdict.to_string()).or_default() += 1;
-        for refusal in &decision.refusals {
-            let name = format!("{refusal:?}");
-            let name = name.split([' ', '{']).next().unwrap_or_default().to_owned();
-            *self.refusals.entry(name).or_default() += 1;
+        self.counts.decided(decision);
+        self.broken.extend(self.calls.decided(owner, decision).map(|what| format!("at {now} ms {what}")));
+        let holds = |refusal: &Refusal| {
+            matches!(
+                refusal,
+                Refusal::Leased { .. } | Refusal::Unconfirmed { .. } | Refusal::NoEvidence { .. }
+            )
+        };
+        let found = matches!(decision.verdict, Verdict::Steady | Verdict::NewMaster | Verdict::DualMaster);
+        if found && !decision.refusals.iter().any(holds) {
+            let began = self.calls.round(owner).map_or(now, |round| round.began);
+            // A plan that is to be written has a lease of its own.
+            let lease = decision.state.lease.as_ref().filter(|lease| lease.owner == owner);
+            let writes = lease.is_some() && stored.and_then(|state| state.lease.as_ref()) != lease;
+            self.bounds.found(owner, began, now, writes);
         }
-        let round = self.rounds_of.entry(owner.to_owned()).or_default();
-        round.verdict = Some(decision.verdict);
-        let early = round.nodes.iter().any(|(_, answer)| *answer == NOT_AWAITED);
-        if early && !matches!(decision.verdict, Verdict::NewMaster | Verdict::Paused) {
-            let what = format!("at {now} ms {owner}: {} in a round that ended early", decision.verdict);
-            self.broken.push(what);
+    }
+
+    /// An invocation writes the state, and no other one did since it read it.
+    pub fn stored(&mut self, owner: &str, state: &State, now: u64) {
+        let switched = state.master.as_ref().filter(|master| self.bounds.followed() != Some(master.address));
+        if let (Some(master), Some(round)) = (switched, self.calls.round(owner)) {
+            let judgement = round.switch(master.address);
+            self.tell(|| format!("{now:>8} {owner} follows {}: {judgement:?}", master.address));
+            self.judge("exempt switch", judgement, || format!("at {now} ms {owner}"));
         }
+        self.bounds.follows(state.master.as_ref());
+        self.bounds.stored(owner, now);
     }
 
     /// An invocation calls.
@@ -102,109 +94,52 @@ impl Checks {
         &mut self,
         owner: &str,
         action: &Action,
-        lease: Option<&Lease>,
         now: u64,
         cloud: &Cloud,
         cluster: &Cluster,
+        setting: &Setting,
     ) {
         self.tell(|| {
-            format!(
-                "{now:>8} {owner} calls {action}; write {:?} read {:?}",
-                cloud.write.targets, cloud.read.targets
-            )
+            let held: Vec<_> = cloud.write.iter().map(|group| &group.targets).collect();
+            format!("{now:>8} {owner} calls {action} in {:?}; write {held:?}", action.group())
         });
-        let round = self.rounds_of.get(owner).cloned().unwrap_or_default();
-        let mut never = |what: String| self.broken.push(format!("at {now} ms {owner}: {action}: {what}"));
-        // A call that is under way when the object is lost can not know.
-        let lost = self.state_lost.is_some_and(|at| now < at + 12_000);
-        if !lost && lease.is_none_or(|lease| lease.owner != owner) {
-            never(format!("called while {lease:?} is the lease"));
-        }
-        let core = cluster.members.iter().filter(|member| member.kind == Kind::Core).count();
-        let voters = cluster.members.len();
-        let took_part = round.nodes.iter().filter(|(_, answer)| answer.took_part()).count();
-        if took_part <= voters / 2 {
-            never(format!("called with answers from {took_part} of {voters}"));
-        }
-        let claimants: Vec<&Node> = round
-            .nodes
-            .iter()
-            .filter(|(node, answer)| node.kind == Kind::Core && *answer == Answer::Master)
-            .map(|(node, _)| node)
-            .collect();
+        self.counts.called(action);
+        let mut wrong = self.calls.acts(owner, action, now, cloud, setting);
         match action {
-            Action::Deregister { group, address, .. } => {
-                let targets = if group == "read" { &cloud.read.targets } else { &cloud.write.targets };
-                if targets.len() == 1 && targets.contains(address) {
-                    never("emptied the group".into());
+            Action::Fence { task, address, .. } => {
+                let judgement = self.calls.harm(owner, task, *address, cluster);
+                self.judge("exempt fence", judgement, || format!("at {now} ms {owner}: {action}"));
+            }
+            Action::Register { group, address, .. } if group.starts_with("write") => {
+                let standby = self.bounds.followed().is_some_and(|followed| followed != *address);
+                let outdated = self.calls.may_be_outdated(now);
+                if standby && !outdated && !self.bounds.may_arm(now, setting.policy.rearm) {
+                    wrong.push("re-armed too soon".to_owned());
                 }
             }
-            Action::Register { group, address, .. } if group == "write" => {
-                let said = round.nodes.iter().find(|(node, _)| node.address == *address);
-                match said {
-                    Some((node, answer)) if node.kind == Kind::Core && answer.is_firm() => {}
-                    other => never(format!("registered as a writer what said {other:?}")),
-                }
-                if claimants.is_empty() {
-                    never("registered a slave as the writer while nobody is the master".into());
-                }
-                if claimants.len() > 1 && !claimants.iter().any(|node| node.address == *address) {
-                    never("armed a standby beside two masters".into());
-                }
-            }
-            Action::Register { .. } => {}
-            Action::Fence { task, .. } => {
-                let silent = round.silent.get(task).copied().unwrap_or(0);
-                let now_silent =
-                    round.nodes.iter().any(|(node, answer)| node.task == *task && *answer == SILENT);
-                if silent < EVIDENCE || !now_silent {
-                    never(format!("fenced after {silent} rounds of silence, silent now: {now_silent}"));
-                }
-                if round.verdict == Some(Verdict::Paused) {
-                    never("fenced while paused".into());
-                }
-                let missing = round
-                    .nodes
-                    .iter()
-                    .filter(|(node, answer)| node.kind == Kind::Core && !answer.took_part());
-                if missing.count() > 1 {
-                    never(format!("fenced although more than one of {core} core nodes is missing"));
-                }
-                match &self.fenced {
-                    Some((other, at)) if other != task && now.saturating_sub(*at) < HOLD_OFF => {
-                        never(format!("fenced a second node {} ms after {other}", now - at));
-                    }
-                    Some((other, _)) if other == task => {}
-                    // Its state is lost already: nobody can hold off because of it.
-                    _ if lost => {}
-                    _ => self.fenced = Some((task.clone(), now)),
-                }
-            }
+            _ => {}
         }
-        let name = match action {
-            Action::Register { .. } => "register",
-            Action::Deregister { .. } => "deregister",
-            Action::Fence { .. } => "fence",
-        };
-        *self.actions.entry(name).or_default() += 1;
+        self.broken.extend(wrong.into_iter().map(|what| format!("at {now} ms {owner}: {action}: {what}")));
     }
 
-    /// The state is lost, and with it the memory of the last fence: nobody can hold off because of it any more.
+    fn judge(&mut self, kind: &'static str, judgement: Judgement, when: impl FnOnce() -> String) {
+        match judgement {
+            Judgement::Right => {}
+            Judgement::Exempt(name) => self.counts.count(kind, name),
+            Judgement::Wrong(what) => self.broken.push(format!("{}: {what}", when())),
+        }
+    }
+
+    /// Looks at the world as it is, ten times a second.
+    pub fn look(&mut self, now: u64, works: bool, cluster: &Cluster, cloud: &mut Cloud, setting: &Setting) {
+        let late = self.bounds.look(now, works, cluster, cloud, setting, &mut self.counts);
+        self.broken.extend(late.map(|what| format!("at {now} ms: {what}")));
+    }
+
+    /// The state object is lost.
     pub fn loses_state(&mut self, now: u64) {
-        self.fenced = None;
-        self.state_lost = Some(now);
-    }
-
-    /// So many nodes take writes through the balancer now.
-    pub fn writers(&mut self, now: u64, usable: usize, propagation: u64) {
-        if usable < 2 {
-            self.two_writers = None;
-            return;
-        }
-        let since = *self.two_writers.get_or_insert(now);
-        if now - since > propagation + TWO_MASTERS {
-            self.broken.push(format!("at {now} ms: {usable} nodes take writes since {since} ms"));
-        }
+        self.calls.loses_state(now);
+        self.bounds.follows(None);
     }
 
     /// Adds a line to the story, if it is told.
@@ -214,13 +149,16 @@ impl Checks {
         }
     }
 
-    /// An invocation has ended.
-    pub fn ended(&mut self, owner: &str) {
-        self.rounds_of.remove(owner);
+    /// An invocation has ended, in the middle of a round or not.
+    pub fn ended(&mut self, owner: &str, broke_off: bool) {
+        self.calls.ended(owner);
+        if broke_off {
+            self.bounds.broke_off(owner);
+        }
     }
 
     /// Something that was found at the end.
-    pub fn breaks(&mut self, now: Millis, what: &str) {
-        self.broken.push(format!("at {} ms: {what}", now.0));
+    pub fn breaks(&mut self, now: u64, what: &str) {
+        self.broken.push(format!("at {now} ms: {what}"));
     }
 }

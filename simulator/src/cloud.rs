@@ -7,17 +7,31 @@ use std::{
 
 use topology::{Group, State};
 
-/// How calls fail now.
+/// How calls fail until then.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Weather {
+    /// When calls work again.
+    pub until: u64,
     /// One in so many calls on groups is throttled; zero for none.
     pub throttled: u64,
-    /// One in so many is done, and its answer is lost.
+    /// Registrations in the group of this index fail, each.
+    pub refused_group: Option<usize>,
+    /// One in so many groups cannot be read, each for itself.
+    pub unreadable: u64,
+    /// One in so many calls is done, and its answer is lost.
     pub half_done: u64,
     /// One in so many reads or writes of the state fails.
     pub state_fails: u64,
+    /// One in so many writes of the state is made, and answered with 412: a layer below has tried it again.
+    pub own_412: u64,
+    /// One in so many writes of the state is answered with 409.
+    pub busy: u64,
     /// Listings lack a service.
     pub incomplete: bool,
+    /// Listings fail.
+    pub unlisted: bool,
+    /// Listings take long.
+    pub slow_listing: bool,
     /// Doorbells do not get through.
     pub deaf: bool,
 }
@@ -25,55 +39,75 @@ pub struct Weather {
 /// Everything that calls change.
 #[derive(Clone, Debug)]
 pub struct Cloud {
-    /// The write group.
-    pub write: Group,
-    /// The read group.
-    pub read: Group,
-    /// The state object and its version; none before the first write.
+    /// The write groups, one a port.
+    pub write: Vec<Group>,
+    /// The read groups, one a port.
+    pub read: Vec<Group>,
+    /// The state object and its version; `None` before the first write.
     pub state: Option<(State, u64)>,
+    /// The last version there was; versions never go back.
+    pub versions: u64,
     /// How calls fail.
     pub weather: Weather,
     /// Calls that changed something.
     pub calls: u64,
     /// From a call to the data plane, milliseconds.
-    pub propagation: u64,
-    /// What the write group held since when, as far as the data plane may still go by it.
+    propagation: u64,
+    /// Addresses in any write group since when, as far as the data plane may still go by them.
     held: VecDeque<(u64, BTreeSet<IpAddr>)>,
 }
 
 impl Cloud {
-    /// Groups with these in them, and no state yet.
-    pub fn new(registered: BTreeSet<IpAddr>, propagation: u64) -> Self {
-        let held = VecDeque::from([(0, registered.clone())]);
-        let group = |arn: &str, targets| Group { arn: arn.into(), port: 7474, targets };
+    /// Write groups with these in them, empty read groups, and no state yet.
+    pub fn new(ports: usize, registered: &BTreeSet<IpAddr>, propagation: u64) -> Self {
+        let groups = |kind: &str, targets: &BTreeSet<IpAddr>| {
+            let port = |port: u16| Group { arn: format!("{kind}-{port}"), port, targets: targets.clone() };
+            [7474, 7687, 7473].into_iter().take(ports).map(port).collect()
+        };
         Self {
-            write: group("write", registered),
-            read: group("read", BTreeSet::new()),
+            write: groups("write", registered),
+            read: groups("read", &BTreeSet::new()),
             state: None,
+            versions: 0,
             weather: Weather::default(),
             calls: 0,
             propagation,
-            held,
+            held: VecDeque::from([(0, registered.clone())]),
         }
     }
 
-    /// Notes what the write group holds from `now` on.
-    pub fn note(&mut self, now: u64) {
-        if self.held.back().is_none_or(|(_, held)| *held != self.write.targets) {
-            self.held.push_back((now, self.write.targets.clone()));
-        }
+    /// Writes the state; its version.
+    pub fn put(&mut self, state: State) -> u64 {
+        self.versions += 1;
+        self.state = Some((state, self.versions));
+        self.versions
+    }
+
+    /// The state, if there is one.
+    pub fn state(&self) -> Option<&State> {
+        self.state.as_ref().map(|(state, _)| state)
+    }
+
+    /// Notes what the write groups hold from `now` on.
+    pub fn changed(&mut self, now: u64) {
+        self.held.push_back((now, self.registered()));
+    }
+
+    /// All addresses in any write group.
+    pub fn registered(&self) -> BTreeSet<IpAddr> {
+        self.write.iter().flat_map(|group| &group.targets).copied().collect()
+    }
+
+    /// What the data plane goes by at `now`.
+    pub fn visible(&mut self, now: u64) -> &BTreeSet<IpAddr> {
         while self.held.get(1).is_some_and(|(since, _)| since + self.propagation <= now) {
             self.held.pop_front();
         }
-    }
-
-    /// What the data plane goes by at `now`, after [`Cloud::note`].
-    pub fn visible(&self) -> BTreeSet<IpAddr> {
-        self.held.front().map(|(_, held)| held.clone()).unwrap_or_default()
+        &self.held[0].1
     }
 
     /// The group `arn`.
-    pub fn group(&mut self, arn: &str) -> &mut Group {
-        if arn == "read" { &mut self.read } else { &mut self.write }
+    pub fn group(&mut self, arn: &str) -> Option<&mut Group> {
+        self.write.iter_mut().chain(&mut self.read).find(|group| group.arn == arn)
     }
 }

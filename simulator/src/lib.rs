@@ -12,14 +12,26 @@
 //!
 //! A run is a function of its seed: the same seed is the same history. Time passes only when everybody waits.
 
+mod bounds;
+mod calls;
 mod chance;
 mod check;
 mod cloud;
 mod cluster;
+mod counts;
 mod faults;
 mod history;
+mod member;
+mod probe;
 mod report;
+mod rest;
+mod schedule;
+mod setting;
+mod tasks;
+mod truth;
 mod world;
+#[cfg(test)]
+mod wrong;
 
 pub use chance::Chance;
 pub use faults::Fault;

@@ -2,31 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use topology::Verdict;
+use topology::{Refusal, Verdict};
 
-use crate::{Broken, Fault, History, run, shrink};
+use crate::{Broken, Fault, History, bounds, counts::Counts, rest, run, shrink, truth};
 
 /// Faults of one history at most: long enough for several to meet.
 const FAULTS: usize = 24;
-/// Every refusal there is.
-const REFUSALS: [&str; 16] = [
-    "MissingUnknown",
-    "NoMajority",
-    "Unconfirmed",
-    "NobodyToFollow",
-    "SlaveOnlyClaims",
-    "NoEvidence",
-    "IncompleteListing",
-    "NotLongSilent",
-    "SeveralMissing",
-    "NotTheLastMaster",
-    "HoldOff",
-    "FenceUnderWay",
-    "FenceFailed",
-    "Leased",
-    "Paused",
-    "WouldEmpty",
-];
 
 /// All counts.
 #[derive(Clone, Debug, Default)]
@@ -37,7 +18,8 @@ pub struct Report {
     pub rounds: u64,
     /// Invocations.
     pub invocations: u64,
-    counts: BTreeMap<String, u64>,
+    counts: Counts,
+    faults: BTreeMap<Fault, u64>,
 }
 
 impl Report {
@@ -59,34 +41,33 @@ impl Report {
         self.histories += other.histories;
         self.rounds += other.rounds;
         self.invocations += other.invocations;
-        for (name, count) in &other.counts {
-            *self.counts.entry(name.clone()).or_default() += count;
-        }
+        self.counts.merge(&other.counts);
+        other.faults.iter().for_each(|(fault, times)| *self.faults.entry(*fault).or_default() += times);
     }
 
     fn add(&mut self, history: &History) {
         self.histories += 1;
         self.rounds += history.checks.rounds;
         self.invocations += history.invocations;
-        let mut count = |kind: &str, name: &str, times: u64| {
-            *self.counts.entry(format!("{kind} {name}")).or_default() += times;
-        };
-        history.checks.verdicts.iter().for_each(|(name, times)| count("verdict", name, *times));
-        history.checks.refusals.iter().for_each(|(name, times)| count("refusal", name, *times));
-        count("round", "that ended early", history.checks.early);
-        history.checks.actions.iter().for_each(|(name, times)| count("call", name, *times));
-        history.faults.iter().for_each(|(fault, times)| count("fault", &format!("{fault:?}"), *times));
+        self.counts.merge(&history.checks.counts);
+        history.faults.iter().for_each(|(fault, times)| *self.faults.entry(*fault).or_default() += times);
     }
 
-    /// What never came up.
+    /// What never came up. Exempt fences and switches may be none: no rule is held against them.
     pub fn zeros(&self) -> Vec<String> {
-        let verdicts = Verdict::ALL.iter().map(|verdict| format!("verdict {verdict}"));
-        let refusals = REFUSALS.iter().map(|refusal| format!("refusal {refusal}"));
-        let calls = ["register", "deregister", "fence"].map(|call| format!("call {call}"));
-        let faults = Fault::ALL.iter().map(|fault| format!("fault {fault:?}"));
-        let early = std::iter::once("round that ended early".to_owned());
-        let all = verdicts.chain(refusals).chain(calls).chain(faults).chain(early);
-        all.filter(|name| self.counts.get(name).copied().unwrap_or(0) == 0).collect()
+        let verdicts = Verdict::NAMES.iter().map(|name| ("verdict", *name));
+        let refusals = Refusal::NAMES.iter().map(|name| ("refusal", *name));
+        let calls = ["register", "deregister", "fence"].map(|name| ("call", name));
+        let stores = STORES.map(|name| ("store", name));
+        let bounds = bounds::NAMES.map(|name| ("bound", name));
+        let early = std::iter::once(("round", "that ended early"));
+        let all = verdicts.chain(refusals).chain(calls).chain(stores).chain(bounds).chain(early);
+        let never = all.filter(|(kind, name)| self.counts.of(kind, name) == 0);
+        let faults = Fault::ALL.iter().filter(|fault| !self.faults.contains_key(fault));
+        never
+            .map(|(kind, name)| format!("{kind} {name}"))
+            .chain(faults.map(|f| format!("fault {f:?}")))
+            .collect()
     }
 
     /// A table of all counts.
@@ -95,9 +76,25 @@ impl Report {
             "{} rounds of {} invocations in {} histories\n",
             self.rounds, self.invocations, self.histories
         );
-        for (name, count) in &self.counts {
-            text += &format!("  {name:<34}{count:>12}\n");
+        let mut counts = self.counts.clone();
+        let may_be_none = rest::REFUSED.map(|name| (rest::THAWED, name)).into_iter().chain(truth::EXEMPT);
+        may_be_none.for_each(|(kind, name)| counts.add(kind, name, 0));
+        for (kind, name, count) in counts.all() {
+            text += &format!("  {:<64}{count:>12}\n", format!("{kind}: {name}"));
+        }
+        for (fault, count) in &self.faults {
+            text += &format!("  {:<64}{count:>12}\n", format!("fault: {fault:?}"));
         }
         text
     }
 }
+
+/// How a write of the state ends.
+const STORES: [&str; 6] = [
+    "written",
+    "lost (412)",
+    "busy (409)",
+    "failed",
+    "written, and answered 412",
+    "written, and the answer lost",
+];

@@ -2,29 +2,23 @@
 
 use std::{
     cell::{RefCell, RefMut},
-    net::IpAddr,
+    collections::BTreeSet,
     rc::Rc,
     time::Duration,
 };
 
 use master_election::{Enough, Listing, Registered, Stored, Trouble, Version, World};
 use tokio::time::{Instant, sleep};
-use topology::{Action, Answer, Decision, GRACE, Millis, Node, NotKnown, Pause, State};
+use topology::{Action, Answer, Decision, Group, Millis, Node, State};
 
-use crate::{
-    Chance,
-    check::{Checks, NOT_AWAITED, SILENT},
-    cloud::Cloud,
-    cluster::{Cluster, Process, SLOW},
-};
-
-/// How often a probe looks whether somebody has answered, milliseconds.
-const STEP: u64 = 25;
+use crate::{Chance, check::Checks, cloud::Cloud, cluster::Cluster, member::Process, setting::Setting};
 
 /// The whole world.
 #[derive(Debug)]
 pub struct Sim {
-    /// Neo4j.
+    /// What was chosen before it began.
+    pub setting: Setting,
+    /// Neo4j and its tasks.
     pub cluster: Cluster,
     /// AWS.
     pub cloud: Cloud,
@@ -32,21 +26,25 @@ pub struct Sim {
     pub chance: Chance,
     /// What must never happen, and counts.
     pub checks: Checks,
-    /// Somebody rang.
-    pub bell: bool,
+    /// So many invocations are rung for.
+    pub bells: u32,
+    /// An operator wants to pause.
+    pub pauses: bool,
     /// The next call stalls for so long.
     pub stall_ms: u64,
+    /// A stall is over then.
+    pub stalled_until: u64,
+    /// When calls failed last.
+    pub failed_at: Option<u64>,
 }
 
 impl Sim {
-    /// Somebody pauses for a minute or two, if there is a state.
-    pub fn pause(&mut self, now: u64) {
-        let until = Millis(now + self.chance.between(10_000, 120_000));
-        if let Some((state, version)) = &mut self.cloud.state {
-            state.pause(Millis(now), Some(Pause { owner: "somebody".into(), until }));
-            self.checks.versions += 1;
-            *version = self.checks.versions;
-        }
+    /// Whether calls work, and nothing is paused or stalled.
+    pub fn works(&self, now: u64) -> bool {
+        let paused = self.cloud.state().and_then(|state| state.pause.as_ref()).is_some();
+        // An invocation that backed off waits for so long.
+        let calm = self.failed_at.is_none_or(|at| now > at + BACK_OFF);
+        calm && now >= self.cloud.weather.until && self.stall_ms == 0 && now >= self.stalled_until && !paused
     }
 }
 
@@ -66,22 +64,31 @@ impl Seen {
         Self { sim, began, skew, owner }
     }
 
-    fn sim(&self) -> RefMut<'_, Sim> {
+    pub(crate) fn sim(&self) -> RefMut<'_, Sim> {
         self.sim.borrow_mut()
     }
 
-    fn true_now(&self) -> u64 {
+    pub(crate) fn true_now(&self) -> u64 {
         millis(self.began.elapsed())
     }
 
     /// Takes `from` to `to` milliseconds, and more when this invocation is the one that stalls.
-    async fn takes(&self, from: u64, to: u64) {
+    pub(crate) async fn takes(&self, from: u64, to: u64) {
         let time = {
+            let now = self.true_now();
             let mut sim = self.sim();
             let stall = std::mem::take(&mut sim.stall_ms);
-            sim.chance.between(from, to) + stall
+            let time = sim.chance.between(from, to) + stall;
+            if stall > 0 {
+                sim.stalled_until = now + time;
+            }
+            time
         };
         sleep(Duration::from_millis(time)).await;
+        self.step();
+    }
+
+    fn step(&self) {
         let now = self.true_now();
         let sim = &mut *self.sim();
         sim.cluster.step(now, &mut sim.chance);
@@ -90,16 +97,41 @@ impl Seen {
     fn fails(&self, one_in: u64) -> bool {
         one_in > 0 && self.sim().chance.one_in(one_in)
     }
+
+    fn weather(&self) -> crate::cloud::Weather {
+        self.sim().cloud.weather
+    }
+
+    fn nodes(&self, remembered: &[String]) -> Vec<Node> {
+        let sim = self.sim();
+        // ListTasks has those that are to run; one that is stopping is found only when its ARN is remembered.
+        let members = sim.cluster.members.iter().filter(|member| member.listed());
+        let found = members.filter(|member| !member.stopping || remembered.contains(&member.task));
+        let node = |member: &crate::member::Member| Node {
+            slot: member.slot.clone(),
+            kind: member.kind,
+            id: member.id,
+            task: member.task.clone(),
+            address: member.address,
+            stopping: member.stopping,
+        };
+        found.map(node).collect()
+    }
 }
+
+/// The longest back-off of the election, and a call.
+const BACK_OFF: u64 = 6_000;
+/// A call has a deadline of ten seconds; two clocks are a second apart, and the call itself takes up to 300 ms.
+const LONGEST_STALL: u64 = 8_500;
 
 /// Milliseconds of a duration.
 pub fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn trouble(call: &'static str) -> Trouble {
+fn failure(call: &'static str) -> aws::Error {
     let (what, reason) = ("simulated".to_owned(), "ThrottlingException".to_owned());
-    aws::Error { call, what, reason, kind: aws::Kind::Throttled }.into()
+    aws::Error { call, what, reason, kind: aws::Kind::Throttled }
 }
 
 impl World for Seen {
@@ -109,92 +141,71 @@ impl World for Seen {
 
     async fn pause(&self, time: Duration) {
         sleep(time).await;
-        let now = self.true_now();
-        let sim = &mut *self.sim();
-        sim.cluster.step(now, &mut sim.chance);
+        self.step();
     }
 
-    async fn list(&self) -> Listing {
-        self.takes(5, 80).await;
-        let incomplete = self.sim().cloud.weather.incomplete;
-        let mut nodes: Vec<Node> = self
-            .sim()
-            .cluster
-            .members
-            .iter()
-            .filter(|member| !matches!(member.process, Process::Dead { .. }))
-            .map(|member| Node {
-                slot: member.slot.clone(),
-                kind: member.kind,
-                task: member.task.clone(),
-                address: member.address,
-            })
-            .collect();
+    async fn list(&self, remembered: &[String]) -> Listing {
+        let weather = self.weather();
+        self.takes(5, if weather.slow_listing { 15_000 } else { 80 }).await;
+        if weather.unlisted {
+            return Listing { failures: vec![failure("ecs:ListTasks")], ..Listing::default() };
+        }
+        let mut nodes = self.nodes(remembered);
+        let running = |task: &&String| {
+            let sim = self.sim();
+            sim.cluster.of(task).is_some_and(|index| sim.cluster.members[index].listed())
+        };
+        let ended = remembered.iter().filter(|task| !running(task)).cloned().collect();
         let mut failures = Vec::new();
-        if incomplete && !nodes.is_empty() {
-            let (what, reason) = ("a service".to_owned(), "ServerException".to_owned());
-            failures.push(aws::Error { call: "ecs:ListTasks", what, reason, kind: aws::Kind::Other });
+        if weather.incomplete && !nodes.is_empty() {
+            failures.push(failure("ecs:DescribeTasks"));
             let lacks = usize::try_from(self.sim().chance.draw() % 8).unwrap_or(0);
             if lacks < nodes.len() {
                 nodes.remove(lacks);
             }
         }
-        Listing { nodes, failures }
+        Listing { nodes, ended, failures }
     }
 
-    /// As the real one does it: whoever took part is asked again while somebody is waited for and nobody is the master, and
-    /// nobody is waited for any more once there is enough.
-    async fn probe(&self, nodes: &[Node], deadline: Duration, enough: Enough<'_>) -> Vec<Answer> {
-        let began = self.true_now();
-        let mut so_far: Vec<Option<Answer>> = vec![None; nodes.len()];
-        let waited = loop {
-            let waited = self.true_now() - began;
-            let claimed = so_far.contains(&Some(Answer::Master));
-            for (node, said) in nodes.iter().zip(&mut so_far) {
-                if said.is_none_or(|answer| answer.took_part() && !claimed) {
-                    let answer = self.answer(node, waited);
-                    *said = if answer == SILENT { *said } else { Some(answer) };
-                }
-            }
-            let enough = enough(&so_far);
-            let over = waited >= millis(deadline) || (enough && waited >= millis(GRACE));
-            if !so_far.contains(&None) || over {
-                break waited;
-            }
-            // Where nobody is asked again, only a slow one can still say something.
-            let waits = so_far.contains(&Some(Answer::Master)) && !enough;
-            let step = if waits { SLOW.min(millis(deadline) - waited) } else { STEP };
-            self.takes(step, step).await;
-        };
-        self.takes(3, 5).await;
-        let unanswered = if waited < millis(deadline) { NOT_AWAITED } else { SILENT };
-        let answers: Vec<Answer> = so_far.into_iter().map(|answer| answer.unwrap_or(unanswered)).collect();
-        self.sim().checks.probed(&self.owner, nodes, &answers);
-        answers
+    async fn probe(&self, nodes: &[Node], unanswered: &BTreeSet<String>, enough: Enough<'_>) -> Vec<Answer> {
+        self.ask(nodes, unanswered, enough).await
     }
 
-    async fn alive(&self, node: &Node) -> Option<usize> {
-        self.takes(2, 20).await;
-        let sim = self.sim();
-        let member = sim.cluster.members.iter().find(|member| member.task == node.task)?;
-        let connected = |m: &&crate::cluster::Member| m.process == Process::Up && !m.cut;
-        let alive = sim.cluster.members.iter().filter(connected).count();
-        Some(if member.cut { 1 } else { alive })
+    /// A read over Bolt or JMX, with a login, on a node that may be busy.
+    async fn alive(&self, node: &Node) -> Option<BTreeSet<u32>> {
+        let longest = if self.fails(4) { 500 } else { 42 };
+        self.takes(4, longest).await;
+        let silent = self.fails(10);
+        let now = self.true_now();
+        let sim = &mut *self.sim();
+        let index = sim.cluster.of(&node.task).filter(|_| !silent)?;
+        let said = sim.cluster.members[index].reachable().then(|| sim.cluster.view_of(index, now));
+        sim.checks.reported(&self.owner, node, said.is_some(), now, &sim.cluster);
+        said
     }
 
-    async fn groups(&self) -> Result<Registered, Trouble> {
+    async fn groups(&self) -> Registered {
         self.takes(5, 60).await;
-        if self.fails(self.weather().throttled * 2) {
-            return Err(trouble("elasticloadbalancing:DescribeTargetHealth"));
-        }
-        let sim = self.sim();
-        Ok(Registered { write: vec![sim.cloud.write.clone()], read: vec![sim.cloud.read.clone()] })
+        let unreadable = self.weather().unreadable;
+        let mut failures = Vec::new();
+        let mut read = |groups: Vec<Group>| -> Vec<Group> {
+            let (lost, read): (Vec<Group>, Vec<Group>) =
+                groups.into_iter().partition(|_| self.fails(unreadable));
+            failures.extend(lost.iter().map(|_| failure("elasticloadbalancing:DescribeTargetHealth")));
+            read
+        };
+        let (write, readers) = {
+            let sim = self.sim();
+            (sim.cloud.write.clone(), sim.cloud.read.clone())
+        };
+        let (write, readers) = (read(write), read(readers));
+        Registered { write, read: readers, failures }
     }
 
     async fn load(&self) -> Result<(State, Version), Trouble> {
         self.takes(5, 60).await;
         if self.fails(self.weather().state_fails) {
-            return Err(trouble("s3:GetObject"));
+            return Err(failure("s3:GetObject").into());
         }
         Ok(match &self.sim().cloud.state {
             None => (State::default(), Version(None)),
@@ -204,95 +215,105 @@ impl World for Seen {
 
     async fn store(&self, state: &State, seen: &Version) -> Result<Stored, Trouble> {
         self.takes(5, 60).await;
-        if self.fails(self.weather().state_fails) {
-            return Err(trouble("s3:PutObject"));
+        let weather = self.weather();
+        if self.fails(weather.busy) {
+            self.sim().checks.counts.count("store", "busy (409)");
+            return Ok(Stored::Busy);
         }
-        let stored = {
-            let mut sim = self.sim();
+        if self.fails(weather.state_fails) {
+            self.sim().checks.counts.count("store", "failed");
+            return Err(failure("s3:PutObject").into());
+        }
+        let written = {
+            let now = self.true_now();
+            let sim = &mut *self.sim();
             let version = sim.cloud.state.as_ref().map(|(_, version)| version.to_string());
             if version != seen.0 {
+                sim.checks.counts.count("store", "lost (412)");
                 return Ok(Stored::Lost);
             }
-            sim.checks.versions += 1;
-            let next = sim.checks.versions;
-            sim.cloud.state = Some((state.clone(), next));
-            next
+            sim.checks.stored(&self.owner, state, now);
+            sim.cloud.put(state.clone())
         };
-        if self.fails(self.weather().half_done * 3) {
-            return Err(trouble("s3:PutObject"));
+        // What is answered now is false, or missing: it was written.
+        if self.fails(weather.own_412) {
+            self.sim().checks.counts.count("store", "written, and answered 412");
+            return Ok(Stored::Lost);
         }
-        Ok(Stored::Written(Version(Some(stored.to_string()))))
+        if self.fails(weather.half_done * 3) {
+            self.sim().checks.counts.count("store", "written, and the answer lost");
+            return Err(failure("s3:PutObject").into());
+        }
+        self.sim().checks.counts.count("store", "written");
+        Ok(Stored::Written(Version(Some(written.to_string()))))
     }
 
     fn decided(&self, decision: &Decision) {
         let now = self.true_now();
         let sim = &mut *self.sim();
-        sim.checks.decided(&self.owner, decision, now);
+        sim.checks.decided(&self.owner, decision, now, sim.cloud.state());
     }
 
     async fn act(&self, action: &Action) -> Result<(), Trouble> {
         {
-            // A call has a deadline of ten seconds; a longer stall is one between calls.
+            // A longer stall is one between calls.
             let mut sim = self.sim();
-            sim.stall_ms = sim.stall_ms.min(9_000);
+            sim.stall_ms = sim.stall_ms.min(LONGEST_STALL);
         }
         self.takes(10, 300).await;
-        if self.fails(self.weather().throttled) {
-            return Err(trouble("a call"));
+        let weather = self.weather();
+        let register = matches!(action, Action::Register { .. });
+        let refused = |sim: &Sim| {
+            weather.refused_group.map(|index| sim.cloud.write[index].arn.as_str()) == action.group()
+        };
+        if self.fails(weather.throttled)
+            || (register && weather.refused_group.is_some() && refused(&self.sim()))
+        {
+            return Err(failure("a call").into());
         }
         let now = self.true_now();
         {
             let sim = &mut *self.sim();
             sim.cloud.calls += 1;
-            let lease = sim.cloud.state.as_ref().and_then(|(state, _)| state.lease.clone());
-            sim.checks.acts(&self.owner, action, lease.as_ref(), now, &sim.cloud, &sim.cluster);
+            sim.checks.acts(&self.owner, action, now, &sim.cloud, &sim.cluster, &sim.setting);
             match action {
                 Action::Register { group, address, .. } => {
-                    sim.cloud.group(group).targets.insert(*address);
+                    sim.cloud.group(group).map(|group| group.targets.insert(*address));
+                    sim.cloud.changed(now);
                 }
                 Action::Deregister { group, address, .. } => {
-                    sim.cloud.group(group).targets.remove(address);
+                    sim.cloud.group(group).map(|group| group.targets.remove(address));
+                    sim.cloud.changed(now);
                 }
-                Action::Fence { task, .. } => stop(sim, task, now),
+                Action::Fence { task, .. } => {
+                    if let Some(index) = sim.cluster.of(task) {
+                        sim.cluster.stop(index, now, &mut sim.chance);
+                    }
+                }
             }
         }
-        if self.fails(self.weather().half_done) {
-            return Err(trouble("a call whose answer was lost"));
+        if self.fails(weather.half_done) {
+            return Err(failure("a call whose answer was lost").into());
         }
         Ok(())
     }
 }
 
-impl Seen {
-    /// What `node` has said to somebody who asked so many milliseconds ago.
-    fn answer(&self, node: &Node, waited: u64) -> Answer {
-        let now = self.true_now();
-        let sim = self.sim();
-        let member = sim.cluster.members.iter().find(|member| member.task == node.task);
-        member.map_or(Answer::NotKnown(NotKnown::Refused), |member| Cluster::answer(member, now, waited))
+/// Whether the groups hold what they must at rest, for `master`.
+pub fn rests(sim: &Sim, master: std::net::IpAddr) -> bool {
+    use topology::{Kind, Rearm};
+    let of = |kind: Kind| {
+        let members = sim.cluster.members.iter().filter(move |m| m.kind == kind && m.process == Process::Up);
+        members.map(|member| member.address)
+    };
+    let writers: BTreeSet<_> = match sim.setting.policy.rearm {
+        Rearm::Never => BTreeSet::from([master]),
+        Rearm::After(_) => of(Kind::Core).collect(),
+    };
+    let mut readers: BTreeSet<_> = of(Kind::SlaveOnly).collect();
+    if readers.is_empty() || sim.setting.policy.read_from_core {
+        readers.extend(of(Kind::Core).filter(|address| *address != master));
     }
-
-    fn weather(&self) -> crate::cloud::Weather {
-        self.sim().cloud.weather
-    }
-}
-
-/// SIGTERM, and for a frozen process SIGKILL after the stop timeout; nothing on a host whose agent is dead.
-fn stop(sim: &mut Sim, task: &str, now: u64) {
-    let Some(member) = sim.cluster.of(task) else { return };
-    if member.agent_dead || member.stops.is_some() {
-        return;
-    }
-    let takes = if member.process == Process::Frozen { 30_000 } else { 2_000 };
-    member.stops = Some(now + takes);
-}
-
-/// Whether the write group holds what it shall at rest, for `address` as the master.
-pub fn rests(sim: &Sim, address: IpAddr) -> bool {
-    let targets = &sim.cloud.write.targets;
-    let core = sim.cluster.members.iter().filter(|member| member.kind == topology::Kind::Core);
-    let ours: Vec<IpAddr> = core.map(|member| member.address).collect();
-    targets.contains(&address)
-        && targets.iter().all(|target| ours.contains(target))
-        && targets.len() == ours.len()
+    sim.cloud.write.iter().all(|group| group.targets == writers)
+        && sim.cloud.read.iter().all(|group| readers.is_subset(&group.targets))
 }

@@ -63,8 +63,8 @@ impl Eyes {
         }
         let (listing, listed_at) = self.listing.clone().unwrap_or_default();
         let asked_at = world.now();
-        let enough =
-            |so_far: &[Option<Answer>]| enough(policy, state, &memory.unanswered, &listing.nodes, so_far);
+        let waited = memory.need_not_wait_for(asked_at);
+        let enough = |so_far: &[Option<Answer>]| enough(policy, state, &waited, &listing.nodes, so_far);
         let stale = began.since(listed_at) >= READ_AGAIN;
         let relist = async { if stale { Some(bounded_listing(world, state).await) } else { None } };
         // A claim that is being confirmed is acted on in the round that believes it, so the groups are read beside the probes.
@@ -124,12 +124,13 @@ impl Eyes {
             error!(event = "listing-incomplete", "{failure}");
         }
         if !listing.failures.is_empty() {
-            let before = self.listing.as_ref().map_or(&state.tasks, |(before, _)| &before.nodes);
-            let listed = |node: &&Node| listing.nodes.iter().any(|listed| listed.task == node.task);
-            let ended = |node: &&Node| listing.ended.contains(&node.task);
-            let lost: Vec<Node> =
-                before.iter().filter(|node| !listed(node) && !ended(node)).cloned().collect();
-            listing.nodes.extend(lost);
+            let before = self.listing.iter().flat_map(|(before, _)| &before.nodes).chain(&state.tasks);
+            for node in before {
+                let listed = listing.nodes.iter().any(|listed| listed.task == node.task);
+                if !listed && !listing.ended.contains(&node.task) {
+                    listing.nodes.push(node.clone());
+                }
+            }
         }
         self.listing = Some((listing, now));
     }

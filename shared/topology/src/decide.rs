@@ -7,8 +7,8 @@ use std::{
 };
 
 use crate::{
-    Action, Answer, Kind, Millis, Mode, Node, NotKnown, Observation, Policy, Rearm, Refusal, Silence, State,
-    Verdict, View,
+    Action, Answer, Kind, Millis, Mode, Node, NotKnown, Observation, PATIENCE, Policy, Rearm, Refusal,
+    Silence, State, Verdict, View,
     fence::{self, Finding},
     groups::{arm, clean, cut},
     readers, sentence,
@@ -22,6 +22,9 @@ const FIT_ROUNDS: u32 = 3;
 /// back. Longer than the longest call (10 s), so that none is under way when somebody else begins.
 const LEASE: Duration = Duration::from_secs(20);
 
+/// How long a wait in vain excuses others: the round in which a claim appears, and those that confirm it.
+const PASSED_OVER: Duration = Duration::from_secs(2 * PATIENCE.as_secs());
+
 /// What an invocation remembers between its own rounds; a new invocation starts with none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Memory {
@@ -32,8 +35,10 @@ pub struct Memory {
     /// Rounds in a row with firm answers.
     pub firm: BTreeMap<IpAddr, u32>,
     /// Tasks whose role endpoint left a question unanswered for the whole patience and has answered nothing since: Bolt is asked
-    /// beside it, and a round need not wait for them again.
+    /// beside it.
     pub unanswered: BTreeSet<String>,
+    /// When a round had waited for these for the whole patience, last.
+    pub waited: BTreeMap<String, Millis>,
     /// Silence on the role endpoint and on Bolt, by task, as far as a majority answered meanwhile.
     pub silent: BTreeMap<String, Silence>,
     /// When the last round was decided.
@@ -45,6 +50,13 @@ impl Memory {
     fn forget(&mut self) {
         self.claim = None;
         self.silent.clear();
+    }
+
+    /// Tasks that a round which begins at `now` need not wait for: one that ended lately has waited for them. Rounds that end early
+    /// learn nothing of them, so this does not last: a node that is back, and slow, must not be passed over again and again.
+    pub fn need_not_wait_for(&self, now: Millis) -> BTreeSet<String> {
+        let lately = self.waited.iter().filter(|(_, at)| now.since(**at) <= PASSED_OVER);
+        lately.map(|(task, _)| task.clone()).collect()
     }
 
     /// The memory of an invocation that begins.
@@ -91,8 +103,9 @@ pub fn decide(now: Millis, policy: &Policy, state: &State, memory: &Memory, view
         policy,
         view,
         state: state.clone(),
-        memory: remember(memory, view),
+        memory: remember(now, memory, view),
         newly_late: newly_late(memory, view),
+        stands: None,
         actions: Vec::new(),
         refusals: Vec::new(),
     };
@@ -125,6 +138,8 @@ struct Round<'a> {
     memory: Memory,
     /// A role endpoint was late for the first time: only the next round asks Bolt beside it, and knows whether it is silence.
     newly_late: bool,
+    /// The task of an earlier fence, when this round would fence it too.
+    stands: Option<String>,
     actions: Vec<Action>,
     refusals: Vec<Refusal>,
 }
@@ -161,7 +176,9 @@ impl Round<'_> {
         if self.actions.iter().any(|action| matches!(action, Action::Fence { .. })) {
             return; // it was asked for first in this very round
         }
-        let (again, refusal) = fence::pursue(self.now, self.policy, &mut self.state, self.view);
+        let stands =
+            self.stands.is_some() && self.stands == self.state.fence.as_ref().map(|fence| fence.task.clone());
+        let (again, refusal) = fence::pursue(self.now, self.policy, &mut self.state, self.view, stands);
         self.actions.extend(again);
         self.refusals.extend(refusal.filter(|refusal| !self.refusals.contains(refusal)));
     }
@@ -186,7 +203,7 @@ impl Round<'_> {
         let verdict = match finding {
             // Followers of Raft say the same with and without a leader.
             _ if self.policy.mode == Mode::Ha && !self.view.slaves().is_empty() => Verdict::MasterUnseen,
-            Finding::Fence(_) | Finding::Frozen(_) => Verdict::FrozenMaster,
+            Finding::Fence(_) | Finding::Frozen(_) | Finding::Again(..) => Verdict::FrozenMaster,
             Finding::Nobody | Finding::Refused(_) | Finding::Suspect(_) => Verdict::NoMaster,
         };
         self.fence(finding, true);
@@ -199,6 +216,10 @@ impl Round<'_> {
             Finding::Nobody => {}
             Finding::Refused(refusal) | Finding::Suspect(refusal) | Finding::Frozen(refusal) => {
                 self.refusals.push(refusal);
+            }
+            Finding::Again(node, refusal) => {
+                self.refusals.push(refusal);
+                self.stands = Some(node.task.clone());
             }
             Finding::Fence(node) => {
                 let action = fence::fence(self.now, &mut self.state, &self.memory, node, last_master);
@@ -227,6 +248,8 @@ impl Round<'_> {
         if rounds < needed {
             // Nothing that would be written, for a write would take longer than the round.
             self.refusals.push(Refusal::Unconfirmed { address: node.address, rounds, needed });
+        } else if let Some(master) = self.unasked_master() {
+            self.refusals.push(Refusal::IncompleteListing { kept: vec![master] });
         } else {
             self.state.no_master_since = None;
             self.state.switch(node, self.now);
@@ -269,14 +292,16 @@ impl Round<'_> {
         (Verdict::DualMaster, true)
     }
 
-    /// Whether its own member view backs a claimant. Neo4j's quorum is of all that vote; with slave-only slots at zero, which
-    /// left cleanly, it is of the core nodes. A claimant that has neither is a stale master.
+    /// Whether its own member view backs a claimant; one that hears no majority is a stale master.
     fn has_majority(&self, node: &Node) -> bool {
-        self.reports(node).is_some_and(|alive| {
-            let cores = u32::try_from(self.policy.core_size).unwrap_or(u32::MAX);
-            let core = alive.iter().filter(|id| (1..=cores).contains(*id)).count();
-            core >= self.policy.majority() || alive.len() > self.policy.voters() / 2
-        })
+        self.reports(node).is_some_and(|alive| self.policy.carries(alive))
+    }
+
+    /// The followed master, when it was not asked and half a listing lacks it: it may be the master still.
+    fn unasked_master(&self) -> Option<IpAddr> {
+        let master = self.state.master.as_ref().filter(|_| !self.view.complete)?;
+        let known = self.view.of(&master.task).is_some() || self.view.ended.contains(&master.task);
+        (!known).then_some(master.address)
     }
 
     /// The members that a claimant reports alive.
@@ -345,7 +370,7 @@ impl Round<'_> {
 }
 
 /// What this round adds to the memory whatever it finds: firm rounds in a row, and who left a question unanswered.
-fn remember(memory: &Memory, view: &View) -> Memory {
+fn remember(now: Millis, memory: &Memory, view: &View) -> Memory {
     let firm = view.observations.iter().filter(|seen| seen.answer.is_firm()).map(|seen| {
         let address = seen.node.address;
         (address, memory.firm.get(&address).copied().unwrap_or(0).saturating_add(1))
@@ -354,9 +379,16 @@ fn remember(memory: &Memory, view: &View) -> Memory {
         let not_awaited = seen.answer == Answer::NotKnown(NotKnown::NotAwaited);
         seen.answer.is_unanswered() || (not_awaited && memory.unanswered.contains(&seen.node.task))
     });
+    let unanswered: BTreeSet<String> = unanswered.map(|seen| seen.node.task.clone()).collect();
+    let waited = unanswered.iter().map(|task| {
+        let not_now = |seen: &&Observation| !seen.answer.is_unanswered();
+        let before = view.of(task).filter(not_now).and_then(|_| memory.waited.get(task).copied());
+        (task.clone(), before.unwrap_or(now))
+    });
     Memory {
         firm: firm.collect(),
-        unanswered: unanswered.map(|seen| seen.node.task.clone()).collect(),
+        waited: waited.collect(),
+        unanswered: unanswered.clone(),
         ..memory.clone()
     }
 }

@@ -12,8 +12,8 @@ pub const PATIENCE: Duration = Duration::from_secs(2);
 pub const GRACE: Duration = Duration::from_millis(25);
 
 /// Whether `so_far`, in the order of `nodes`, carries a switch: a majority of the core slots took part, exactly one core node says
-/// that it is the master and is not the one that was followed, and each node that is still waited for left a question `unanswered`
-/// for the whole patience earlier in this invocation.
+/// that it is the master and is not the one that was followed, and each node that is still waited for was `waited` for in vain, for
+/// the whole patience, a moment ago in this invocation.
 ///
 /// A master that froze would otherwise cost the whole patience in each round that confirms its successor. A node that was not
 /// silent before is always waited for: a slow master must not be passed over for a stale claimant. Those who are not waited for
@@ -21,7 +21,7 @@ pub const GRACE: Duration = Duration::from_millis(25);
 pub fn enough(
     policy: &Policy,
     state: &State,
-    unanswered: &BTreeSet<String>,
+    waited: &BTreeSet<String>,
     nodes: &[Node],
     so_far: &[Option<Answer>],
 ) -> bool {
@@ -33,7 +33,7 @@ pub fn enough(
     let slots: BTreeSet<&String> = core.map(|(node, _)| &node.slot).collect();
     slots.len() >= policy.majority()
         && !state.follows(claimant)
-        && waited_for.all(|(node, _)| unanswered.contains(&node.task))
+        && waited_for.all(|(node, _)| waited.contains(&node.task))
 }
 
 #[cfg(test)]

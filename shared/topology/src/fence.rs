@@ -56,13 +56,15 @@ pub(crate) enum Finding<'a> {
     Frozen(Refusal),
     /// This node is to be fenced.
     Fence(&'a Node),
+    /// It would be fenced now, and was asked for already.
+    Again(&'a Node, Refusal),
 }
 
 /// Whether to go on looking for the sake of a silent node: its silence has to be listened to, not inferred from two sweeps.
 pub(crate) fn keeps_looking(finding: &Finding<'_>) -> bool {
     match finding {
         Finding::Fence(_) => true,
-        Finding::Suspect(refusal) | Finding::Frozen(refusal) => {
+        Finding::Suspect(refusal) | Finding::Frozen(refusal) | Finding::Again(_, refusal) => {
             matches!(refusal, Refusal::NotLongSilent { .. } | Refusal::FenceUnderWay { .. })
         }
         Finding::Nobody | Finding::Refused(_) => false,
@@ -122,15 +124,21 @@ pub(crate) fn beside_master<'a>(
     }
     let address = node.address;
     let master = view.observations.iter().find(|seen| state.follows(&seen.node));
-    let heard = master.and_then(|seen| seen.alive.as_ref()).map(|alive| alive.contains(&node.id));
+    // A master that hears no majority is a stale one, and misses members that are well.
+    let alive = master.and_then(|seen| seen.alive.as_ref()).filter(|alive| policy.carries(alive));
+    let heard = alive.map(|alive| alive.contains(&node.id));
     let silent = memory.silent.get(&node.task).copied().unwrap_or_default().time;
     match (judge(now, policy, state, memory, (node, view.complete), OTHERS), heard) {
         // The master has had the time to miss it, and has not: listening longer finds nothing more.
         (_, Some(true)) if silent >= policy.heartbeat_timeout.saturating_mul(2) => {
             Finding::Refused(Refusal::StillHeard { address })
         }
-        (Finding::Fence(_), Some(true)) => Finding::Refused(Refusal::StillHeard { address }),
-        (Finding::Fence(_), None) => Finding::Refused(Refusal::MasterDoesNotSay { address }),
+        (Finding::Fence(_) | Finding::Again(..), Some(true)) => {
+            Finding::Refused(Refusal::StillHeard { address })
+        }
+        (Finding::Fence(_) | Finding::Again(..), None) => {
+            Finding::Refused(Refusal::MasterDoesNotSay { address })
+        }
         (finding, _) => finding,
     }
 }
@@ -180,7 +188,7 @@ fn judge<'a>(
     let Some(last) = &state.fence else { return Finding::Fence(node) };
     if last.task == node.task && !last.verified {
         // Asked for already: `pursue` asks again.
-        return Finding::Frozen(outstanding(now, policy, last, address, node.stopping));
+        return Finding::Again(node, outstanding(now, policy, last, address, node.stopping));
     }
     // From when it was asked for last, not first: a fence that has not worked yet may still work.
     let left = policy.fence_hold_off.saturating_sub(now.since(last.asked));
@@ -212,13 +220,16 @@ fn ask(node: &Node, why: String) -> Action {
     Action::Fence { task, slot, address, reason: format!("master-election: {why}") }
 }
 
-/// Follows a fence until ECS reports the task STOPPED or MISSING: asked for is not done. Until then it is asked for again, which
-/// is idempotent; the call to make now, and what is to be said.
+/// Follows a fence until ECS reports the task STOPPED or MISSING: asked for is not done. Until then it is asked for again: when ECS
+/// means to stop it already, which is idempotent, and when what was seen in this invocation `stands` for a fence of its task. A
+/// call that failed long ago is no evidence: the node may be well meanwhile, and followed. The call to make now, and what is to
+/// be said.
 pub(crate) fn pursue(
     now: Millis,
     policy: &Policy,
     state: &mut State,
     view: &View,
+    stands: bool,
 ) -> (Option<Action>, Option<Refusal>) {
     let Some(mut fence) = state.fence.clone().filter(|fence| !fence.verified) else { return (None, None) };
     let held = now.since(fence.at);
@@ -230,7 +241,6 @@ pub(crate) fn pursue(
     }
     let seen = view.of(&fence.task);
     let accepted = seen.is_none_or(|seen| seen.node.stopping);
-    let unanswered = seen.is_some_and(|seen| seen.answer.is_unanswered());
     // A listing older than the call does not know of it. The call failed and the node is back: stopping it now would be harm.
     let listed_since = view.complete && view.listed_at.since(fence.asked) >= ASK_AGAIN;
     if !accepted && listed_since && seen.is_some_and(|seen| seen.answer.took_part()) {
@@ -240,7 +250,7 @@ pub(crate) fn pursue(
         return (None, None);
     }
     let every = if held < policy.fence_verify { ASK_AGAIN } else { ASK_RARELY };
-    let again = view.complete && (accepted || unanswered) && now.since(fence.asked) >= every;
+    let again = view.complete && (accepted || stands) && now.since(fence.asked) >= every;
     let action = seen.filter(|_| again).map(|seen| {
         fence.asked = now;
         ask(&seen.node, format!("it was fenced {} s ago and ECS does not report it STOPPED", held.as_secs()))

@@ -1,6 +1,6 @@
 //! What the operator chose, and how the choices must relate.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use crate::{GRACE, PATIENCE};
 
@@ -180,6 +180,14 @@ impl Policy {
     /// How many core nodes are a majority of the core slots.
     pub(crate) fn majority(&self) -> usize {
         self.core_size / 2 + 1
+    }
+
+    /// Whether members that are `alive` carry a master. Neo4j's quorum is of all that vote; with slave-only slots at zero, which left
+    /// cleanly, it is of the core nodes.
+    pub(crate) fn carries(&self, alive: &BTreeSet<u32>) -> bool {
+        let cores = u32::try_from(self.core_size).unwrap_or(u32::MAX);
+        let core = alive.iter().filter(|id| (1..=cores).contains(*id)).count();
+        core >= self.majority() || alive.len() > self.voters() / 2
     }
 
     /// How many rounds confirm a master after `switches` recent ones.

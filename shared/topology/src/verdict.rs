@@ -152,7 +152,7 @@ pub enum Refusal {
         /// The silent node.
         address: IpAddr,
     },
-    /// The master did not report whether it hears the silent member.
+    /// The master did not report whether it hears the silent member, or hears no majority itself.
     MasterDoesNotSay {
         /// The silent node.
         address: IpAddr,
