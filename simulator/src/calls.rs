@@ -160,7 +160,8 @@ impl Calls {
         match action {
             Action::Deregister { group, address, .. } => {
                 let group = cloud.write.iter().chain(&cloud.read).find(|known| known.arn == *group);
-                let last = |group: &topology::Group| group.targets.len() == 1 && group.targets.contains(address);
+                let last =
+                    |group: &topology::Group| group.targets.len() == 1 && group.targets.contains(address);
                 // Two plans may be carried out at once when the lease is lost with the state.
                 if !lost && group.is_some_and(last) {
                     wrong.push("emptied the group".to_owned());

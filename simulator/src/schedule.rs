@@ -140,7 +140,7 @@ impl Stage {
             let invoked = Invoked { owner: &seen.owner, rung, until };
             // Lambda ends what does not end by itself.
             let broke_off = tokio::select! {
-                ended = invoke(&seen, &stage.policy, invoked) => ended.is_err(),
+                ended = invoke(&seen, &stage.policy, invoked) => ended.outcome.is_err(),
                 () = sleep_until(Instant::now() + INVOCATION + OVERTIME) => true,
             };
             stage.sim.borrow_mut().checks.ended(&seen.owner, broke_off);

@@ -187,19 +187,17 @@ impl World for Seen {
     async fn groups(&self) -> Registered {
         self.takes(5, 60).await;
         let unreadable = self.weather().unreadable;
-        let mut failures = Vec::new();
-        let mut read = |groups: Vec<Group>| -> Vec<Group> {
+        let read = |groups: Vec<Group>| -> (Vec<Group>, Vec<aws::Error>) {
             let (lost, read): (Vec<Group>, Vec<Group>) =
                 groups.into_iter().partition(|_| self.fails(unreadable));
-            failures.extend(lost.iter().map(|_| failure("elasticloadbalancing:DescribeTargetHealth")));
-            read
+            (read, lost.iter().map(|_| failure("elasticloadbalancing:DescribeTargetHealth")).collect())
         };
         let (write, readers) = {
             let sim = self.sim();
             (sim.cloud.write.clone(), sim.cloud.read.clone())
         };
-        let (write, readers) = (read(write), read(readers));
-        Registered { write, read: readers, failures }
+        let ((write, failures), (read, reader_failures)) = (read(write), read(readers));
+        Registered { write, read, failures, reader_failures }
     }
 
     async fn load(&self) -> Result<(State, Version), Trouble> {

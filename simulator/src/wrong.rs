@@ -132,7 +132,7 @@ fn play(wrong: Wrong, happens: &[Happens], seconds: u64) -> Checks {
                 let until = Millis(stage.now() + 50_000);
                 spawn_local(async move {
                     let invoked = Invoked { owner: &owner, rung: true, until };
-                    invoke(&Tampered(seen, wrong), &policy, invoked).await.ok();
+                    invoke(&Tampered(seen, wrong), &policy, invoked).await;
                 });
             }
             sleep(LOOK).await;

@@ -83,8 +83,9 @@ impl<W: World> Invocation<'_, W> {
         }
     }
 
-    /// Does what was planned; whether every call was answered well.
-    pub(crate) async fn act(&mut self, decision: &Decision) -> Result<bool, Trouble> {
+    /// Does what was planned; whether every call was answered well. A denied call is not tried again in this invocation, and does not
+    /// hold up the calls on other groups: it is what the invocation fails with at its end.
+    pub(crate) async fn act(&mut self, decision: &Decision) -> bool {
         let mut done = true;
         let mut broken = BTreeSet::new();
         for action in &decision.actions {
@@ -95,19 +96,21 @@ impl<W: World> Invocation<'_, W> {
                 done = false;
                 break;
             }
-            if action.group().is_some_and(|group| broken.contains(group)) {
+            if self.is_refused(action) || action.group().is_some_and(|group| broken.contains(group)) {
                 continue;
             }
             self.calls += 1;
             if let Action::Fence { slot, task, address, reason } = action {
                 error!(event = "fence", slot, task, %address, "{reason}");
+                self.tally.fences += 1;
             }
             if let Err(trouble) = self.world.act(action).await {
                 warn!(event = "call-failed", "{action}: {trouble}");
-                if trouble.is_final() {
-                    return Err(trouble);
-                }
                 done = false;
+                if trouble.is_final() {
+                    self.refused.insert(target(action).to_owned());
+                    self.denied = Some(trouble);
+                }
                 // Registrations come first, so that a group is never emptied: without this one it might be. Other groups go on.
                 if let Action::Register { group, .. } = action {
                     broken.insert(group.as_str());
@@ -117,6 +120,19 @@ impl<W: World> Invocation<'_, W> {
         if !decision.actions.is_empty() {
             self.eyes.forget_groups();
         }
-        Ok(done)
+        done
+    }
+
+    /// Whether a call on the same group, or on the same task, was denied before: trying again is useless until a policy changes.
+    pub(crate) fn is_refused(&self, action: &Action) -> bool {
+        self.refused.contains(target(action))
+    }
+}
+
+/// What a call changes: the group, or the task.
+fn target(action: &Action) -> &str {
+    match action {
+        Action::Register { group, .. } | Action::Deregister { group, .. } => group,
+        Action::Fence { task, .. } => task,
     }
 }

@@ -6,8 +6,6 @@ use topology::{Mode, Policy, Rearm, Unfitting};
 /// Everything that the template tells the function.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// How nodes tell their role.
-    pub dialect: neo4j::Dialect,
     /// The ECS cluster.
     pub cluster: String,
     /// The services of the core slots, in the order of the slots.
@@ -75,7 +73,6 @@ impl Config {
             );
         }
         Ok(Self {
-            dialect,
             cluster: environment.need("CLUSTER")?.to_owned(),
             core_services,
             slave_only_services,

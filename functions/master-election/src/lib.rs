@@ -28,7 +28,7 @@ pub use config::Config;
 pub use pausing::pause;
 pub use request::Acting;
 pub use request::{Explained, NotUnderstood, Request, Told};
-pub use rounds::{Invoked, Outcome, explain, run};
+pub use rounds::{Ended, Invoked, Outcome, explain, run};
 pub use switch::Switch;
 pub use tally::Tally;
 pub use world::{Enough, Listing, Registered, Stored, Trouble, Version, World};
@@ -75,11 +75,11 @@ async fn answer(
         Request::Sweep { rung } => {
             let invoked = Invoked { owner, rung: *rung, until };
             let ended = run(world, &config.policy, invoked).await;
-            match &ended {
-                Ok(outcome) => outcome.tally.emit(&config.stack),
-                Err(trouble) => tracing::error!(event = "sweep-failed", "{trouble}"),
+            ended.tally.emit(&config.stack);
+            if let Err(trouble) = &ended.outcome {
+                tracing::error!(event = "sweep-failed", "{trouble}");
             }
-            Ok(json!(ended?))
+            Ok(json!(ended.outcome?))
         }
         Request::Explain => Ok(json!(Explained::from(explain(world, &config.policy).await?))),
         Request::History => Ok(json!(Told::from(world.load().await?.0))),

@@ -109,7 +109,8 @@ impl World for Live {
             match group {
                 Ok(group) if index < self.write_groups.len() => registered.write.push(group),
                 Ok(group) => registered.read.push(group),
-                Err(failure) => registered.failures.push(failure),
+                Err(failure) if index < self.write_groups.len() => registered.failures.push(failure),
+                Err(failure) => registered.reader_failures.push(failure),
             }
         }
         registered

@@ -94,6 +94,7 @@ impl Eyes {
             observations,
             ended,
             read: false,
+            readers_read: false,
             groups: Vec::new(),
             readers: Vec::new(),
         };
@@ -110,7 +111,8 @@ impl Eyes {
 
     /// A group that could not be read is read again in the next round, after the back-off, not when the others are old.
     fn keep_groups(&mut self, groups: &Registered, at: Millis) {
-        self.groups = groups.failures.is_empty().then(|| (groups.clone(), at));
+        let all = groups.failures.is_empty() && groups.reader_failures.is_empty();
+        self.groups = all.then(|| (groups.clone(), at));
     }
 
     async fn list<W: World>(&mut self, world: &W, state: &State, before: Option<Millis>) {
@@ -136,7 +138,7 @@ impl Eyes {
     }
 }
 
-/// Every nodes' answer, and what the master hears when another node is silent, or when there are several masters.
+/// Every node's answer, and what the master hears when another node is silent, or when there are several masters.
 async fn observe<W: World>(
     world: &W,
     policy: &Policy,
@@ -173,11 +175,14 @@ fn may_skip(state: &State, now: Millis) -> bool {
 
 impl Looked {
     fn with(mut self, groups: Registered) -> Self {
-        for failure in &groups.failures {
+        for failure in groups.failures.iter().chain(&groups.reader_failures) {
             warn!(event = "group-unreadable", "{failure}; the group is left as it is");
+            if failure.kind == aws::Kind::Denied {
+                self.denied = Some(failure.clone());
+            }
         }
-        self.denied = groups.failures.iter().find(|failure| failure.kind == aws::Kind::Denied).cloned();
         self.view.read = !self.skipped && groups.failures.is_empty();
+        self.view.readers_read = !self.skipped && groups.reader_failures.is_empty();
         (self.view.groups, self.view.readers) = (groups.write, groups.read);
         self
     }

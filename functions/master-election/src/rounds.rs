@@ -1,6 +1,6 @@
 //! The loop: observe, decide, write, act; again while something is under way.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use serde::Serialize;
 use topology::{Decision, Memory, Millis, Policy, Refusal, State, Verdict, decide};
@@ -11,6 +11,9 @@ use crate::{Switch, Tally, Trouble, Version, World, act::Plan, events::Voice, lo
 /// After a call that failed: doubled each time, so that a throttled account is left in peace.
 const FIRST_BACK_OFF: Duration = Duration::from_millis(200);
 const LONGEST_BACK_OFF: Duration = Duration::from_secs(5);
+/// The same while the silence of a node is listened to: a round adds no more to a silence than it can have listened, and a group that
+/// fails must not keep a frozen node from being fenced.
+const BACK_OFF_WHILE_SILENT: Duration = Duration::from_millis(900);
 /// How often an invocation that waits for the lease looks whether it is free.
 const WHILE_LEASED: Duration = Duration::from_secs(1);
 /// A round that is not over so long after the invocation's time is given up: what is left of it is for the metrics.
@@ -42,34 +45,49 @@ pub struct Outcome {
     pub generation: u64,
     /// A concurrent invocation wrote the state in the last round, and its plan was dropped.
     pub lost_race: bool,
-    /// What metrics are made of.
-    #[serde(skip)]
+}
+
+/// How an invocation ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// What it answers. An error when the state could not be read or written in the last round, when AWS denied a call in any, or
+    /// when the time was over in the middle of a round. What was not done is done by the next sweep.
+    pub outcome: Result<Outcome, Trouble>,
+    /// What metrics are made of, whatever the outcome.
     pub tally: Tally,
 }
 
 /// Runs rounds until nothing is under way or the time is over.
-///
-/// # Errors
-/// When the state can not be read or written, or AWS denies a call. What was not done is done by the next sweep.
-pub async fn run<W: World>(world: &W, policy: &Policy, invoked: Invoked<'_>) -> Result<Outcome, Trouble> {
+pub async fn run<W: World>(world: &W, policy: &Policy, invoked: Invoked<'_>) -> Ended {
     let mut invocation = Invocation::new(world, policy, invoked);
-    let ended = invocation.rounds().await;
+    let outcome = invocation.rounds().await;
     invocation.release().await;
     if let Some(switch) = invocation.switch {
         switch.report();
     }
-    ended
+    let outcome = match invocation.denied {
+        Some(denied) => Err(denied),
+        None => outcome,
+    };
+    Ended { outcome, tally: Tally { calls: invocation.calls, ..invocation.tally } }
 }
 
-/// One round's decision, which is neither written nor carried out.
+/// What a sweep would find and do now, which is neither written nor carried out. A node that is late is asked once more, with Bolt
+/// beside it, so that what is said of a silent node can be seen.
 ///
 /// # Errors
 /// When the state can not be read.
 pub async fn explain<W: World>(world: &W, policy: &Policy) -> Result<Decision, Trouble> {
     let (state, _) = world.load().await?;
-    let memory = Memory::of("explain");
-    let looked = Eyes::new(true).look(world, policy, &state, &memory).await;
-    Ok(decide(world.now(), policy, &state, &memory, &looked.view))
+    let (mut eyes, mut memory) = (Eyes::new(true), Memory::of("explain"));
+    loop {
+        let looked = eyes.look(world, policy, &state, &memory).await;
+        let decision = decide(world.now(), policy, &state, &memory, &looked.view);
+        if decision.memory.unanswered.is_subset(&memory.unanswered) {
+            return Ok(decision);
+        }
+        memory = decision.memory;
+    }
 }
 
 pub(crate) struct Invocation<'a, W> {
@@ -90,7 +108,11 @@ pub(crate) struct Invocation<'a, W> {
     leased: bool,
     rounds: u32,
     pub(crate) calls: u32,
-    tally: Tally,
+    pub(crate) tally: Tally,
+    /// Groups and tasks on which a call was denied.
+    pub(crate) refused: BTreeSet<String>,
+    /// The last denial, which the invocation fails with at its end.
+    pub(crate) denied: Option<Trouble>,
 }
 
 impl<'a, W: World> Invocation<'a, W> {
@@ -110,6 +132,8 @@ impl<'a, W: World> Invocation<'a, W> {
             rounds: 0,
             calls: 0,
             tally: Tally::default(),
+            refused: BTreeSet::new(),
+            denied: None,
         }
     }
 
@@ -134,7 +158,9 @@ impl<'a, W: World> Invocation<'a, W> {
                 }
             };
             let wait = if self.leased { WHILE_LEASED } else { self.policy.pause };
-            let pause = wait.max(self.back_off);
+            let silent = !self.memory.silent.is_empty();
+            let back_off = if silent { self.back_off.min(BACK_OFF_WHILE_SILENT) } else { self.back_off };
+            let pause = wait.max(back_off);
             if !look_again || self.world.now().after(pause) > self.until {
                 return outcome;
             }
@@ -181,7 +207,8 @@ impl<'a, W: World> Invocation<'a, W> {
             version
         };
         self.note_switch(&state, &decision);
-        let done = self.act(&decision).await? && looked.view.read | looked.skipped;
+        let groups_read = looked.skipped || (looked.view.read && looked.view.readers_read);
+        let done = self.act(&decision).await && groups_read;
         let repeated = self.last_plan.is_repeated_by(&decision.actions);
         if done && !repeated {
             self.back_off = Duration::ZERO;
@@ -190,14 +217,24 @@ impl<'a, W: World> Invocation<'a, W> {
         }
         self.settle(&decision, done);
         let outcome = self.outcome(&decision);
-        let look_again = decision.look_again || !done;
+        let look_again = self.goes_on(&decision, done, looked.denied.is_some());
+        if let Some(denied) = looked.denied {
+            self.denied = Some(denied.into());
+        }
         self.leased = decision.refusals.iter().any(|refusal| matches!(refusal, Refusal::Leased { .. }));
         // The invocation that has the lease writes the state: what is known of it is old at once.
         self.known = if self.leased { None } else { Some((decision.state, version)) };
-        match looked.denied {
-            Some(denied) => Err(denied.into()),
-            None => Ok((outcome, look_again)),
+        Ok((outcome, look_again))
+    }
+
+    /// Whether to look again. A call that failed is retried; one that was denied is not, so with a known master and nothing else to do
+    /// the invocation ends.
+    fn goes_on(&self, decision: &Decision, done: bool, unreadable: bool) -> bool {
+        let refused = !decision.actions.is_empty() && decision.actions.iter().all(|act| self.is_refused(act));
+        if decision.verdict == Verdict::Steady && (refused || unreadable) {
+            return decision.actions.iter().any(|act| !self.is_refused(act));
         }
+        decision.look_again || !done
     }
 
     fn decide(&self, state: &State, view: &topology::View) -> Decision {
@@ -242,7 +279,6 @@ impl<'a, W: World> Invocation<'a, W> {
             calls: self.calls,
             generation: decision.state.generation,
             lost_race: false,
-            tally: Tally { calls: self.calls, ..self.tally.clone() },
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What an invocation counts: the metrics.
 
 use runtime::{Metric, Unit, emit};
-use topology::{Action, Decision, Refusal, Verdict};
+use topology::{Decision, Refusal, Verdict};
 
 /// Counts of one invocation. Conditions count when a round found them; `master_found` is of the last round.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,8 +35,6 @@ impl Tally {
         self.master_found = matches!(decision.verdict, Steady | NewMaster | MasterUnseen | Paused);
         self.master_unseen = decision.verdict == MasterUnseen;
         self.verdicts.insert(decision.verdict.name());
-        let fences = decision.actions.iter().filter(|action| matches!(action, Action::Fence { .. }));
-        self.fences += u32::try_from(fences.count()).unwrap_or(u32::MAX);
         self.fence_failed |=
             decision.refusals.iter().any(|refusal| matches!(refusal, Refusal::FenceFailed { .. }));
     }

@@ -47,8 +47,10 @@ pub struct Registered {
     pub write: Vec<Group>,
     /// In the read groups that could be read.
     pub read: Vec<Group>,
-    /// Why a group could not be read; it is left alone.
+    /// Why a write group could not be read; it is left alone.
     pub failures: Vec<aws::Error>,
+    /// The same of read groups.
+    pub reader_failures: Vec<aws::Error>,
 }
 
 /// Our tasks.
@@ -112,12 +114,5 @@ impl Trouble {
             Self::Contended => false,
             Self::OutOfTime => true,
         }
-    }
-}
-
-impl Listing {
-    /// Whether absence from it proves anything.
-    pub fn complete(&self) -> bool {
-        self.failures.is_empty()
     }
 }

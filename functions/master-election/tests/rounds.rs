@@ -30,6 +30,9 @@ struct Told {
     failing_as: aws::Kind,
     /// A group that cannot be read, and one whose registrations fail.
     unreadable: Option<&'static str>,
+    unreadable_as: aws::Kind,
+    /// A group on which every call is denied.
+    denied: Option<&'static str>,
     unregistrable: Option<&'static str>,
     /// From when on tasks cannot be listed.
     unlisted_from: Option<u64>,
@@ -76,6 +79,8 @@ fn told(answers: &[(u64, [Answer; 3])], registered: &[u8]) -> Told {
         failing: Cell::new(0),
         failing_as: aws::Kind::Throttled,
         unreadable: None,
+        unreadable_as: aws::Kind::Throttled,
+        denied: None,
         unregistrable: None,
         unlisted_from: None,
         idle_calls: false,
@@ -104,7 +109,7 @@ impl Told {
     fn invoke_as(&self, rung: bool) -> Result<Outcome, Trouble> {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let invoked = Invoked { owner: "test", rung, until: Millis(self.clock.get() + 50_000) };
-        runtime.block_on(run(self, &policy(), invoked))
+        runtime.block_on(run(self, &policy(), invoked)).outcome
     }
 
     /// The log of what is done from here on.
@@ -179,8 +184,8 @@ impl World for Told {
             .filter(|group| Some(group.arn.as_str()) != self.unreadable)
             .cloned()
             .collect();
-        let failures = self.unreadable.map(|_| failure("read", aws::Kind::Throttled)).into_iter().collect();
-        Registered { write, read: vec![], failures }
+        let failures = self.unreadable.map(|_| failure("read", self.unreadable_as)).into_iter().collect();
+        Registered { write, failures, ..Registered::default() }
     }
 
     async fn load(&self) -> Result<(State, Version), Trouble> {
@@ -223,6 +228,9 @@ impl World for Told {
         };
         if self.idle_calls {
             return Ok(());
+        }
+        if self.denied.is_some() && action.group() == self.denied {
+            return Err(failure("a call", aws::Kind::Denied).into());
         }
         match action {
             Action::Register { group, .. } if Some(group.as_str()) == self.unregistrable => {
@@ -349,14 +357,42 @@ fn a_deregistration_that_fails_is_made_up_for_more_and_more_slowly() {
     assert_eq!(tries, 4);
 }
 
+/// Fault 26. It is tried once, the cuts of the other group are made, and the invocation fails with it.
 #[test]
-fn a_denied_call_ends_the_invocation_at_once() {
+fn a_denied_call_is_not_repeated_and_holds_up_no_other_group() {
     let mut world = taken_over();
-    world.failing_as = aws::Kind::Denied;
-    world.failing.set(99);
+    *world.groups.borrow_mut() = vec![group("bad", [ip(1)].into()), group("good", [ip(1), ip(2)].into())];
+    world.denied = Some("bad");
     assert!(matches!(world.invoke(), Err(Trouble::Call(_))));
-    let tries = world.log().iter().filter(|line| line.starts_with("deregister")).count();
+    assert_eq!(world.groups.borrow()[1].targets, [ip(2)].into(), "the good group is cut");
+    assert_eq!(
+        world.groups.borrow()[0].targets,
+        [ip(1)].into(),
+        "the bad one is left as it is, never emptied"
+    );
+    let tries = world.log().iter().filter(|line| line.starts_with("register 10.0.0.2")).count();
     assert_eq!(tries, 1);
+    assert!(world.clock.get() < 610_000, "it ends: {}", world.clock.get());
+    assert_eq!(world.stored.borrow().0.lease, None, "the lease is given back");
+}
+
+/// One group that answers AccessDenied, for ever: a new master is followed in the others, and a frozen one is fenced.
+#[test]
+fn a_group_that_may_not_be_read_keeps_nobody_from_following_or_fencing() {
+    let mut world = taken_over();
+    *world.groups.borrow_mut() = vec![group("bad", [ip(1)].into()), group("good", [ip(1), ip(2)].into())];
+    (world.unreadable, world.unreadable_as) = (Some("bad"), aws::Kind::Denied);
+    assert!(matches!(world.invoke(), Err(Trouble::Call(_))), "it says so at its end");
+    assert_eq!(world.groups.borrow()[1].targets, [ip(2)].into(), "the good group is cut");
+
+    let waits = [SILENT, UNSETTLED, UNSETTLED];
+    let mut world = told(&[(0, WELL), (600_000, waits)], &[1, 2, 3]);
+    world.invoke().unwrap();
+    (world.unreadable, world.unreadable_as) = (Some("arn"), aws::Kind::Denied);
+    world.quiet(600_000);
+    world.invoke().unwrap_err();
+    let fenced = world.log().iter().any(|line| line.starts_with("fence core-1"));
+    assert!(fenced, "{:?}", world.log());
 }
 
 /// Fault 27: an invocation that lost the conditional write drops its plan, and goes on with what the other one wrote.

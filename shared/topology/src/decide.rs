@@ -160,38 +160,41 @@ impl Round<'_> {
         let impostors = self.view.impostors();
         self.refusals.extend(impostors.iter().map(|node| Refusal::SlaveOnlyClaims { address: node.address }));
         let claimants = self.view.claimants();
-        let outcome = match claimants[..] {
+        let (verdict, waits) = match claimants[..] {
             [] => self.nobody(),
             [node] => self.one(node),
             ref several => self.several(several),
         };
-        self.pursue_fence();
+        let waits = waits | self.pursue_fence();
         clean(self.view, &mut self.state.missing, &mut self.actions, &mut self.refusals);
-        self.state.at_rest = self.is_at_rest(outcome).unwrap_or(self.state.at_rest);
-        outcome
+        self.state.at_rest = self.is_at_rest(verdict, waits).unwrap_or(self.state.at_rest);
+        (verdict, waits)
     }
 
-    /// An earlier fence is asked for again until it has worked.
-    fn pursue_fence(&mut self) {
+    /// An earlier fence is asked for again until it has worked; whether it still has time to.
+    fn pursue_fence(&mut self) -> bool {
         if self.actions.iter().any(|action| matches!(action, Action::Fence { .. })) {
-            return; // it was asked for first in this very round
+            return true; // it was asked for first in this very round
         }
         let stands =
             self.stands.is_some() && self.stands == self.state.fence.as_ref().map(|fence| fence.task.clone());
         let (again, refusal) = fence::pursue(self.now, self.policy, &mut self.state, self.view, stands);
+        let waits = matches!(refusal, Some(Refusal::FenceUnderWay { .. }));
         self.actions.extend(again);
         self.refusals.extend(refusal.filter(|refusal| !self.refusals.contains(refusal)));
+        waits
     }
 
     /// Whether a sweep need not read the groups; `None` when this round did not read them itself.
-    fn is_at_rest(&self, (verdict, waits): (Verdict, bool)) -> Option<bool> {
+    fn is_at_rest(&self, verdict: Verdict, waits: bool) -> Option<bool> {
         let nodes = || self.view.observations.iter().filter(|seen| seen.node.kind == Kind::Core);
         let armed = |address: &IpAddr| self.view.groups.iter().all(|group| group.targets.contains(address));
-        // A standby that is not registered yet will be, and nobody may ring when it can.
+        // A standby that is not registered yet will be, and no bell may tell when it can.
         let all_armed = self.policy.rearm == Rearm::Never || nodes().all(|seen| armed(&seen.node.address));
         let all_well = self.view.observations.iter().all(|seen| seen.answer.is_firm() && !seen.node.stopping);
         let quiet = !waits && self.actions.is_empty() && self.state.missing.is_empty();
-        self.view.read.then_some(verdict == Verdict::Steady && quiet && all_armed && all_well)
+        (self.view.read && self.view.readers_read)
+            .then_some(verdict == Verdict::Steady && quiet && all_armed && all_well)
     }
 
     /// The last known target is held: the balancer's check knows better than we do who comes next.
@@ -204,7 +207,7 @@ impl Round<'_> {
             // Followers of Raft say the same with and without a leader.
             _ if self.policy.mode == Mode::Ha && !self.view.slaves().is_empty() => Verdict::MasterUnseen,
             Finding::Fence(_) | Finding::Frozen(_) | Finding::Again(..) => Verdict::FrozenMaster,
-            Finding::Nobody | Finding::Refused(_) | Finding::Suspect(_) => Verdict::NoMaster,
+            Finding::NoneSilent | Finding::Refused(_) | Finding::Suspect(_) => Verdict::NoMaster,
         };
         self.fence(finding, true);
         (verdict, true)
@@ -213,7 +216,7 @@ impl Round<'_> {
     /// Plans what follows from a finding.
     fn fence(&mut self, finding: Finding<'_>, last_master: bool) {
         match finding {
-            Finding::Nobody => {}
+            Finding::NoneSilent => {}
             Finding::Refused(refusal) | Finding::Suspect(refusal) | Finding::Frozen(refusal) => {
                 self.refusals.push(refusal);
             }
@@ -268,7 +271,7 @@ impl Round<'_> {
     }
 
     /// Never both, never none: the one whose own members are a majority stays, when every other one reports that its are not; else
-    /// the incumbent; nobody is armed until one is left.
+    /// the incumbent, unless it reports a minority itself. No standby is armed until one is left.
     fn several(&mut self, claimants: &[&Node]) -> (Verdict, bool) {
         self.memory.claim = None;
         self.state.no_master_since = None;
@@ -277,7 +280,9 @@ impl Round<'_> {
         let all_report = claimants.iter().all(|node| self.reports(node).is_some());
         let stays = match backed[..] {
             [node] if all_report => Some(node),
-            _ => claimants.iter().find(|node| self.state.follows(node)),
+            _ => claimants.iter().find(|node| {
+                self.state.follows(node) && self.reports(node).is_none_or(|alive| self.policy.carries(alive))
+            }),
         };
         if let Some(node) = stays {
             if !self.state.follows(node) {
@@ -321,7 +326,7 @@ impl Round<'_> {
             return false;
         }
         let arming = match (self.policy.rearm, self.state.cut_at) {
-            (Rearm::Never, _) => false,
+            (Rearm::Never, _) => unreachable!("only the master is ever registered"),
             // The first master of a cluster has no predecessor to be cut from.
             (Rearm::After(_), None) => true,
             (Rearm::After(wait), Some(cut_at)) => self.now.since(cut_at) >= wait,

@@ -46,8 +46,8 @@ pub(crate) fn note_silence(now: Millis, view: &View, memory: &mut Memory) {
 
 /// What a round says of fencing.
 pub(crate) enum Finding<'a> {
-    /// No node is in the way.
-    Nobody,
+    /// No node is silent, or none that a fence could help with.
+    NoneSilent,
     /// A node is silent, and something speaks against its being frozen.
     Refused(Refusal),
     /// A node is silent, not yet for long enough.
@@ -67,7 +67,7 @@ pub(crate) fn keeps_looking(finding: &Finding<'_>) -> bool {
         Finding::Suspect(refusal) | Finding::Frozen(refusal) | Finding::Again(_, refusal) => {
             matches!(refusal, Refusal::NotLongSilent { .. } | Refusal::FenceUnderWay { .. })
         }
-        Finding::Nobody | Finding::Refused(_) => false,
+        Finding::NoneSilent | Finding::Refused(_) => false,
     }
 }
 
@@ -80,15 +80,15 @@ pub(crate) fn without_master<'a>(
     view: &'a View,
 ) -> Finding<'a> {
     let missing = view.missing();
-    let Some(node) = silent_among(&missing, view) else { return Finding::Nobody };
+    let Some(node) = silent_among(&missing, view) else { return Finding::NoneSilent };
     let (address, slaves) = (node.address, view.slaves());
-    // However long it is silent: slaves that have a master wait for nobody. The silent node may well be that master. Followers of
+    // However long it is silent: slaves that have a master do not wait for one. The silent node may well be that master. Followers of
     // Raft say the same without a leader.
     if policy.mode == Mode::Ha && !slaves.is_empty() {
         return Finding::Refused(Refusal::StillFollowed { address, slaves });
     }
-    // A core slot without a task is missing too: its old task may be the master somewhere.
-    if missing.len() + view.absent(policy.core_size) > 1 {
+    // What another silent node waits for, or does, is not known.
+    if missing.len() > 1 {
         return Finding::Refused(several(&missing));
     }
     let patience = match &state.master {
@@ -97,7 +97,7 @@ pub(crate) fn without_master<'a>(
         Some(master) => {
             return Finding::Refused(Refusal::NotTheLastMaster { address, master: master.slot.clone() });
         }
-        None if node.kind == Kind::SlaveOnly => return Finding::Nobody,
+        None if node.kind == Kind::SlaveOnly => return Finding::NoneSilent,
         // The state was lost, so that any core node may have been the master.
         None => OTHERS,
     };
@@ -113,12 +113,12 @@ pub(crate) fn beside_master<'a>(
     now: Millis,
     view: &'a View,
 ) -> Finding<'a> {
-    // Raft commits with a majority, whoever else is frozen.
+    // Raft commits with a majority beside a frozen follower.
     if policy.mode != Mode::Ha {
-        return Finding::Nobody;
+        return Finding::NoneSilent;
     }
     let missing = view.missing();
-    let Some(node) = silent_among(&missing, view) else { return Finding::Nobody };
+    let Some(node) = silent_among(&missing, view) else { return Finding::NoneSilent };
     if missing.len() > 1 {
         return Finding::Refused(several(&missing));
     }
@@ -172,26 +172,30 @@ fn judge<'a>(
     };
     let needed = after.saturating_mul(patience);
     let long = silence.rounds >= SILENT_ROUNDS && silence.time >= needed;
-    match long {
-        false if policy.fence_after.is_zero() => return Finding::Suspect(Refusal::FencingOff { address }),
-        false => {
-            let (silent, needed) = (silence.time.as_secs(), needed.as_secs());
-            return Finding::Suspect(Refusal::NotLongSilent { address, silent, needed });
-        }
-        true if policy.fence_after.is_zero() => return Finding::Frozen(Refusal::FencingOff { address }),
-        true => {}
+    let off = policy.fence_after.is_zero();
+    if off {
+        let refusal = Refusal::FencingOff { address };
+        return if long { Finding::Frozen(refusal) } else { Finding::Suspect(refusal) };
+    }
+    // Asked for already: `pursue` asks again, and on what this invocation has seen only when that is long enough too.
+    if let Some(last) = state.fence.as_ref().filter(|last| last.task == node.task && !last.verified) {
+        let refusal = outstanding(now, policy, last, address, node.stopping);
+        let again = long && complete;
+        return if again { Finding::Again(node, refusal) } else { Finding::Suspect(refusal) };
+    }
+    if !long {
+        let (silent, needed) = (silence.time.as_secs(), needed.as_secs());
+        return Finding::Suspect(Refusal::NotLongSilent { address, silent, needed });
     }
     // A node that is not listed now may be the one that everybody waits for.
     if !complete {
         return Finding::Frozen(Refusal::MissingUnknown { address });
     }
     let Some(last) = &state.fence else { return Finding::Fence(node) };
-    if last.task == node.task && !last.verified {
-        // Asked for already: `pursue` asks again.
-        return Finding::Again(node, outstanding(now, policy, last, address, node.stopping));
-    }
-    // From when it was asked for last, not first: a fence that has not worked yet may still work.
-    let left = policy.fence_hold_off.saturating_sub(now.since(last.asked));
+    // From when it was asked for last, not first: a fence that has not worked yet may still work. One that has failed is asked for
+    // once a sweep, which does not hold off others for ever.
+    let asked = last.asked.min(last.at.after(policy.fence_verify));
+    let left = policy.fence_hold_off.saturating_sub(now.since(asked));
     if last.task != node.task && !left.is_zero() {
         let seconds = left.as_secs();
         return Finding::Frozen(Refusal::HoldOff { address, fenced: last.slot.clone(), seconds });

@@ -98,7 +98,7 @@ pub enum Refusal {
     },
     /// A slave is never registered as a writer because there is no master.
     NobodyToFollow,
-    /// Somebody is silent, and a firm slave proves that a master lives: it may be the silent node, so no node is fenced for want of
+    /// A node is silent, and a firm slave proves that a master lives: it may be the silent node, so no node is fenced for want of
     /// a master.
     StillFollowed {
         /// The silent node.

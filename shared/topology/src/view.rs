@@ -70,8 +70,10 @@ pub struct View {
     pub observations: Vec<Observation>,
     /// Tasks known from before that ECS reports STOPPED or MISSING: they have ended.
     pub ended: BTreeSet<String>,
-    /// Whether all groups were read. They are not in a sweep of a cluster at rest, and one of them may be unreadable.
+    /// Whether all write groups were read. They are not in a sweep of a cluster at rest, and one of them may be unreadable.
     pub read: bool,
+    /// The same of the read groups.
+    pub readers_read: bool,
     /// The write groups of all ports that could be read.
     pub groups: Vec<Group>,
     /// The read groups of all ports that could be read; none when readers have no endpoint of their own.
@@ -100,16 +102,10 @@ impl View {
         self.observations.iter().find(|seen| seen.node.task == task)
     }
 
-    /// Nodes that are listed and did not take part, slave-only ones too.
+    /// Nodes that are listed as running and did not take part, slave-only ones too. One that is stopping is not expected to.
     pub(crate) fn missing(&self) -> Vec<&Node> {
-        let missing = self.observations.iter().filter(|seen| !seen.answer.took_part());
+        let missing = self.observations.iter().filter(|seen| !seen.answer.took_part() && !seen.node.stopping);
         missing.map(|seen| &seen.node).collect()
-    }
-
-    /// Core slots without a task, as far as they are known by their number.
-    pub(crate) fn absent(&self, core_size: usize) -> usize {
-        let core = self.observations.iter().filter(|seen| seen.node.kind == Kind::Core);
-        core_size.saturating_sub(core.map(|seen| &seen.node.slot).collect::<BTreeSet<_>>().len())
     }
 
     /// Addresses of the nodes that say firmly that they are slaves.

@@ -61,6 +61,7 @@ proptest! {
                 observations,
                 ended: BTreeSet::new(),
                 read: true,
+                readers_read: true,
                 groups: vec![group.clone()],
                 readers: vec![],
             };

@@ -217,6 +217,7 @@ impl Stage {
             observations,
             ended: self.ended.clone(),
             read,
+            readers_read: read,
             groups: if read { self.groups.clone() } else { vec![] },
             readers: if read { self.readers.clone() } else { vec![] },
         };
