@@ -59,6 +59,11 @@ impl Round {
         self.nodes.iter().filter(core).map(|(node, _)| node)
     }
 
+    /// Whether the node at `address` said that it is the master.
+    pub fn has_claimant(&self, address: IpAddr) -> bool {
+        self.claimants().any(|node| node.address == address)
+    }
+
     fn took_part(&self) -> usize {
         let core = self.nodes.iter().filter(|(node, answer)| node.kind == Kind::Core && answer.took_part());
         core.map(|(node, _)| &node.slot).collect::<std::collections::BTreeSet<_>>().len()
@@ -160,7 +165,8 @@ impl Calls {
         match action {
             Action::Deregister { group, address, .. } => {
                 let group = cloud.write.iter().chain(&cloud.read).find(|known| known.arn == *group);
-                let last = |group: &topology::Group| group.targets.len() == 1 && group.targets.contains(address);
+                let last =
+                    |group: &topology::Group| group.targets.len() == 1 && group.targets.contains(address);
                 // Two plans may be carried out at once when the lease is lost with the state.
                 if !lost && group.is_some_and(last) {
                     wrong.push("emptied the group".to_owned());
