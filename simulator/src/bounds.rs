@@ -12,7 +12,8 @@ pub const SWEEP: u64 = 60_000;
 const LEASE: u64 = 20_000;
 /// What a round takes when a node does not answer: its patience, the listing, and the pause.
 const PATIENT_ROUND: u64 = 2_500;
-/// The calls of a plan: three groups of five targets, 300 ms each at the most, less than two of them in the long run, and the state.
+/// The calls of a plan: three ports, five targets each in the write group and in the read group: 30 calls of 105 ms in the mean,
+/// 3.2 s with 0.3 s of deviation, and the write of the state.
 const CALLS: u64 = 5_000;
 
 /// From the state's following N to N alone in the write groups, whatever became of the invocation that decided it.
@@ -42,8 +43,8 @@ pub struct Bounds {
     /// A master that answers and is not followed, since when.
     unfollowed: Option<(IpAddr, u64)>,
     foreign: BTreeMap<IpAddr, u64>,
-    /// The invocations whose round will have seen the master when its write is made.
-    pending: Option<(String, u64)>,
+    /// Rounds that will have seen the master when their write is made: whose, when it began, and which master.
+    pending: Vec<(String, u64, IpAddr)>,
 }
 
 /// The master that the state follows.
@@ -105,22 +106,25 @@ impl Bounds {
     }
 
     /// A round found a master it may act on, with the lease free: now, or when its write is made.
-    pub fn found(&mut self, owner: &str, began: u64, now: u64, writes: bool) {
-        self.pending = writes.then(|| (owner.to_owned(), began));
-        if !writes {
-            self.saw(owner, began, now);
+    pub fn found(&mut self, (owner, master): (&str, IpAddr), began: u64, now: u64, writes: bool) {
+        self.pending.retain(|(by, ..)| by != owner);
+        if writes {
+            self.pending.push((owner.to_owned(), began, master));
+        } else {
+            self.saw((owner, master), began, now);
         }
     }
 
     /// An invocation has written the state.
     pub fn stored(&mut self, owner: &str, now: u64) {
-        if let Some((_, began)) = self.pending.take_if(|(by, _)| by == owner) {
-            self.saw(owner, began, now);
+        if let Some(index) = self.pending.iter().position(|(by, ..)| by == owner) {
+            let (by, began, master) = self.pending.swap_remove(index);
+            self.saw((&by, master), began, now);
         }
     }
 
-    fn saw(&mut self, owner: &str, began: u64, now: u64) {
-        if let Some(follows) = &mut self.follows {
+    fn saw(&mut self, (owner, master): (&str, IpAddr), began: u64, now: u64) {
+        if let Some(follows) = self.follows.as_mut().filter(|follows| follows.address == master) {
             follows.saw.get_or_insert_with(|| (owner.to_owned(), now));
         }
         if let Some((_, since, saw)) = &mut self.writers
@@ -132,6 +136,7 @@ impl Bounds {
 
     /// An invocation ended in the middle of a round: the next one goes on, when the lease is over.
     pub fn broke_off(&mut self, owner: &str) {
+        self.pending.retain(|(by, ..)| by != owner);
         if let Some(follows) = self.follows.as_mut() {
             follows.saw.take_if(|(by, _)| by == owner);
         }

@@ -59,6 +59,11 @@ impl Round {
         self.nodes.iter().filter(core).map(|(node, _)| node)
     }
 
+    /// Whether the node at `address` said that it is the master.
+    pub fn has_claimant(&self, address: IpAddr) -> bool {
+        self.claimants().any(|node| node.address == address)
+    }
+
     fn took_part(&self) -> usize {
         let core = self.nodes.iter().filter(|(node, answer)| node.kind == Kind::Core && answer.took_part());
         core.map(|(node, _)| &node.slot).collect::<std::collections::BTreeSet<_>>().len()

@@ -68,12 +68,14 @@ impl Checks {
             )
         };
         let found = matches!(decision.verdict, Verdict::Steady | Verdict::NewMaster | Verdict::DualMaster);
-        if found && !decision.refusals.iter().any(holds) {
-            let began = self.calls.round(owner).map_or(now, |round| round.began);
+        let master = decision.state.master.as_ref().map(|master| master.address);
+        let (Some(master), Some(round)) = (master, self.calls.round(owner)) else { return };
+        if found && round.has_claimant(master) && !decision.refusals.iter().any(holds) {
+            let began = round.began;
             // A plan that is to be written has a lease of its own.
             let lease = decision.state.lease.as_ref().filter(|lease| lease.owner == owner);
             let writes = lease.is_some() && stored.and_then(|state| state.lease.as_ref()) != lease;
-            self.bounds.found(owner, began, now, writes);
+            self.bounds.found((owner, master), began, now, writes);
         }
     }
 

@@ -12,9 +12,9 @@ use crate::{
 
 /// How often a probe looks whether a node has answered, milliseconds; seldom once it has waited for long.
 const STEP: u64 = 25;
-const LONG_STEP: u64 = 100;
+const LONG_STEP: u64 = 200;
 /// From then on.
-const LONG: u64 = 200;
+const LONG: u64 = 100;
 
 impl Seen {
     /// Nodes that took part are asked again while another one is waited for and none is the master, and none is waited for any more
@@ -32,11 +32,12 @@ impl Seen {
         }
         let mut so_far: Vec<Option<Answer>> = vec![None; nodes.len()];
         let early = loop {
-            let waited = self.true_now() - began;
+            let now = self.true_now();
+            let waited = now - began;
             let claimed = so_far.contains(&Some(Answer::Master));
             for (node, said) in nodes.iter().zip(&mut so_far) {
                 if said.is_none_or(|answer| answer.took_part() && !claimed) {
-                    *said = self.answer(node, waited).or(*said);
+                    *said = self.answer(node, now, waited).or(*said);
                 }
             }
             if !so_far.contains(&None) || waited >= PATIENCE_MS {
@@ -45,7 +46,7 @@ impl Seen {
             if waited >= millis(GRACE) && enough(&so_far) {
                 break true;
             }
-            let step = if waited < LONG { STEP } else { LONG_STEP };
+            let step = if waited < LONG { STEP } else { LONG_STEP.min(PATIENCE_MS - waited) };
             self.takes(step, step).await;
         };
         let given_up = |node: &Node| {
@@ -68,8 +69,7 @@ impl Seen {
     }
 
     /// What `node` has said to a question of so many milliseconds ago. A task that has ended refuses.
-    fn answer(&self, node: &Node, waited: u64) -> Option<Answer> {
-        let now = self.true_now();
+    fn answer(&self, node: &Node, now: u64, waited: u64) -> Option<Answer> {
         let sim = self.sim();
         match sim.cluster.of(&node.task) {
             Some(index) => sim.cluster.members[index].answer(now, waited, sim.cluster.mode),

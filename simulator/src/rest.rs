@@ -8,7 +8,7 @@ use topology::Mode;
 use crate::{
     cloud::Weather,
     member::{Process, Role},
-    schedule::{LOOK, Stage},
+    schedule::Stage,
     world::{Sim, rests},
 };
 
@@ -43,6 +43,8 @@ fn operate(sim: &mut Sim, now: u64) {
     }
 }
 
+/// How often it is looked whether the cluster is at rest.
+const REST: Duration = Duration::from_secs(1);
 /// How often an operator looks: the followed master may be another one than it was.
 const OPERATOR: u64 = 120_000;
 
@@ -79,7 +81,7 @@ pub async fn until_rest(stage: &Stage) -> bool {
     let deadline = Instant::now() + CALM;
     let mut operator = stage.now() + OPERATOR;
     while Instant::now() < deadline {
-        sleep(LOOK).await;
+        sleep(REST).await;
         let sim = &mut *stage.sim.borrow_mut();
         if !sim.checks.broken.is_empty() {
             return true;

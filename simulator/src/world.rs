@@ -121,7 +121,7 @@ impl Seen {
 
 /// The longest back-off of the election, and a call.
 const BACK_OFF: u64 = 6_000;
-/// A call has a deadline of ten seconds; two clocks are a second apart, and the call itself takes up to 300 ms.
+/// A call has a deadline of ten seconds; two clocks are a second apart, and the call itself takes up to 200 ms.
 const LONGEST_STALL: u64 = 8_500;
 
 /// Milliseconds of a duration.
@@ -258,7 +258,7 @@ impl World for Seen {
             let mut sim = self.sim();
             sim.stall_ms = sim.stall_ms.min(LONGEST_STALL);
         }
-        self.takes(10, 300).await;
+        self.takes(10, 200).await;
         let weather = self.weather();
         let register = matches!(action, Action::Register { .. });
         let refused = |sim: &Sim| {
