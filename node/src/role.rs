@@ -120,7 +120,7 @@ impl Node {
     async fn over_bolt(self: Arc<Self>) -> Option<Answer> {
         // One session at a time, however long the last one takes: its successor waits here, and ends with its own check.
         let turn = Arc::clone(&self.session).lock_owned().await;
-        // To its end, also when HTTP answers meanwhile: a refused login that nobody hears of would be tried again at once, and
+        // To its end, also when HTTP answers meanwhile: a refused login that is not noticed would be tried again at once, and
         // lock the administrator out.
         let session = tokio::spawn(async move {
             let _turn = turn;

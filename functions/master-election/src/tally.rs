@@ -29,7 +29,7 @@ pub struct Tally {
 impl Tally {
     /// Counts a round.
     pub(crate) fn round(&mut self, decision: &Decision) {
-        // While paused nobody looked closely, and a pause shall not ring.
+        // While paused no round looks closely, and a pause must not ring.
         // Slaves that have a master take its writes: not reaching it is another fault than having none.
         use Verdict::{MasterUnseen, NewMaster, Paused, Steady};
         self.master_found = matches!(decision.verdict, Steady | NewMaster | MasterUnseen | Paused);

@@ -161,7 +161,7 @@ impl Round<'_> {
         self.refusals.extend(impostors.iter().map(|node| Refusal::SlaveOnlyClaims { address: node.address }));
         let claimants = self.view.claimants();
         let (verdict, waits) = match claimants[..] {
-            [] => self.nobody(),
+            [] => self.no_master(),
             [node] => self.one(node),
             ref several => self.several(several),
         };
@@ -198,7 +198,7 @@ impl Round<'_> {
     }
 
     /// The last known target is held: the balancer's check knows better than we do who comes next.
-    fn nobody(&mut self) -> (Verdict, bool) {
+    fn no_master(&mut self) -> (Verdict, bool) {
         self.memory.claim = None;
         self.state.no_master_since.get_or_insert(self.now);
         self.refusals.push(Refusal::NobodyToFollow);
