@@ -80,7 +80,7 @@ impl Eyes {
         let (answers, (groups, read_at, fresh), relisted) =
             tokio::join!(world.probe(&listing.nodes, &memory.unanswered, &enough), read, relist);
         let (complete, ended) = (listing.failures.is_empty(), listing.ended.clone());
-        let observations = observe(world, policy, listing.nodes, answers).await;
+        let observations = observe(world, policy, (listing.nodes, complete), answers).await;
         if let Some(newer) = relisted {
             self.keep(newer, state, world.now());
         }
@@ -138,16 +138,17 @@ impl Eyes {
     }
 }
 
-/// Every node's answer, and what the master hears when another node is silent, or when there are several masters.
+/// Every node's answer, and what the master hears when another node is silent, when there are several masters, and when there may be one
+/// that is not listed.
 async fn observe<W: World>(
     world: &W,
     policy: &Policy,
-    nodes: Vec<Node>,
+    (nodes, complete): (Vec<Node>, bool),
     answers: Vec<Answer>,
 ) -> Vec<Observation> {
     let masters = answers.iter().filter(|answer| **answer == Answer::Master).count();
     let silent = answers.contains(&Answer::NotKnown(NotKnown::Silent));
-    let ask = policy.mode == Mode::Ha && (masters > 1 || silent);
+    let ask = policy.mode == Mode::Ha && (masters > 1 || silent || !complete);
     let mut observations = Vec::new();
     for (node, answer) in nodes.into_iter().zip(answers) {
         let alive = if ask && answer == Answer::Master { world.alive(&node).await } else { None };

@@ -36,6 +36,8 @@ struct Told {
     unregistrable: Option<&'static str>,
     /// From when on tasks cannot be listed.
     unlisted_from: Option<u64>,
+    /// Whom a master reports to hear.
+    alive: Option<BTreeSet<u32>>,
     /// Calls that change nothing.
     idle_calls: bool,
     log: RefCell<Vec<String>>,
@@ -83,6 +85,7 @@ fn told(answers: &[(u64, [Answer; 3])], registered: &[u8]) -> Told {
         denied: None,
         unregistrable: None,
         unlisted_from: None,
+        alive: None,
         idle_calls: false,
         log: RefCell::default(),
     }
@@ -172,7 +175,7 @@ impl World for Told {
     }
 
     async fn alive(&self, _node: &Node) -> Option<BTreeSet<u32>> {
-        None
+        self.alive.clone()
     }
 
     async fn groups(&self) -> Registered {
@@ -456,13 +459,18 @@ fn calls_that_change_nothing_are_repeated_more_and_more_slowly() {
     assert!(outcome.calls <= 40, "{} calls in one invocation", outcome.calls);
 }
 
+/// The nodes of the state are asked. A claimant is followed when it reports that it hears a majority: the master may be a task that is
+/// not listed, and this one stale.
 #[test]
 fn a_listing_that_fails_keeps_the_nodes_that_are_known() {
-    let mut world = taken_over();
-    world.unlisted_from = Some(600_000);
-    let outcome = world.invoke().unwrap();
-    assert_eq!(outcome.verdict, Verdict::Steady, "{}", outcome.sentence);
-    assert_eq!(world.targets(), [ip(2)], "the nodes of the state are asked");
+    for (alive, followed) in [(Some([2, 3].into()), true), (Some([2].into()), false), (None, false)] {
+        let mut world = taken_over();
+        (world.unlisted_from, world.alive) = (Some(600_000), alive);
+        let outcome = world.invoke().unwrap();
+        let verdict = if followed { Verdict::Steady } else { Verdict::NewMaster };
+        assert_eq!(outcome.verdict, verdict, "{}", outcome.sentence);
+        assert_eq!(world.targets() == [ip(2)], followed);
+    }
 }
 
 #[test]

@@ -251,8 +251,9 @@ impl Round<'_> {
         if rounds < needed {
             // Nothing that would be written, for a write would take longer than the round.
             self.refusals.push(Refusal::Unconfirmed { address: node.address, rounds, needed });
-        } else if let Some(master) = self.unasked_master() {
-            self.refusals.push(Refusal::IncompleteListing { kept: vec![master] });
+        } else if !self.view.complete && !self.has_majority(node) {
+            // A task that is not listed was not asked, and may be the master: then this one is stale, and hears no majority.
+            self.refusals.push(Refusal::Unbacked { address: node.address });
         } else {
             self.state.no_master_since = None;
             self.state.switch(node, self.now);
@@ -300,13 +301,6 @@ impl Round<'_> {
     /// Whether its own member view backs a claimant; one that hears no majority is a stale master.
     fn has_majority(&self, node: &Node) -> bool {
         self.reports(node).is_some_and(|alive| self.policy.carries(alive))
-    }
-
-    /// The followed master, when it was not asked and half a listing lacks it: it may be the master still.
-    fn unasked_master(&self) -> Option<IpAddr> {
-        let master = self.state.master.as_ref().filter(|_| !self.view.complete)?;
-        let known = self.view.of(&master.task).is_some() || self.view.ended.contains(&master.task);
-        (!known).then_some(master.address)
     }
 
     /// The members that a claimant reports alive.

@@ -79,12 +79,16 @@ pub(crate) fn without_master<'a>(
     now: Millis,
     view: &'a View,
 ) -> Finding<'a> {
+    // Raft elects beside a frozen leader, and its followers say the same with and without one: a leader that only this function does
+    // not reach looks like a frozen one.
+    if policy.mode != Mode::Ha {
+        return Finding::NoneSilent;
+    }
     let missing = view.missing();
     let Some(node) = silent_among(&missing, view) else { return Finding::NoneSilent };
     let (address, slaves) = (node.address, view.slaves());
-    // However long it is silent: slaves that have a master do not wait for one. The silent node may well be that master. Followers of
-    // Raft say the same without a leader.
-    if policy.mode == Mode::Ha && !slaves.is_empty() {
+    // However long it is silent: slaves that have a master do not wait for one. The silent node may well be that master.
+    if !slaves.is_empty() {
         return Finding::Refused(Refusal::StillFollowed { address, slaves });
     }
     // What another silent node waits for, or does, is not known.

@@ -50,5 +50,5 @@ pub(crate) fn of(
 }
 
 fn unconfirmed(refusal: &Refusal) -> bool {
-    matches!(refusal, Refusal::Unconfirmed { .. } | Refusal::Leased { .. })
+    matches!(refusal, Refusal::Unconfirmed { .. } | Refusal::Unbacked { .. } | Refusal::Leased { .. })
 }

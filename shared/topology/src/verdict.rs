@@ -21,7 +21,7 @@ macro_rules! listed {
 
 listed!(Verdict: Steady, NewMaster, NoMaster, MasterUnseen, FrozenMaster, DualMaster, PartialView, Blind, Paused);
 listed!(
-    Refusal: NoMajority, Unconfirmed, NobodyToFollow, StillFollowed, SlaveOnlyClaims, NoEvidence, IncompleteListing,
+    Refusal: NoMajority, Unconfirmed, Unbacked, NobodyToFollow, StillFollowed, SlaveOnlyClaims, NoEvidence, IncompleteListing,
     FencingOff, NotLongSilent, SeveralMissing, NotTheLastMaster, StillHeard, MasterDoesNotSay, MissingUnknown, HoldOff,
     FenceUnderWay, FenceFailed, Leased, Paused, WouldEmpty
 );
@@ -95,6 +95,12 @@ pub enum Refusal {
         rounds: u32,
         /// Rounds it takes; more when masters changed often lately.
         needed: u32,
+    },
+    /// Not every task could be listed, and the claimant does not report that it hears a majority: the master may be a task that was not
+    /// asked.
+    Unbacked {
+        /// The claimant.
+        address: IpAddr,
     },
     /// A slave is never registered as a writer because there is no master.
     NobodyToFollow,
@@ -220,6 +226,12 @@ impl fmt::Display for Refusal {
                 write!(
                     f,
                     "{address} is not followed before {needed} rounds in a row confirm it ({rounds} so far)"
+                )
+            }
+            Self::Unbacked { address } => {
+                write!(
+                    f,
+                    "{address} is not followed while the tasks are not listed completely and it does not report that it hears a majority"
                 )
             }
             Self::NobodyToFollow => {

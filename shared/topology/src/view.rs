@@ -42,7 +42,7 @@ pub struct Observation {
     /// What it said.
     pub answer: Answer,
     /// Server ids of the members that it reports alive, its own among them. Asked of those who claim to be the master when
-    /// there are several, and of the master when another member is silent; `None` when it was not asked or does not say.
+    /// there are several or not all tasks could be listed, and of the master when another member is silent; `None` when it was not asked or does not say.
     pub alive: Option<BTreeSet<u32>>,
 }
 
