@@ -32,7 +32,7 @@ pub struct Round {
     /// The master of a majority when the nodes were asked.
     before: Option<Master>,
     /// What was true when they had answered.
-    moment: Moment,
+    pub moment: Moment,
     /// Who reported its members, and whether truly.
     reported: Vec<(IpAddr, bool)>,
 }
