@@ -178,7 +178,7 @@ impl Bounds {
             let mut all = cloud.write.iter().flat_map(|group| &group.targets);
             all.find(|address| **address != follows.address && cluster.is_core(**address)).copied()
         };
-        if (follows.cut_at.is_some() && may_arm) || !follows.predecessor && may_arm {
+        if may_arm && (follows.cut_at.is_some() || !follows.predecessor) {
             return None;
         }
         let other = others();

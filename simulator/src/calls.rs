@@ -32,7 +32,7 @@ pub struct Round {
     /// The master of a majority when the nodes were asked.
     before: Option<Master>,
     /// What was true when they had answered.
-    moment: Moment,
+    pub moment: Moment,
     /// Who reported its members, and whether truly.
     reported: Vec<(IpAddr, bool)>,
 }
@@ -165,10 +165,10 @@ impl Calls {
         match action {
             Action::Deregister { group, address, .. } => {
                 let group = cloud.write.iter().chain(&cloud.read).find(|known| known.arn == *group);
-                let last =
+                let only =
                     |group: &topology::Group| group.targets.len() == 1 && group.targets.contains(address);
                 // Two plans may be carried out at once when the lease is lost with the state.
-                if !lost && group.is_some_and(last) {
+                if !lost && group.is_some_and(only) {
                     wrong.push("emptied the group".to_owned());
                 }
             }
@@ -195,8 +195,8 @@ impl Calls {
             wrong.push(format!("fenced after {silent} rounds of silence, silent now: {now_silent}"));
         }
         // One that is stopping is not expected to answer.
-        let running = round.nodes.iter().filter(|(node, _)| !node.stopping);
-        let missing = running.filter(|(_, answer)| !answer.took_part()).count();
+        let missing =
+            round.nodes.iter().filter(|(node, answer)| !answer.took_part() && !node.stopping).count();
         if missing > 1 {
             wrong.push(format!("fenced although {missing} nodes are missing"));
         }

@@ -43,6 +43,11 @@ impl Checks {
     /// They have answered.
     pub fn probed(&mut self, owner: &str, nodes: &[Node], answers: &[Answer], now: u64, cluster: &Cluster) {
         self.rounds += 1;
+        self.tell(|| {
+            let said: Vec<String> =
+                nodes.iter().zip(answers).map(|(node, said)| format!("{} {said:?}", node.address)).collect();
+            format!("{now:>8} {owner} heard {}", said.join(", "))
+        });
         self.calls.probed(owner, nodes, answers, Moment::of(cluster, now));
         if self.calls.round(owner).is_some_and(Round::is_early) {
             self.counts.count("round", "that ended early");
@@ -83,9 +88,9 @@ impl Checks {
     pub fn stored(&mut self, owner: &str, state: &State, now: u64) {
         let switched = state.master.as_ref().filter(|master| self.bounds.followed() != Some(master.address));
         if let (Some(master), Some(round)) = (switched, self.calls.round(owner)) {
-            let judgement = round.switch(master.address);
+            let (judgement, moment) = (round.switch(master.address), round.moment.clone());
             self.tell(|| format!("{now:>8} {owner} follows {}: {judgement:?}", master.address));
-            self.judge("exempt switch", judgement, || format!("at {now} ms {owner}"));
+            self.judge("exempt switch", judgement, &moment, || format!("at {now} ms {owner}"));
         }
         self.bounds.follows(state.master.as_ref());
         self.bounds.stored(owner, now);
@@ -110,7 +115,8 @@ impl Checks {
         match action {
             Action::Fence { task, address, .. } => {
                 let judgement = self.calls.harm(owner, task, *address, cluster);
-                self.judge("exempt fence", judgement, || format!("at {now} ms {owner}: {action}"));
+                let moment = self.calls.round(owner).map(|round| round.moment.clone()).unwrap_or_default();
+                self.judge("exempt fence", judgement, &moment, || format!("at {now} ms {owner}: {action}"));
             }
             Action::Register { group, address, .. } if group.starts_with("write") => {
                 let standby = self.bounds.followed().is_some_and(|followed| followed != *address);
@@ -124,11 +130,20 @@ impl Checks {
         self.broken.extend(wrong.into_iter().map(|what| format!("at {now} ms {owner}: {action}: {what}")));
     }
 
-    fn judge(&mut self, kind: &'static str, judgement: Judgement, when: impl FnOnce() -> String) {
+    fn judge(
+        &mut self,
+        kind: &'static str,
+        judgement: Judgement,
+        moment: &Moment,
+        when: impl FnOnce() -> String,
+    ) {
         match judgement {
             Judgement::Right => {}
             Judgement::Exempt(name) => self.counts.count(kind, name),
-            Judgement::Wrong(what) => self.broken.push(format!("{}: {what}", when())),
+            Judgement::Wrong(what) => {
+                self.tell(|| format!("{what}: {moment:#?}"));
+                self.broken.push(format!("{}: {what}", when()));
+            }
         }
     }
 

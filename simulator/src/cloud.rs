@@ -9,6 +9,7 @@ use topology::{Group, State};
 
 /// How calls fail until then.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools)] // each fails on its own
 pub struct Weather {
     /// When calls work again.
     pub until: u64,

@@ -98,9 +98,9 @@ impl Cluster {
 
     /// Whether the connected members are a majority of those that vote.
     pub fn has_quorum(&self) -> bool {
-        let votes = |member: &&Member| member.kind == Kind::Core || self.mode != Mode::Cluster;
+        let may_vote = |member: &&Member| member.kind == Kind::Core || self.mode != Mode::Cluster;
         let counted = |member: &&Member| member.counted || self.mode == Mode::Cluster;
-        let voters = self.members.iter().filter(votes).filter(counted);
+        let voters = self.members.iter().filter(may_vote).filter(counted);
         let (heard, all) =
             voters.fold((0, 0), |(heard, all), m| (heard + usize::from(m.connected()), all + 1));
         heard > all / 2

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use topology::{Answer, Kind, Mode, NotKnown, PATIENCE};
 
 /// What the function waits for an answer, milliseconds.
-pub const PATIENCE_MS: u64 = PATIENCE.as_millis() as u64;
+pub const PATIENCE_MS: u64 = PATIENCE.as_secs() * 1_000;
 /// A node program that serves the role over Bolt asks HTTP first, for so long.
 const OVER_BOLT: u64 = 1_000;
 

@@ -3,6 +3,8 @@
 
 use std::net::IpAddr;
 
+use topology::Mode;
+
 use crate::{
     cluster::Cluster,
     member::{Member, PATIENCE_MS, Role},
@@ -84,7 +86,8 @@ impl Moment {
             connected: member.connected(),
             heard_at: member.heard_at,
             reachable_at: member.reachable_at,
-            testifies: member.role == Role::Slave && member.answers_well(now),
+            // Followers of Raft say the same with and without a leader.
+            testifies: cluster.mode == Mode::Ha && member.role == Role::Slave && member.answers_well(now),
         };
         Self { at: now, master: master(cluster, now), facts: cluster.members.iter().map(fact).collect() }
     }
