@@ -65,8 +65,8 @@ impl Eyes {
         let asked_at = world.now();
         let waited = memory.need_not_wait_for(asked_at);
         let enough = |so_far: &[Option<Answer>]| enough(policy, state, &waited, &listing.nodes, so_far);
-        let stale = began.since(listed_at) >= READ_AGAIN;
-        let relist = async { if stale { Some(bounded_listing(world, state).await) } else { None } };
+        let is_old = began.since(listed_at) >= READ_AGAIN;
+        let relist = async { if is_old { Some(bounded_listing(world, state).await) } else { None } };
         // A claim that is being confirmed is acted on in the round that believes it, so the groups are read beside the probes.
         let known = self.groups.clone();
         let known = known.filter(|(_, at)| memory.claim.is_none() && began.since(*at) < READ_AGAIN);

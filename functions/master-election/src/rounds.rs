@@ -194,15 +194,13 @@ impl<'a, W: World> Invocation<'a, W> {
         self.tally.round(&decision);
         self.world.decided(&decision);
         let version = if decision.writes(&state) {
-            match self.write(&decision.state, &version).await? {
-                Some(version) => version,
-                None => {
-                    let mut outcome = self.outcome(&decision);
-                    outcome.lost_race = true;
-                    // The newer state may be a pause, or one of an invocation that has ended: this one goes on with it.
-                    return Ok((outcome, true));
-                }
-            }
+            let Some(version) = self.write(&decision.state, &version).await? else {
+                let mut outcome = self.outcome(&decision);
+                outcome.lost_race = true;
+                // The newer state may be a pause, or one of an invocation that has ended: this one goes on with it.
+                return Ok((outcome, true));
+            };
+            version
         } else {
             version
         };

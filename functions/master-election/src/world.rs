@@ -110,9 +110,8 @@ impl Trouble {
     pub fn is_final(&self) -> bool {
         match self {
             Self::Call(error) => error.kind == aws::Kind::Denied,
-            Self::NotAState { .. } | Self::Version(_) => true,
+            Self::NotAState { .. } | Self::Version(_) | Self::OutOfTime => true,
             Self::Contended => false,
-            Self::OutOfTime => true,
         }
     }
 }

@@ -439,9 +439,9 @@ fn a_group_that_cannot_be_read_or_registered_in_does_not_hold_up_the_others() {
         // The first group holds the old master alone, so that the new one has to be registered there first.
         *world.groups.borrow_mut() = vec![group("bad", [ip(1)].into()), group("good", [ip(1), ip(2)].into())];
         if unregistrable {
-            world.unregistrable = Some("bad")
+            world.unregistrable = Some("bad");
         } else {
-            world.unreadable = Some("bad")
+            world.unreadable = Some("bad");
         }
         world.invoke().unwrap();
         let groups = world.groups.borrow();

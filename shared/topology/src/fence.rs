@@ -220,10 +220,10 @@ pub(crate) fn fence(
     let (slot, task) = (node.slot.clone(), node.task.clone());
     state.fence = Some(Fence { slot, task, at: now, asked: now, verified: false });
     let what = if last_master { "the last master" } else { "a member" };
-    ask(node, format!("{what} at {} was silent for {silent} s while all others answered", node.address))
+    ask(node, &format!("{what} at {} was silent for {silent} s while all others answered", node.address))
 }
 
-fn ask(node: &Node, why: String) -> Action {
+fn ask(node: &Node, why: &str) -> Action {
     let (slot, task, address) = (node.slot.clone(), node.task.clone(), node.address);
     Action::Fence { task, slot, address, reason: format!("master-election: {why}") }
 }
@@ -261,7 +261,7 @@ pub(crate) fn pursue(
     let again = view.complete && (accepted || stands) && now.since(fence.asked) >= every;
     let action = seen.filter(|_| again).map(|seen| {
         fence.asked = now;
-        ask(&seen.node, format!("it was fenced {} s ago and ECS does not report it STOPPED", held.as_secs()))
+        ask(&seen.node, &format!("it was fenced {} s ago and ECS does not report it STOPPED", held.as_secs()))
     });
     let refusal = match seen {
         _ if held >= policy.fence_verify => Some(failed(&fence, held, accepted)),
