@@ -39,7 +39,7 @@ pub fn enough(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Millis, NotKnown};
+    use crate::{Memory, Millis, NotKnown};
 
     const UNSETTLED: Option<Answer> = Some(Answer::NotKnown(NotKnown::Unsettled));
     const REFUSED: Option<Answer> = Some(Answer::NotKnown(NotKnown::Refused));
@@ -85,5 +85,15 @@ mod tests {
         let slow = [None, MASTER, SLAVE, SLAVE];
         let early = enough(&Policy::of(3, 1), &state, &BTreeSet::new(), &nodes, &slow);
         assert!(!early, "the followed master may be slow: it is waited for until it was silent once");
+    }
+
+    /// Rounds that end early learn nothing of a node that they pass over: without an end to it, a node that is back and slower
+    /// than a stale claimant would never be heard again.
+    #[test]
+    fn a_wait_in_vain_excuses_the_rounds_of_the_next_four_seconds() {
+        let waited = [("task-1".to_owned(), Millis(10_000))].into();
+        let memory = Memory { waited, ..Memory::default() };
+        assert!(memory.need_not_wait_for(Millis(14_000)).contains("task-1"));
+        assert!(memory.need_not_wait_for(Millis(14_001)).is_empty());
     }
 }

@@ -52,8 +52,9 @@ pub(crate) fn clean(
     let readers: BTreeSet<IpAddr> = &registered(&view.readers) - &addresses(|_| true);
     let foreign: BTreeSet<IpAddr> = &writers | &readers;
     if !view.complete {
-        if !foreign.is_empty() {
-            refusals.push(Refusal::IncompleteListing { kept: foreign.into_iter().collect() });
+        let refusal = Refusal::IncompleteListing { kept: foreign.iter().copied().collect() };
+        if !foreign.is_empty() && !refusals.contains(&refusal) {
+            refusals.push(refusal);
         }
         return;
     }

@@ -14,7 +14,9 @@ pub(crate) fn of(
     let followed = state.master.as_ref().map(|master| format!("{} at {}", master.slot, master.address));
     let found = match (verdict, followed) {
         (Verdict::Steady, Some(master)) => format!("{master} is the master; {answering}"),
-        (Verdict::NewMaster, Some(master)) if refusals.iter().all(|refusal| !unconfirmed(refusal)) => {
+        (Verdict::NewMaster, Some(master))
+            if claims(view, state) && refusals.iter().all(|refusal| !unconfirmed(refusal)) =>
+        {
             format!("{master} is the new master; {answering}")
         }
         (Verdict::NoMaster, Some(master)) => {
@@ -47,6 +49,11 @@ pub(crate) fn of(
     }
     parts.extend(refusals.iter().map(ToString::to_string));
     parts.join("; ") + "."
+}
+
+/// Whether it is the claimant that is followed: one that is not followed yet may be held for another reason too.
+fn claims(view: &View, state: &State) -> bool {
+    view.claimants().iter().any(|node| state.follows(node))
 }
 
 fn unconfirmed(refusal: &Refusal) -> bool {
