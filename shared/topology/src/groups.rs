@@ -52,9 +52,8 @@ pub(crate) fn clean(
     let readers: BTreeSet<IpAddr> = &registered(&view.readers) - &addresses(|_| true);
     let foreign: BTreeSet<IpAddr> = &writers | &readers;
     if !view.complete {
-        let refusal = Refusal::IncompleteListing { kept: foreign.iter().copied().collect() };
-        if !foreign.is_empty() && !refusals.contains(&refusal) {
-            refusals.push(refusal);
+        if !foreign.is_empty() {
+            refusals.push(Refusal::IncompleteListing { kept: foreign.into_iter().collect() });
         }
         return;
     }
