@@ -124,10 +124,10 @@ mod tests {
 
     #[test]
     fn every_cluster_is_formed_once_and_only_for_something() {
+        use Setting::{Demo, LineZeroOff, LineZeroOffStopOfAws, NobodyFences};
         let counts = Counts { each: 15, propagated: 2, frozen: 1, slow: 0 };
         let series = counts.series();
         let settings: Vec<Setting> = series.iter().map(|series| series.setting).collect();
-        use Setting::{Demo, LineZeroOff, LineZeroOffStopOfAws, NobodyFences};
         assert_eq!(settings, [Demo, LineZeroOff, LineZeroOffStopOfAws, NobodyFences]);
         let demo = &series[0].plays;
         assert_eq!(demo.iter().filter(|play| play.propagation.is_zero()).count(), 31);
