@@ -12,7 +12,7 @@ use crate::{
 
 /// How often a probe looks whether a node has answered, milliseconds; seldom once it has waited for long.
 const STEP: u64 = 25;
-const LONG_STEP: u64 = 200;
+const LONG_STEP: u64 = 300;
 /// From then on.
 const LONG: u64 = 100;
 
