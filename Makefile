@@ -60,7 +60,7 @@ bench-sweep: ## One sweep over a thousand nodes, every tenth silent
 simulate: ## Ten million simulated rounds; `cargo run -p simulator -- --help` plays one history again
 	@cargo run --locked -p simulator
 
-mutants: prerequisites ## Reverses seventeen rules, one after another: the tests must notice each
+mutants: prerequisites ## Reverses one rule after another (simulator/mutants.txt): the tests must notice each
 	@python3 simulator/mutants.py
 
 bench-start: setup release ## Size and start of what is shipped
