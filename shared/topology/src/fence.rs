@@ -181,12 +181,6 @@ fn judge<'a>(
         let refusal = Refusal::FencingOff { address };
         return if long { Finding::Frozen(refusal) } else { Finding::Suspect(refusal) };
     }
-    // Asked for already: `pursue` asks again, and on what this invocation has seen only when that is long enough too.
-    if let Some(last) = state.fence.as_ref().filter(|last| last.task == node.task && !last.verified) {
-        let refusal = outstanding(now, policy, last, address, node.stopping);
-        let again = long && complete;
-        return if again { Finding::Again(node, refusal) } else { Finding::Suspect(refusal) };
-    }
     if !long {
         let (silent, needed) = (silence.time.as_secs(), needed.as_secs());
         return Finding::Suspect(Refusal::NotLongSilent { address, silent, needed });
@@ -196,6 +190,10 @@ fn judge<'a>(
         return Finding::Frozen(Refusal::MissingUnknown { address });
     }
     let Some(last) = &state.fence else { return Finding::Fence(node) };
+    // Asked for, and not accepted, for it is listed as running: `pursue` asks again, now that there is evidence again.
+    if last.task == node.task && !last.verified {
+        return Finding::Again(node, outstanding(now, policy, last, address, node.stopping));
+    }
     // From when it was asked for last, not first: a fence that has not worked yet may still work. One that has failed is asked for
     // once a sweep, which does not hold off others for ever.
     let asked = last.asked.min(last.at.after(policy.fence_verify));
