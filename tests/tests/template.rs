@@ -271,7 +271,7 @@ fn whoever_looks_at_tasks_may_list_and_describe_those_of_the_stacks_own_cluster(
 fn every_alarm_has_a_runbook_with_the_same_four_parts() {
     let main = template("template.yml");
     let alarms = of_type(&main, "AWS::CloudWatch::Alarm");
-    assert_eq!(alarms.len(), 8);
+    assert_eq!(alarms.len(), 9);
     for (name, alarm) in alarms {
         let description = alarm["AlarmDescription"].as_str().unwrap();
         let runbook = description.split("; ").nth(1).unwrap_or_else(|| panic!("{name} names no runbook"));
