@@ -59,7 +59,8 @@ impl Eyes {
         let began = world.now();
         let skipped = std::mem::take(&mut self.first) && !self.rung && may_skip(state, began);
         if self.listing.is_none() {
-            self.list(world, state, None).await;
+            let listing = world.list(&state.remembered()).await;
+            self.keep(listing, state, world.now());
         }
         let (listing, listed_at) = self.listing.clone().unwrap_or_default();
         let asked_at = world.now();
@@ -113,11 +114,6 @@ impl Eyes {
     fn keep_groups(&mut self, groups: &Registered, at: Millis) {
         let all = groups.failures.is_empty() && groups.reader_failures.is_empty();
         self.groups = all.then(|| (groups.clone(), at));
-    }
-
-    async fn list<W: World>(&mut self, world: &W, state: &State, before: Option<Millis>) {
-        let listing = world.list(&state.remembered()).await;
-        self.keep(listing, state, before.unwrap_or_else(|| world.now()));
     }
 
     /// A listing that failed keeps the nodes that were known: every one of them can still be asked. Absence proves nothing then.

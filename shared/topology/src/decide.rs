@@ -105,7 +105,7 @@ pub fn decide(now: Millis, policy: &Policy, state: &State, memory: &Memory, view
         state: state.clone(),
         memory: remember(now, memory, view),
         newly_late: newly_late(memory, view),
-        stands: None,
+        stands: false,
         actions: Vec::new(),
         refusals: Vec::new(),
     };
@@ -138,8 +138,8 @@ struct Round<'a> {
     memory: Memory,
     /// A role endpoint was late for the first time: only the next round asks Bolt beside it, and knows whether it is silence.
     newly_late: bool,
-    /// The task of an earlier fence, when this round would fence it too.
-    stands: Option<String>,
+    /// This round would fence the node of the outstanding fence too.
+    stands: bool,
     actions: Vec<Action>,
     refusals: Vec<Refusal>,
 }
@@ -176,9 +176,7 @@ impl Round<'_> {
         if self.actions.iter().any(|action| matches!(action, Action::Fence { .. })) {
             return true; // it was asked for first in this very round
         }
-        let stands =
-            self.stands.is_some() && self.stands == self.state.fence.as_ref().map(|fence| fence.task.clone());
-        let (again, refusal) = fence::pursue(self.now, self.policy, &mut self.state, self.view, stands);
+        let (again, refusal) = fence::pursue(self.now, self.policy, &mut self.state, self.view, self.stands);
         let waits = matches!(refusal, Some(Refusal::FenceUnderWay { .. }));
         self.actions.extend(again);
         self.refusals.extend(refusal.filter(|refusal| !self.refusals.contains(refusal)));
@@ -220,9 +218,9 @@ impl Round<'_> {
             Finding::Refused(refusal) | Finding::Suspect(refusal) | Finding::Frozen(refusal) => {
                 self.refusals.push(refusal);
             }
-            Finding::Again(node, refusal) => {
+            Finding::Again(refusal) => {
                 self.refusals.push(refusal);
-                self.stands = Some(node.task.clone());
+                self.stands = true;
             }
             Finding::Fence(node) => {
                 let action = fence::fence(self.now, &mut self.state, &self.memory, node, last_master);

@@ -56,15 +56,15 @@ pub(crate) enum Finding<'a> {
     Frozen(Refusal),
     /// This node is to be fenced.
     Fence(&'a Node),
-    /// It would be fenced now, and was asked for already.
-    Again(&'a Node, Refusal),
+    /// The node of the outstanding fence would be fenced now, on the evidence of this invocation.
+    Again(Refusal),
 }
 
 /// Whether to go on looking for the sake of a silent node: its silence has to be listened to, not inferred from two sweeps.
 pub(crate) fn keeps_looking(finding: &Finding<'_>) -> bool {
     match finding {
         Finding::Fence(_) => true,
-        Finding::Suspect(refusal) | Finding::Frozen(refusal) | Finding::Again(_, refusal) => {
+        Finding::Suspect(refusal) | Finding::Frozen(refusal) | Finding::Again(refusal) => {
             matches!(refusal, Refusal::NotLongSilent { .. } | Refusal::FenceUnderWay { .. })
         }
         Finding::NoneSilent | Finding::Refused(_) => false,
@@ -192,7 +192,7 @@ fn judge<'a>(
     let Some(last) = &state.fence else { return Finding::Fence(node) };
     // Asked for, and not accepted, for it is listed as running: `pursue` asks again, now that there is evidence again.
     if last.task == node.task && !last.verified {
-        return Finding::Again(node, outstanding(now, policy, last, address, node.stopping));
+        return Finding::Again(outstanding(now, policy, last, address, node.stopping));
     }
     // From when it was asked for last, not first: a fence that has not worked yet may still work. One that has failed is asked for
     // once a sweep, which does not hold off others for ever.
