@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use aws::{Error, Inventory, Secrets, Task};
+use aws::{Error, Inventory, Operation, Secrets, Service, Services, Stacks, Task};
 use backups::Counts;
 use neo4j::{Credentials, Denied, Dialect};
 use serde_json::{Value, json};
@@ -21,6 +21,8 @@ const RELATIONSHIPS: &str = "MATCH ()-->() RETURN count(*)";
 /// Clients made once, used by every invocation.
 pub(crate) struct Live {
     inventory: Inventory,
+    services: Services,
+    stacks: Stacks,
     slave_only_services: Vec<String>,
     secrets: Secrets,
     admin_secret: Option<String>,
@@ -39,6 +41,8 @@ impl Live {
     pub(crate) fn new(sdk: &aws::SdkConfig, config: &Config) -> Self {
         Self {
             inventory: Inventory::new(sdk, &config.cluster),
+            services: Services::new(sdk, &config.cluster),
+            stacks: Stacks::new(sdk),
             slave_only_services: config.slave_only_services.clone(),
             secrets: Secrets::new(sdk),
             admin_secret: config.admin_secret.clone(),
@@ -66,7 +70,7 @@ impl Live {
 
 impl World for Live {
     async fn look(&self, services: &[&str]) -> Result<Vec<Slot>, Error> {
-        let names: Vec<String> = services.iter().map(|service| (*service).to_owned()).collect();
+        let names = names(services);
         let listed = self.inventory.tasks_of_each(&names).await?;
         let mut asked = JoinSet::new();
         for (index, (service, tasks)) in names.into_iter().zip(listed).enumerate() {
@@ -78,9 +82,21 @@ impl World for Live {
         Ok(answered.into_iter().flat_map(|(_, slots)| slots).collect())
     }
 
+    async fn services(&self, services: &[&str]) -> Result<Vec<Service>, Error> {
+        self.services.describe(&names(services)).await
+    }
+
+    async fn operation(&self, id: &str) -> Result<Operation, Error> {
+        self.stacks.operation(id).await
+    }
+
     async fn count(&self, master: IpAddr) -> Result<Counts, Uncounted> {
         self.nodes.count(master, &self.admin().await?).await
     }
+}
+
+fn names(services: &[&str]) -> Vec<String> {
+    services.iter().map(|service| (*service).to_owned()).collect()
 }
 
 fn uncounted(reason: &impl ToString, unauthorized: bool) -> Uncounted {

@@ -17,6 +17,8 @@ pub enum Expected {
     },
     /// One slot.
     Slot {
+        /// The name of its service.
+        name: String,
         /// How far it must be.
         standing: Standing,
         /// The task definition that it must run; none for any.
@@ -32,6 +34,8 @@ pub enum Standing {
     WaitsForPeers,
     /// It is the master or a slave again.
     Rejoined,
+    /// It has rejoined, and the cluster is settled (see [`settled`]): stopping the next slot leaves a majority.
+    AmongAll,
 }
 
 /// One slot, as it was seen.
@@ -90,20 +94,40 @@ const PHASES: [&str; 3] = ["waiting-for-peers", "starting", "running"];
 pub fn ready(expected: &Expected, slots: &[Slot]) -> Readiness {
     match expected {
         Expected::Cluster { nodes, master } => cluster(*nodes, *master, slots),
-        Expected::Slot { standing, definition } => {
-            let there = |slot: &Slot| slot.runs(definition.as_deref()) && slot.stands(*standing);
-            if slots.iter().any(there) {
-                return Readiness::Ready;
+        Expected::Slot { name, standing, definition } => {
+            let own: Vec<&Slot> = slots.iter().filter(|slot| slot.name == *name).collect();
+            let there = |slot: &&Slot| slot.runs(definition.as_deref()) && slot.stands(*standing);
+            if !own.iter().any(there) {
+                let says = own.iter().map(|slot| slot.says_of(definition.as_deref()));
+                return Readiness::NotYet(says.collect::<Vec<_>>().join("; "));
             }
-            let says = |slot: &Slot| match (&slot.seen, definition) {
-                (Seen::Running { definition: runs, .. }, Some(wanted)) if !slot.runs(Some(wanted)) => {
-                    format!("{} still runs {} and not {}", slot.name, revision(runs), revision(wanted))
-                }
-                _ => slot.says(),
-            };
-            Readiness::NotYet(slots.iter().map(says).collect::<Vec<_>>().join("; "))
+            match (standing, settled(slots)) {
+                (Standing::AmongAll, Readiness::NotYet(says)) => Readiness::NotYet(format!(
+                    "{name} has rejoined, and before another slot is stopped the whole cluster has to be well: {says}"
+                )),
+                _ => Readiness::Ready,
+            }
         }
     }
+}
+
+/// Whether one slot may be stopped: every core slot is sure of its role, and exactly one of them is the master. Members that
+/// died still count in Neo4j's majority, so that one more which leaves would end it. Slave-only slots come and go by design.
+pub fn settled(slots: &[Slot]) -> Readiness {
+    let core: Vec<&Slot> = slots.iter().filter(|slot| slot.kind == Kind::Core).collect();
+    let is_firm = |slot: &Slot| slot.answer().is_some_and(Answer::is_firm);
+    // While a slot is replaced it may have two tasks, of which one is firm.
+    let unsure =
+        core.iter().filter(|slot| !core.iter().any(|other| other.name == slot.name && is_firm(other)));
+    let mut says: Vec<String> = unsure.map(|slot| slot.says()).collect();
+    let masters: Vec<String> =
+        slots.iter().filter(|slot| slot.answer() == Some(Answer::Master)).map(Slot::says).collect();
+    if masters.len() > 1 {
+        says.extend(masters);
+    } else if masters.is_empty() {
+        says.push("no node says master".to_owned());
+    }
+    if says.is_empty() { Readiness::Ready } else { Readiness::NotYet(says.join("; ")) }
 }
 
 fn cluster(nodes: usize, master: bool, slots: &[Slot]) -> Readiness {
@@ -129,6 +153,16 @@ pub fn sole_master(slots: &[Slot]) -> Option<(&str, IpAddr)> {
 }
 
 impl Slot {
+    /// The same of a slot that should run `wanted`.
+    fn says_of(&self, wanted: Option<&str>) -> String {
+        match (&self.seen, wanted) {
+            (Seen::Running { definition, .. }, Some(wanted)) if !self.runs(Some(wanted)) => {
+                format!("{} still runs {} and not {}", self.name, revision(definition), revision(wanted))
+            }
+            _ => self.says(),
+        }
+    }
+
     /// One clause: what it says, or why it says nothing.
     fn says(&self) -> String {
         let Self { name, kind, seen } = self;
@@ -163,7 +197,8 @@ impl Slot {
         }
     }
 
-    fn answer(&self) -> Option<Answer> {
+    /// What it said of its role; none without a task that runs.
+    pub(crate) fn answer(&self) -> Option<Answer> {
         match &self.seen {
             Seen::Running { answer, .. } => Some(*answer),
             Seen::NoTask | Seen::Pending => None,
@@ -190,7 +225,7 @@ impl Slot {
 }
 
 /// `family:revision` of a task definition, which templates name with and without the rest of its ARN.
-fn revision(definition: &str) -> &str {
+pub(crate) fn revision(definition: &str) -> &str {
     definition.rsplit('/').next().unwrap_or(definition)
 }
 
@@ -324,8 +359,8 @@ mod tests {
         ];
         for (slot, waits, rejoined) in table {
             for (standing, expected) in [(WaitsForPeers, waits), (Rejoined, rejoined)] {
-                let found =
-                    ready(&Expected::Slot { standing, definition: None }, std::slice::from_ref(&slot));
+                let expected_of = Expected::Slot { name: "core-1".into(), standing, definition: None };
+                let found = ready(&expected_of, std::slice::from_ref(&slot));
                 assert_eq!(found == Readiness::Ready, expected, "{standing:?} {slot:?}");
             }
         }
@@ -334,8 +369,8 @@ mod tests {
     #[test]
     fn a_slot_that_runs_what_it_ran_before_is_not_back() {
         let of = |definition: &str| {
-            let expected =
-                Expected::Slot { standing: Standing::Rejoined, definition: Some(definition.into()) };
+            let (name, definition) = ("core-1".to_owned(), Some(definition.into()));
+            let expected = Expected::Slot { name, standing: Standing::Rejoined, definition };
             ready(&expected, &[running(1, Slave, "running")])
         };
         assert_eq!(of("arn:aws:ecs:r:1:task-definition/core:7"), Readiness::Ready);
@@ -343,6 +378,54 @@ mod tests {
         assert_eq!(
             of("arn:aws:ecs:r:1:task-definition/core:8"),
             Readiness::NotYet("core-1 still runs core:7 and not core:8".into())
+        );
+    }
+
+    #[test]
+    fn the_next_slot_may_be_stopped_when_all_others_are_sure_and_one_leads() {
+        let up = |number, answer| running(number, answer, "running");
+        let replaced = Slot { seen: Seen::Pending, ..up(3, Slave) };
+        let table: [(&str, Vec<Slot>, Option<&str>); 8] = [
+            ("whole", vec![up(1, Slave), up(2, Master), up(3, Slave)], None),
+            ("of one", vec![up(1, Master)], None),
+            ("two tasks of one slot", vec![up(1, Slave), up(2, Master), replaced, up(3, Slave)], None),
+            (
+                "a slave-only slot is away",
+                vec![up(1, Slave), up(2, Master), Slot { kind: Kind::SlaveOnly, ..without(3, Seen::NoTask) }],
+                None,
+            ),
+            (
+                "one is away",
+                vec![up(1, Slave), up(2, Master), without(3, Seen::NoTask)],
+                Some("core-3 has no task"),
+            ),
+            (
+                "one is between roles",
+                vec![up(1, Slave), up(2, Master), up(3, Not(NotKnown::Unsettled))],
+                Some("core-3 at 10.0.0.3 says unsettled"),
+            ),
+            ("no master", vec![up(1, Slave), up(2, Slave), up(3, Slave)], Some("no node says master")),
+            (
+                "two masters",
+                vec![up(1, Master), up(2, Master), up(3, Slave)],
+                Some("core-1 at 10.0.0.1 says master; core-2 at 10.0.0.2 says master"),
+            ),
+        ];
+        for (case, slots, expected) in table {
+            let expected = expected.map_or(Readiness::Ready, |says| Readiness::NotYet(says.to_owned()));
+            assert_eq!(settled(&slots), expected, "{case}");
+        }
+        let of = |standing, slots: &[Slot]| {
+            ready(&Expected::Slot { name: "core-1".into(), standing, definition: None }, slots)
+        };
+        let degraded = [up(1, Slave), up(2, Master), without(3, Seen::NoTask)];
+        assert_eq!(of(Standing::Rejoined, &degraded), Readiness::Ready, "the others are not its matter");
+        assert_eq!(
+            of(Standing::AmongAll, &degraded),
+            Readiness::NotYet(
+                "core-1 has rejoined, and before another slot is stopped the whole cluster has to be well: core-3 has no task"
+                    .into()
+            )
         );
     }
 

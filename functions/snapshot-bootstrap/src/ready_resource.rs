@@ -1,21 +1,30 @@
 //! `Custom::ClusterReady`: waits until the cluster, or one slot, is there; seals the founding of a whole one.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use aws::Kind;
+use aws::{Kind, Operation};
 use backups::Counts;
 use custom_resource::{Call, Data, Failure, Outcome, Resource, text};
-use serde::Deserialize;
-use serde_json::Value;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use topology::Answer;
 
 use crate::{
-    Expected, Readiness, Record, Slot, Standing, Storage, Uncounted, Untold, Wanted, World, ready,
+    Expected, Readiness, Record, Slot, Standing, Storage, Uncounted, Untold, Wanted, World,
+    hopeless::hopeless,
+    ready,
+    roll::{Degraded, degraded},
     sole_master,
 };
 
 const SUFFIX: &str = "-ready";
-/// Between two looks. A look is two ECS calls for each slot, and several of these resources wait at the same time.
-const PAUSE: Duration = Duration::from_secs(2);
+/// Between two looks. A look is two ECS calls, and several of these resources wait at the same time.
+pub(crate) const PAUSE: Duration = Duration::from_secs(2);
+/// From one question to the next what ECS itself says of a slot that does not come: three more calls, and it says little new.
+const ASK_ECS: Duration = Duration::from_secs(10);
+/// While no core slot says master a slot cannot have a role, so that waiting for it would be waiting for ever. An election
+/// takes seconds.
+const NO_MASTER: Duration = Duration::from_secs(60);
 /// After a wrong password, which must not be tried as often as Neo4j locks users out for.
 const PAUSE_UNAUTHORIZED: Duration = Duration::from_secs(15);
 
@@ -41,9 +50,13 @@ pub struct Properties {
     /// What must be in the graph, until the founding is sealed.
     #[serde(default)]
     expect_counts: ExpectCounts,
-    /// One slot in place of the whole cluster: on Create until it waits for its peers, later until it has rejoined.
+    /// One slot in place of the whole cluster: on Create until it waits for its peers, later until it has rejoined and the
+    /// next slot may be stopped.
     #[serde(default, deserialize_with = "text::optional_number")]
     slot: Option<usize>,
+    /// `yes`: later only until it has rejoined, whatever the other slots are.
+    #[serde(default, deserialize_with = "degraded")]
+    roll_when_degraded: Degraded,
     /// The task definition that the slot must run.
     #[serde(default)]
     definition: String,
@@ -59,23 +72,39 @@ struct ExpectCounts {
     relationships: Option<u64>,
 }
 
-impl Properties {
-    fn expected(&self, standing: Standing) -> Expected {
-        match self.slot {
-            Some(_) => {
-                let definition = Some(self.definition.clone()).filter(|definition| !definition.is_empty());
-                Expected::Slot { standing, definition }
-            }
-            None => Expected::Cluster {
-                nodes: self.expect_nodes.unwrap_or_default(),
-                master: self.expect_master.unwrap_or(true),
-            },
-        }
+/// What a look leaves for the next one.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Progress {
+    /// Since when no core slot has said master, in seconds since 1970.
+    no_master: Option<u64>,
+    /// When ECS itself was last asked, the same.
+    asked_ecs: u64,
+}
+
+impl Progress {
+    fn of(call: &Call) -> Self {
+        call.progress.clone().and_then(|progress| serde_json::from_value(progress).ok()).unwrap_or_default()
     }
 
+    fn note_master(&mut self, slots: &[Slot], now: Duration) {
+        let is_led = slots.iter().any(|slot| slot.answer() == Some(Answer::Master));
+        self.no_master = if is_led { None } else { self.no_master.or(Some(now.as_secs())) };
+    }
+
+    fn has_no_master(&self, now: Duration) -> bool {
+        self.no_master.is_some_and(|since| now.as_secs().saturating_sub(since) >= NO_MASTER.as_secs())
+    }
+}
+
+impl Properties {
     fn wanted(&self) -> Wanted {
         let ExpectCounts { nodes, relationships } = self.expect_counts;
         Wanted { nodes, relationships }
+    }
+
+    fn definition(&self) -> Option<&str> {
+        Some(self.definition.as_str()).filter(|definition| !definition.is_empty())
     }
 }
 
@@ -91,33 +120,106 @@ impl<W: World, S: Storage> ClusterReady<W, S> {
     }
 
     /// One look.
-    async fn look(
+    async fn look(&self, call: &Call, properties: &Properties, is_update: bool) -> Result<Outcome, Failure> {
+        call.step("look at the nodes");
+        let mut progress = Progress::of(call);
+        let slots = match self.world.look(&self.services(properties, is_update)).await {
+            Ok(slots) => slots,
+            Err(error) if error.kind == Kind::Denied => return Err(Failure::new(error)),
+            Err(error) => return Ok(progress.not_yet(&error, PAUSE)),
+        };
+        progress.note_master(&slots, call.now);
+        let readiness = match properties.slot {
+            None => ready(&properties.cluster(), &slots),
+            Some(number) => {
+                let of = |standing| ready(&self.slot(properties, number, standing), &slots);
+                self.slot_readiness(call, properties, &progress, is_update, of).await
+            }
+        };
+        if let Readiness::NotYet(says) = readiness {
+            if let Some(why) = self.hopeless(call, properties, &slots, &mut progress).await {
+                return Err(Failure::new(format_args!("{why}; the deployment waited for this: {says}")));
+            }
+            return Ok(progress.not_yet(&says, PAUSE));
+        }
+        match properties.slot {
+            Some(number) => Ok(Outcome::Done(data(&self.own(number, slots), None))),
+            None => self.whole(call, properties, &slots).await,
+        }
+    }
+
+    /// On a Create a slot has to be made; on an Update the next slot is stopped as soon as this one is ready, so that the
+    /// whole cluster has to be well, unless that must not be asked for: in a roll-back, which is the way back to what worked,
+    /// and when the deployment is the mend.
+    async fn slot_readiness(
         &self,
         call: &Call,
         properties: &Properties,
-        standing: Standing,
-    ) -> Result<Outcome, Failure> {
-        call.step("look at the nodes");
-        let slots = match self.world.look(&self.services(properties)).await {
-            Ok(slots) => slots,
-            Err(error) if error.kind == Kind::Denied => return Err(Failure::new(error)),
-            Err(error) => return Ok(not_yet(&error, PAUSE)),
-        };
-        if let Readiness::NotYet(says) = ready(&properties.expected(standing), &slots) {
-            return Ok(not_yet(&says, PAUSE));
+        progress: &Progress,
+        is_update: bool,
+        of: impl Fn(Standing) -> Readiness,
+    ) -> Readiness {
+        if !is_update {
+            return of(Standing::WaitsForPeers);
         }
-        match properties.slot {
-            Some(_) => Ok(Outcome::Done(data(&slots, None))),
-            None => self.whole(call, properties, &slots).await,
+        let Readiness::NotYet(says) = of(Standing::AmongAll) else { return Readiness::Ready };
+        let enough =
+            if progress.has_no_master(call.now) { Standing::WaitsForPeers } else { Standing::Rejoined };
+        if of(enough) != Readiness::Ready {
+            return Readiness::NotYet(says);
+        }
+        if properties.roll_when_degraded == Degraded::GoesOn {
+            return Readiness::Ready;
+        }
+        call.step("ask CloudFormation whether it rolls back");
+        match self.world.operation(&call.stack_id).await {
+            Ok(Operation::RollBack) => Readiness::Ready,
+            Ok(Operation::Other) => Readiness::NotYet(says),
+            Err(error) => {
+                Readiness::NotYet(format!("{says} (and {error}, so that a roll-back would not be known)"))
+            }
+        }
+    }
+
+    /// Why waiting is of no use, if ECS says so.
+    async fn hopeless(
+        &self,
+        call: &Call,
+        properties: &Properties,
+        slots: &[Slot],
+        progress: &mut Progress,
+    ) -> Option<String> {
+        if call.now.as_secs().saturating_sub(progress.asked_ecs) < ASK_ECS.as_secs() {
+            return None;
+        }
+        progress.asked_ecs = call.now.as_secs();
+        call.step("ask ECS about the services");
+        let names = match properties.slot {
+            Some(number) => self.name(number).into_iter().collect(),
+            None => self.services(properties, true),
+        };
+        match self.world.services(&names).await {
+            Ok(said) => hopeless(
+                &said,
+                slots,
+                properties.definition(),
+                SystemTime::UNIX_EPOCH + call.began,
+                SystemTime::UNIX_EPOCH + call.now,
+            ),
+            Err(error) => {
+                tracing::warn!(event = "services-not-described", "{error}");
+                None
+            }
         }
     }
 
     /// All nodes are there: counts what they have, and seals the founding.
     async fn whole(&self, call: &Call, properties: &Properties, slots: &[Slot]) -> Result<Outcome, Failure> {
+        let progress = Progress::of(call);
         call.step("read the founding record");
         let founding = match self.record.load().await {
             Ok(founding) => founding,
-            Err(untold) => return may_pass(untold),
+            Err(untold) => return progress.may_pass(untold),
         };
         call.step("count what is in the graph");
         let counted = match sole_master(slots) {
@@ -130,45 +232,69 @@ impl<W: World, S: Storage> ClusterReady<W, S> {
         let counts = match (counted, wanted.is_any()) {
             (Some(Err(Uncounted { reason, unauthorized })), true) => {
                 let pause = if unauthorized { PAUSE_UNAUTHORIZED } else { PAUSE };
-                return Ok(not_yet(
-                    &format_args!("the master's graph could not be counted: {reason}"),
-                    pause,
-                ));
+                return Ok(progress
+                    .not_yet(&format_args!("the master's graph could not be counted: {reason}"), pause));
             }
-            (None, true) => return Ok(not_yet(&"there is no master whose graph could be counted", PAUSE)),
+            (None, true) => {
+                return Ok(progress.not_yet(&"there is no master whose graph could be counted", PAUSE));
+            }
             (counted, _) => counted.and_then(Result::ok),
         };
         if let Some(differs) = counts.and_then(|counts| wanted.differs(counts)) {
-            return Ok(not_yet(&differs, PAUSE));
+            return Ok(progress.not_yet(&differs, PAUSE));
         }
         call.step("seal the founding record");
         match self.record.seal().await {
             Ok(()) => Ok(Outcome::Done(data(slots, counts))),
-            Err(untold) => may_pass(untold),
+            Err(untold) => progress.may_pass(untold),
         }
     }
 
-    fn services(&self, properties: &Properties) -> Vec<&str> {
+    /// What is looked at: of a slot that is made only itself, because the others are made after it.
+    fn services(&self, properties: &Properties, is_update: bool) -> Vec<&str> {
         match properties.slot {
-            Some(number) => {
-                self.core_services.get(number.wrapping_sub(1)).map(String::as_str).into_iter().collect()
-            }
+            Some(number) if !is_update => self.name(number).into_iter().collect(),
+            Some(_) => self.core_services.iter().map(String::as_str).collect(),
             None => self.core_services.iter().chain(&self.slave_only_services).map(String::as_str).collect(),
         }
     }
+
+    fn slot(&self, properties: &Properties, number: usize, standing: Standing) -> Expected {
+        let name = self.name(number).unwrap_or_default().to_owned();
+        Expected::Slot { name, standing, definition: properties.definition().map(str::to_owned) }
+    }
+
+    fn own(&self, number: usize, slots: Vec<Slot>) -> Vec<Slot> {
+        slots.into_iter().filter(|slot| Some(slot.name.as_str()) == self.name(number)).collect()
+    }
+
+    /// The service of a slot, which are counted from 1.
+    fn name(&self, number: usize) -> Option<&str> {
+        self.core_services.get(number.checked_sub(1)?).map(String::as_str)
+    }
 }
 
-fn not_yet(waiting_for: &impl ToString, after: Duration) -> Outcome {
-    // Each look starts afresh, so there is nothing to take along.
-    Outcome::Unfinished { progress: Value::Null, after, waiting_for: waiting_for.to_string() }
+impl Properties {
+    fn cluster(&self) -> Expected {
+        Expected::Cluster {
+            nodes: self.expect_nodes.unwrap_or_default(),
+            master: self.expect_master.unwrap_or(true),
+        }
+    }
 }
 
-/// A call that failed is made again with the next look, unless that cannot help.
-fn may_pass(untold: Untold) -> Result<Outcome, Failure> {
-    match untold {
-        Untold::Call(error) if error.kind != Kind::Denied => Ok(not_yet(&error, PAUSE)),
-        Untold::Unanswered(error) => Ok(not_yet(&error, PAUSE)),
-        untold => Err(Failure::new(untold)),
+impl Progress {
+    fn not_yet(self, waiting_for: &impl ToString, after: Duration) -> Outcome {
+        Outcome::Unfinished { progress: json!(self), after, waiting_for: waiting_for.to_string() }
+    }
+
+    /// A call that failed is made again with the next look, unless that cannot help.
+    fn may_pass(self, untold: Untold) -> Result<Outcome, Failure> {
+        match untold {
+            Untold::Call(error) if error.kind != Kind::Denied => Ok(self.not_yet(&error, PAUSE)),
+            Untold::Unanswered(error) => Ok(self.not_yet(&error, PAUSE)),
+            untold => Err(Failure::new(untold)),
+        }
     }
 }
 
@@ -219,7 +345,7 @@ impl<W: World, S: Storage> Resource for ClusterReady<W, S> {
     }
 
     async fn create(&self, call: &Call, properties: &Properties) -> Result<Outcome, Failure> {
-        self.look(call, properties, Standing::WaitsForPeers).await
+        self.look(call, properties, false).await
     }
 
     async fn update(
@@ -228,7 +354,7 @@ impl<W: World, S: Storage> Resource for ClusterReady<W, S> {
         properties: &Properties,
         _old: Option<&Properties>,
     ) -> Result<Outcome, Failure> {
-        self.look(call, properties, Standing::Rejoined).await
+        self.look(call, properties, true).await
     }
 
     /// The cluster may be gone already, and nobody waits for it: it made nothing.

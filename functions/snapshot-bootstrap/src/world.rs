@@ -1,8 +1,8 @@
 //! What `Custom::ClusterReady` needs from outside: the seam that tests put a cluster in memory behind.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
-use aws::Error;
+use aws::{Error, Operation, Service};
 use backups::Counts;
 
 use crate::Slot;
@@ -14,6 +14,10 @@ pub trait World: Send + Sync + 'static {
     /// # Errors
     /// When a service could not be listed: then a task that is missing would prove nothing.
     fn look(&self, services: &[&str]) -> impl Future<Output = Result<Vec<Slot>, Error>> + Send;
+    /// What ECS itself says of `services`: its events, and tasks that ended by themselves.
+    fn services(&self, services: &[&str]) -> impl Future<Output = Result<Vec<Service>, Error>> + Send;
+    /// What CloudFormation is doing with the stack `id`.
+    fn operation(&self, id: &str) -> impl Future<Output = Result<Operation, Error>> + Send;
     /// Counts what is in the graph of the node at `master`.
     fn count(&self, master: IpAddr) -> impl Future<Output = Result<Counts, Uncounted>> + Send;
 }
@@ -26,4 +30,22 @@ pub struct Uncounted {
     pub reason: String,
     /// It refuses the password. Three wrong ones lock the user out for five seconds, so it is not asked again sooner.
     pub unauthorized: bool,
+}
+
+impl<W: World> World for Arc<W> {
+    async fn look(&self, services: &[&str]) -> Result<Vec<Slot>, Error> {
+        (**self).look(services).await
+    }
+
+    async fn services(&self, services: &[&str]) -> Result<Vec<Service>, Error> {
+        (**self).services(services).await
+    }
+
+    async fn operation(&self, id: &str) -> Result<Operation, Error> {
+        (**self).operation(id).await
+    }
+
+    async fn count(&self, master: IpAddr) -> Result<Counts, Uncounted> {
+        (**self).count(master).await
+    }
 }

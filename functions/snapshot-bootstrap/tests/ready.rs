@@ -231,13 +231,15 @@ async fn a_slot_is_updated_when_its_new_task_has_rejoined() {
         },
         _ => slot,
     };
+    let among =
+        |slot| vec![running(1, Answer::Master, "running"), slot, running(3, Answer::Slave, "running")];
     let cluster = Cluster::default()
         // the old task, which still runs and is a slave
-        .then(Ok(vec![running(2, Answer::Slave, "running")]))
-        .then(Ok(vec![Slot { seen: Seen::NoTask, ..waiting(2) }]))
-        .then(Ok(vec![new(waiting(2))]))
-        .then(Ok(vec![new(running(2, Answer::NotKnown(NotKnown::Unsettled), "running"))]))
-        .then(Ok(vec![new(running(2, Answer::Slave, "running"))]));
+        .then(Ok(among(running(2, Answer::Slave, "running"))))
+        .then(Ok(among(Slot { seen: Seen::NoTask, ..waiting(2) })))
+        .then(Ok(among(new(waiting(2)))))
+        .then(Ok(among(new(running(2, Answer::NotKnown(NotKnown::Unsettled), "running")))))
+        .then(Ok(among(new(running(2, Answer::Slave, "running")))));
     let answer = Function::new(&founded(), &cluster).answer(&event("cluster-ready-slot-update")).await;
     assert_eq!(data(&answer)["Nodes"], "core-2");
     assert_eq!(cluster.looks().len(), 5);

@@ -17,6 +17,9 @@ mod objects;
 mod parameters;
 #[cfg(feature = "secrets")]
 mod secrets;
+mod services;
+#[cfg(feature = "stacks")]
+mod stacks;
 #[cfg(feature = "balancer")]
 mod target_groups;
 
@@ -36,5 +39,8 @@ pub use objects::{Head, Objects, Put, Stored};
 pub use parameters::Parameters;
 #[cfg(feature = "secrets")]
 pub use secrets::{NoPassword, Secret, Secrets, Stage};
+pub use services::{Ended, Service, Services};
+#[cfg(feature = "stacks")]
+pub use stacks::{Operation, Stacks};
 #[cfg(feature = "balancer")]
 pub use target_groups::TargetGroups;

@@ -21,6 +21,10 @@ pub struct Call {
     pub request_id: String,
     /// What the call before this one left; none in the first one.
     pub progress: Option<Value>,
+    /// When the first call of this request began, since 1970.
+    pub began: Duration,
+    /// When this call began, since 1970. Together they say how long the request has been waiting, whatever invocation it is in.
+    pub now: Duration,
     until: Instant,
     step: Mutex<String>,
 }
@@ -34,6 +38,8 @@ impl Call {
             logical_id: logical_id.to_owned(),
             request_id: request_id.to_owned(),
             progress: None,
+            began: Duration::ZERO,
+            now: Duration::ZERO,
             until,
             step: Mutex::new("begin".to_owned()),
         }
@@ -42,6 +48,11 @@ impl Call {
     /// Names the step under way, for `timed out at step "..."`. It may be shown to anybody who sees the stack.
     pub fn step(&self, name: impl Into<String>) {
         *self.step.lock().unwrap_or_else(PoisonError::into_inner) = name.into();
+    }
+
+    /// How long the request has been worked on, all invocations together.
+    pub fn waited(&self) -> Duration {
+        self.now.saturating_sub(self.began)
     }
 
     /// The time until the guard answers in place of the resource. Who needs longer returns

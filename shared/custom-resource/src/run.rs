@@ -159,6 +159,7 @@ impl<'a> Run<'a> {
         let mut call = Call::new(&echo.stack_id, &echo.logical_id, &echo.request_id, self.limits.work);
         call.step(self.kind.step());
         call.progress.clone_from(&self.progress);
+        (call.began, call.now) = (self.started, self.now + self.begun.elapsed());
         call
     }
 

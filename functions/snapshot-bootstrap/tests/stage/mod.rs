@@ -11,14 +11,16 @@ use std::{
     time::Duration,
 };
 
-use aws::{Error, Head, Kind, Put, Stored};
+use aws::{Error, Head, Kind, Operation, Put, Service, Stored};
 use backups::{Consistency, Counts, Data, Founding, Manifest};
 use custom_resource::{
     Handled, Invocation, Protocol,
     twins::{Mailbox, Queue},
 };
 use serde_json::Value;
-use snapshot_bootstrap::{ClusterReady, Record, Seen, Slot, SnapshotBootstrap, Storage, Uncounted, World};
+use snapshot_bootstrap::{
+    ClusterReady, Record, RollCheck, Seen, Slot, SnapshotBootstrap, Storage, Uncounted, World,
+};
 use topology::{Answer, NotKnown};
 
 pub const STATE: &str = "neo4j-state";
@@ -199,6 +201,8 @@ pub struct Cluster(Arc<Mutex<Stage>>);
 struct Stage {
     scenes: VecDeque<Result<Vec<Slot>, Error>>,
     counts: VecDeque<Result<Counts, Uncounted>>,
+    services: VecDeque<Vec<Service>>,
+    operations: VecDeque<Result<Operation, Error>>,
     looks: Vec<Vec<String>>,
     counted: Vec<IpAddr>,
 }
@@ -217,6 +221,20 @@ impl Cluster {
     #[must_use]
     pub fn counting(self, counts: Result<Counts, Uncounted>) -> Self {
         self.stage().counts.push_back(counts);
+        self
+    }
+
+    /// What ECS itself says of the services.
+    #[must_use]
+    pub fn saying(self, services: Vec<Service>) -> Self {
+        self.stage().services.push_back(services);
+        self
+    }
+
+    /// What CloudFormation is doing with the stack.
+    #[must_use]
+    pub fn during(self, operation: Result<Operation, Error>) -> Self {
+        self.stage().operations.push_back(operation);
         self
     }
 
@@ -242,6 +260,14 @@ impl World for Cluster {
         stage.looks.push(services.iter().map(|service| (*service).to_owned()).collect());
         let scene = next(&mut stage.scenes).expect("nobody should look")?;
         Ok(scene.into_iter().filter(|slot| services.contains(&slot.name.as_str())).collect())
+    }
+
+    async fn services(&self, _services: &[&str]) -> Result<Vec<Service>, Error> {
+        Ok(next(&mut self.stage().services).unwrap_or_default())
+    }
+
+    async fn operation(&self, _id: &str) -> Result<Operation, Error> {
+        next(&mut self.stage().operations).unwrap_or(Ok(Operation::Other))
     }
 
     async fn count(&self, master: IpAddr) -> Result<Counts, Uncounted> {
@@ -289,6 +315,7 @@ pub struct Function {
     pub mailbox: Mailbox,
     pub queue: Queue,
     pub protocol: Protocol<Mailbox, Queue>,
+    begun: tokio::time::Instant,
 }
 
 impl Function {
@@ -298,14 +325,15 @@ impl Function {
         let snapshot =
             SnapshotBootstrap::new(buckets.clone(), record.clone(), BACKUPS.into(), "3.4.6".parse().unwrap());
         let core = ["core-1", "core-2", "core-3"].map(str::to_owned).to_vec();
+        let roll = RollCheck::new(cluster.clone(), core.clone());
         let ready = ClusterReady::new(cluster.clone(), record, core, Vec::new());
-        let protocol = Protocol::new(mailbox.clone(), queue.clone()).with(snapshot).with(ready);
-        Self { mailbox, queue, protocol }
+        let protocol = Protocol::new(mailbox.clone(), queue.clone()).with(snapshot).with(roll).with(ready);
+        Self { mailbox, queue, protocol, begun: tokio::time::Instant::now() }
     }
 
     /// One invocation of a minute.
     pub async fn invoke(&self, event: &Value) -> Handled {
-        let now = Duration::from_secs(1_700_000_000) + Duration::from_secs(60 * self.queue.calls() as u64);
+        let now = Duration::from_secs(1_700_000_000) + self.begun.elapsed();
         self.protocol.handle(event, Invocation::at(now, Duration::from_secs(60))).await
     }
 

@@ -1,0 +1,119 @@
+//! When waiting is of no use: ECS itself says why a slot does not come. Pure.
+
+use std::time::{Duration, SystemTime};
+
+use aws::Service;
+
+use crate::{Seen, Slot, ready::revision};
+
+/// So many tasks that ended by themselves are no accident: ECS starts the same one again and again, more and more slowly.
+const ENDED: usize = 3;
+/// A new host registers with the cluster within some minutes, and until then no task can be placed on it.
+const PLACED_WITHIN: Duration = Duration::from_secs(600);
+/// How the service events begin that are about a task which was not placed ("Amazon ECS service event messages" in the ECS
+/// developer guide); what follows is the reason.
+const UNPLACED: &str = "was unable to place a task";
+
+/// Why the slots in `slots` that are not there will not come by waiting: a sentence with ECS's own words. What happened before
+/// `began` is the business of an earlier deployment, and of another task definition than `definition` (when there is one) too.
+pub(crate) fn hopeless(
+    services: &[Service],
+    slots: &[Slot],
+    definition: Option<&str>,
+    began: SystemTime,
+    now: SystemTime,
+) -> Option<String> {
+    services.iter().find_map(|service| {
+        ends_again_and_again(service, definition, began)
+            .or_else(|| cannot_be_placed(service, slots, began, now))
+    })
+}
+
+fn ends_again_and_again(service: &Service, definition: Option<&str>, began: SystemTime) -> Option<String> {
+    let of_this = |ended: &&aws::Ended| {
+        ended.at >= began && definition.is_none_or(|wanted| revision(&ended.definition) == revision(wanted))
+    };
+    let ended: Vec<&aws::Ended> = service.ended.iter().filter(of_this).collect();
+    let last = ended.iter().max_by_key(|ended| ended.at).filter(|_| ended.len() >= ENDED)?;
+    Some(format!(
+        "{} does not stay up: {} of its tasks ended by themselves, the last one ({}) with: {}. Its log says more",
+        service.name,
+        ended.len(),
+        revision(&last.definition),
+        last.reason
+    ))
+}
+
+fn cannot_be_placed(service: &Service, slots: &[Slot], began: SystemTime, now: SystemTime) -> Option<String> {
+    let has_no_task = slots.iter().any(|slot| slot.name == service.name && slot.seen == Seen::NoTask);
+    let waited = now.duration_since(began).unwrap_or_default();
+    if !has_no_task || waited < PLACED_WITHIN {
+        return None;
+    }
+    let (_, words) = service.events.iter().find(|(at, words)| *at >= began && words.contains(UNPLACED))?;
+    Some(format!("no task of {} could be placed for {} s; ECS says: {words}", service.name, waited.as_secs()))
+}
+
+#[cfg(test)]
+mod tests {
+    use aws::Ended;
+    use topology::Kind;
+
+    use super::*;
+
+    const BEGAN: u64 = 1000;
+
+    fn at(seconds: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+    }
+
+    fn ended(definition: &str, seconds: u64) -> Ended {
+        let (task, definition) = (format!("arn:task/{seconds}"), format!("arn:task-definition/{definition}"));
+        let reason = format!("Essential container in task exited; exit code {seconds}");
+        Ended { task, definition, at: at(seconds), reason }
+    }
+
+    fn without_a_task() -> Vec<Slot> {
+        vec![Slot { name: "core-3".into(), kind: Kind::Core, seen: Seen::NoTask }]
+    }
+
+    fn said(service: &Service, slots: &[Slot], after: u64) -> Option<String> {
+        hopeless(std::slice::from_ref(service), slots, Some("core-3:8"), at(BEGAN), at(BEGAN + after))
+    }
+
+    #[test]
+    fn three_tasks_that_ended_by_themselves_are_no_accident() {
+        let with = |ended: Vec<Ended>| Service { name: "core-3".into(), ended, ..Service::default() };
+        let two = vec![ended("core-3:8", 1010), ended("core-3:8", 1020)];
+        assert_eq!(said(&with(two.clone()), &[], 60), None);
+        let another = [two.clone(), vec![ended("core-3:7", 1030)]].concat();
+        assert_eq!(said(&with(another), &[], 60), None, "the revision before is no matter of this one");
+        let earlier = [two.clone(), vec![ended("core-3:8", 999)]].concat();
+        assert_eq!(said(&with(earlier), &[], 60), None, "nor is what happened before");
+        let three = [vec![ended("core-3:8", 1030)], two].concat();
+        assert_eq!(
+            said(&with(three), &[], 60).as_deref(),
+            Some(
+                "core-3 does not stay up: 3 of its tasks ended by themselves, the last one (core-3:8) with: Essential \
+                 container in task exited; exit code 1030. Its log says more"
+            )
+        );
+    }
+
+    #[test]
+    fn a_task_that_cannot_be_placed_is_waited_for_as_long_as_a_host_takes() {
+        let words = "(service core-3) was unable to place a task because no container instance met all of its requirements.";
+        let event = |seconds| Service {
+            name: "core-3".into(),
+            events: vec![(at(seconds), words.to_owned())],
+            ..Service::default()
+        };
+        assert_eq!(said(&event(1050), &without_a_task(), 599), None);
+        assert_eq!(said(&event(999), &without_a_task(), 600), None, "said of an earlier deployment");
+        assert_eq!(said(&event(1050), &[], 600), None, "it has a task by now");
+        assert_eq!(
+            said(&event(1050), &without_a_task(), 600),
+            Some(format!("no task of core-3 could be placed for 600 s; ECS says: {words}"))
+        );
+    }
+}

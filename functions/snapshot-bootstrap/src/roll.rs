@@ -1,0 +1,208 @@
+//! `Custom::RollCheck`: what has to be so before the first slot of a living cluster is stopped. The slots, and the functions
+//! that are told of them, depend on it in the template, so that nothing has changed when it refuses.
+
+use std::time::Duration;
+
+use aws::{Kind, Operation};
+use custom_resource::{Call, Data, Failure, Outcome, Resource};
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+
+use crate::{Readiness, World, ready_resource::PAUSE, settled};
+
+const SUFFIX: &str = "-roll";
+/// A member that was just replaced is back after some ten seconds, and an election takes as long.
+const LOOK_FOR: Duration = Duration::from_secs(60);
+
+/// Refuses what a living cluster would not survive.
+pub struct RollCheck<W> {
+    world: W,
+    core_services: Vec<String>,
+}
+
+/// What the template says.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Properties {
+    /// How many core slots there are to be.
+    core_size: String,
+    /// Whether slots are stopped while another one is away.
+    #[serde(deserialize_with = "degraded")]
+    roll_when_degraded: Degraded,
+    /// Everything that the slots' tasks are made of: slots roll when it changes.
+    #[serde(default)]
+    settings: Value,
+}
+
+/// What a roll does about a cluster that is not well.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Degraded {
+    /// It does not begin, and waits between slots.
+    #[default]
+    Waits,
+    /// It goes on: the deployment may be the mend.
+    GoesOn,
+}
+
+/// `yes` or `no`.
+pub(crate) fn degraded<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Degraded, D::Error> {
+    match String::deserialize(deserializer)?.trim() {
+        "yes" => Ok(Degraded::GoesOn),
+        "no" | "" => Ok(Degraded::Waits),
+        _ => Err(serde::de::Error::custom("it must be yes or no")),
+    }
+}
+
+impl<W: World> RollCheck<W> {
+    /// Of the cluster of these services.
+    pub fn new(world: W, core_services: Vec<String>) -> Self {
+        Self { world, core_services }
+    }
+
+    async fn check(
+        &self,
+        call: &Call,
+        new: &Properties,
+        old: Option<&Properties>,
+    ) -> Result<Outcome, Failure> {
+        let refused = if let Some(old) = old.filter(|old| old.core_size != new.core_size) {
+            Err(resized(&old.core_size, &new.core_size))
+        } else if old.is_some_and(|old| old.settings == new.settings) {
+            return Ok(done()); // no slot changes
+        } else if new.roll_when_degraded == Degraded::GoesOn {
+            tracing::warn!(
+                event = "roll-unchecked",
+                "slots are rolled without a look at the cluster: RollWhenDegraded is yes"
+            );
+            return Ok(done());
+        } else {
+            self.settled(call).await?
+        };
+        let refusal = match refused {
+            Ok(()) => return Ok(done()),
+            Err(refusal) => refusal,
+        };
+        // The way back to what worked is never refused; whether this is one only CloudFormation knows.
+        call.step("ask CloudFormation whether it rolls back");
+        match self.world.operation(&call.stack_id).await {
+            Ok(Operation::RollBack) => {
+                tracing::warn!(
+                    event = "roll-back-unchecked",
+                    "this is a roll-back, so that it goes on although {}",
+                    refusal.why
+                );
+                Ok(done())
+            }
+            Ok(Operation::Other) if refusal.is_final || call.waited() >= LOOK_FOR => {
+                Err(Failure::new(refusal.sentence))
+            }
+            Ok(Operation::Other) => Ok(not_yet(refusal.why)),
+            Err(error) if error.kind == Kind::Denied || call.waited() >= LOOK_FOR => {
+                Err(Failure::new(format_args!(
+                    "{}. If this was a roll-back: {error}; let the function's role ask, then continue the roll-back",
+                    refusal.sentence
+                )))
+            }
+            Err(error) => Ok(not_yet(format!("{} ({error})", refusal.why))),
+        }
+    }
+
+    async fn settled(&self, call: &Call) -> Result<Result<(), Refusal>, Failure> {
+        call.step("look at the core slots");
+        let services: Vec<&str> = self.core_services.iter().map(String::as_str).collect();
+        let says = match self.world.look(&services).await {
+            Ok(slots) => match settled(&slots) {
+                Readiness::Ready => return Ok(Ok(())),
+                Readiness::NotYet(says) => says,
+            },
+            Err(error) if error.kind == Kind::Denied => return Err(Failure::new(error)),
+            Err(error) => error.to_string(),
+        };
+        Ok(Err(unsettled(says)))
+    }
+}
+
+/// Why a deployment does not go on, unless it is a roll-back.
+struct Refusal {
+    /// A clause.
+    why: String,
+    /// What the stack's events say.
+    sentence: String,
+    /// Waiting does not change it.
+    is_final: bool,
+}
+
+fn resized(old: &str, new: &str) -> Refusal {
+    Refusal {
+        why: format!("CoreSize changes from {old} to {new}"),
+        sentence: format!(
+            "CoreSize of a living stack cannot change from {old} to {new}: its members count majorities of {old}. Nothing was \
+             changed. Deploy a second stack with CoreSize {new} from a snapshot of this one, move the applications to it, and set \
+             CoreSize here back to {old}"
+        ),
+        is_final: true,
+    }
+}
+
+fn unsettled(says: String) -> Refusal {
+    Refusal {
+        sentence: format!(
+            "no slot was stopped, because the cluster would lose its majority or its only master: {says}. Bring that back first; or, \
+             if this deployment is what mends it, deploy with RollWhenDegraded=yes"
+        ),
+        why: says,
+        is_final: false,
+    }
+}
+
+fn done() -> Outcome {
+    Outcome::Done(Data::new())
+}
+
+fn not_yet(waiting_for: String) -> Outcome {
+    // Each look is by itself, so there is nothing to take along.
+    Outcome::Unfinished { progress: Value::Null, after: PAUSE, waiting_for }
+}
+
+impl<W: World> Resource for RollCheck<W> {
+    type Properties = Properties;
+    const TYPE: &'static str = "Custom::RollCheck";
+
+    fn validate(&self, _properties: &Properties) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    /// Stays the same, so that a roll-back sends an Update: a resource that an update has replaced gets none, only its new
+    /// id is deleted.
+    fn physical_id(&self, call: &Call, _properties: &Properties) -> String {
+        format!("{}{SUFFIX}", call.stack_name)
+    }
+
+    /// There is no cluster yet.
+    async fn create(&self, _call: &Call, _properties: &Properties) -> Result<Outcome, Failure> {
+        Ok(done())
+    }
+
+    async fn update(
+        &self,
+        call: &Call,
+        properties: &Properties,
+        old: Option<&Properties>,
+    ) -> Result<Outcome, Failure> {
+        self.check(call, properties, old).await
+    }
+
+    /// It made nothing.
+    async fn delete(
+        &self,
+        _call: &Call,
+        _id: &str,
+        _properties: Option<&Properties>,
+    ) -> Result<Outcome, Failure> {
+        Ok(done())
+    }
+
+    fn owns(&self, call: &Call, physical_id: &str) -> bool {
+        physical_id == format!("{}{SUFFIX}", call.stack_name)
+    }
+}

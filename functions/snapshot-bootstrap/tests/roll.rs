@@ -1,0 +1,217 @@
+//! Rolls through the protocol: the check before the first slot, and the wait between two. Time is paused: it goes on when
+//! all futures wait.
+
+mod stage;
+
+use std::time::{Duration, SystemTime};
+
+use aws::{Ended, Error, Kind, Operation, Service};
+use serde_json::{Value, json};
+use snapshot_bootstrap::{Seen, Slot};
+use stage::{Buckets, Cluster, Function, data, event, event_with, reason, running, waiting, whole};
+use tokio::time::Instant;
+use topology::{Answer, NotKnown};
+
+/// Without core-3.
+fn degraded() -> Vec<Slot> {
+    let mut slots = whole();
+    slots[2].seen = Seen::NoTask;
+    slots
+}
+
+fn not_told(kind: Kind) -> Error {
+    let what = "arn:stack/neo4j-local".to_owned();
+    Error { call: "cloudformation:DescribeStacks", what, reason: format!("{kind:?}"), kind }
+}
+
+/// The answer, and how long it took.
+async fn answer(cluster: &Cluster, event: &Value) -> (Value, Duration) {
+    let begun = Instant::now();
+    let answer = Function::new(&Buckets::default(), cluster).answer(event).await;
+    (answer, begun.elapsed())
+}
+
+fn roll(properties: &[(&str, Value)]) -> Value {
+    event_with("roll-check-update", properties)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cluster_that_is_well_is_rolled_at_once_and_one_that_settles_in_time_too() {
+    let cluster = Cluster::default().then(Ok(whole()));
+    let (ready, took) = answer(&cluster, &roll(&[])).await;
+    data(&ready);
+    assert_eq!((ready["PhysicalResourceId"].as_str(), took), (Some("neo4j-local-roll"), Duration::ZERO));
+    assert_eq!(cluster.looks(), [["core-1", "core-2", "core-3"]]);
+
+    let unsettled = [&whole()[..2], &[running(3, Answer::NotKnown(NotKnown::Unsettled), "running")]].concat();
+    let throttled = Error { kind: Kind::Throttled, ..not_told(Kind::Throttled) };
+    let cluster = Cluster::default().then(Ok(unsettled)).then(Err(throttled)).then(Ok(whole()));
+    let (ready, took) = answer(&cluster, &roll(&[])).await;
+    data(&ready);
+    assert_eq!(took, Duration::from_secs(4), "two pauses of two seconds");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slot_that_is_away_is_named_after_a_minute_with_what_to_do() {
+    let (refused, took) = answer(&Cluster::default().then(Ok(degraded())), &roll(&[])).await;
+    assert_eq!(
+        reason(&refused),
+        "no slot was stopped, because the cluster would lose its majority or its only master: core-3 has no task. Bring that \
+         back first; or, if this deployment is what mends it, deploy with RollWhenDegraded=yes"
+    );
+    assert!((60..70).contains(&took.as_secs()), "{took:?}");
+    assert_eq!(refused["PhysicalResourceId"], "neo4j-local-roll");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deployment_that_says_so_goes_on_without_a_look() {
+    let cluster = Cluster::default().then(Ok(degraded()));
+    let (ready, _) = answer(&cluster, &roll(&[("RollWhenDegraded", json!("yes"))])).await;
+    data(&ready);
+    assert!(cluster.looks().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_roll_back_is_never_refused() {
+    for properties in [vec![], vec![("CoreSize", json!("5"))]] {
+        let cluster = Cluster::default().then(Ok(degraded())).during(Ok(Operation::RollBack));
+        let (ready, took) = answer(&cluster, &roll(&properties)).await;
+        data(&ready);
+        assert_eq!(took, Duration::ZERO, "{properties:?}");
+    }
+    // Whether it is one is asked again when the question was throttled; when it cannot be asked the sentence says so.
+    let cluster = Cluster::default().then(Ok(degraded()));
+    let cluster = cluster.during(Err(not_told(Kind::Throttled))).during(Ok(Operation::RollBack));
+    data(&answer(&cluster, &roll(&[])).await.0);
+    let cluster = Cluster::default().then(Ok(degraded())).during(Err(not_told(Kind::Denied)));
+    let (refused, took) = answer(&cluster, &roll(&[])).await;
+    assert!(reason(&refused).contains("core-3 has no task"), "{refused}");
+    assert!(reason(&refused).contains("If this was a roll-back: cloudformation:DescribeStacks"), "{refused}");
+    assert_eq!(took, Duration::ZERO, "nothing passes by waiting");
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_core_size_is_refused_at_once_whatever_the_cluster_is() {
+    for properties in
+        [vec![("CoreSize", json!("5"))], vec![("CoreSize", json!("5")), ("RollWhenDegraded", json!("yes"))]]
+    {
+        let cluster = Cluster::default().then(Ok(whole()));
+        let (refused, took) = answer(&cluster, &roll(&properties)).await;
+        let says = "CoreSize of a living stack cannot change from 3 to 5: its members count majorities of 3. Nothing was changed. \
+                    Deploy a second stack with CoreSize 5 from a snapshot";
+        assert!(reason(&refused).starts_with(says), "{refused}");
+        assert_eq!(took, Duration::ZERO);
+        assert!(cluster.looks().is_empty());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_that_stops_no_slot_is_not_checked() {
+    let mut update = roll(&[("RollWhenDegraded", json!("yes"))]);
+    update["ResourceProperties"]["Settings"] = update["OldResourceProperties"]["Settings"].clone();
+    update["ResourceProperties"]["RollWhenDegraded"] = json!("no");
+    update["OldResourceProperties"]["RollWhenDegraded"] = json!("yes");
+    let cluster = Cluster::default().then(Ok(degraded()));
+    data(&answer(&cluster, &update).await.0);
+    assert!(cluster.looks().is_empty());
+    let mut create = event("roll-check-update");
+    create["RequestType"] = json!("Create");
+    create.as_object_mut().unwrap().remove("PhysicalResourceId");
+    data(&answer(&cluster, &create).await.0);
+    assert!(cluster.looks().is_empty(), "there is no cluster yet");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_neither_yes_nor_no_is_refused() {
+    let (refused, _) = answer(&Cluster::default(), &roll(&[("RollWhenDegraded", json!("maybe"))])).await;
+    assert!(reason(&refused).contains("RollWhenDegraded: it must be yes or no"), "{refused}");
+}
+
+/// `core-2` with its new task.
+fn replaced(answer: Answer, phase: &str) -> Slot {
+    let slot = running(2, answer, phase);
+    let Seen::Running { address, answer, phase, .. } = slot.seen else { panic!("it runs") };
+    Slot { seen: Seen::Running { address, answer, phase, definition: "neo4j-local-core-2:2".into() }, ..slot }
+}
+
+/// The cluster around it.
+fn around(core_2: Slot, core_3: Slot) -> Vec<Slot> {
+    vec![running(1, Answer::Master, "running"), core_2, core_3]
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_next_slot_waits_until_all_others_are_well_and_says_for_what() {
+    let away = Slot { seen: Seen::NoTask, ..waiting(3) };
+    let slave = || running(3, Answer::Slave, "running");
+    let cluster = Cluster::default()
+        .then(Ok(around(replaced(Answer::Slave, "running"), away.clone())))
+        .then(Ok(around(replaced(Answer::Slave, "running"), slave())));
+    let (ready, took) = answer(&cluster, &event("cluster-ready-slot-update")).await;
+    assert_eq!(data(&ready)["Nodes"], "core-2");
+    assert_eq!(took, Duration::from_secs(2));
+
+    let cluster = Cluster::default().then(Ok(around(replaced(Answer::Slave, "running"), away.clone())));
+    let update = event_with("cluster-ready-slot-update", &[("ServiceTimeout", json!("30"))]);
+    let (refused, _) = answer(&cluster, &update).await;
+    let says = "core-2 has rejoined, and before another slot is stopped the whole cluster has to be well: core-3 has no task";
+    assert!(reason(&refused).contains(says), "{refused}");
+
+    // In a roll-back, and when the deployment says so, only the slot itself is waited for.
+    let scene = || Cluster::default().then(Ok(around(replaced(Answer::Slave, "running"), away.clone())));
+    let (ready, took) =
+        answer(&scene().during(Ok(Operation::RollBack)), &event("cluster-ready-slot-update")).await;
+    assert_eq!((data(&ready)["Nodes"].as_str(), took), (Some("core-2"), Duration::ZERO));
+    let goes_on = event_with("cluster-ready-slot-update", &[("RollWhenDegraded", json!("yes"))]);
+    let (ready, took) = answer(&scene(), &goes_on).await;
+    assert_eq!((data(&ready)["Nodes"].as_str(), took), (Some("core-2"), Duration::ZERO));
+    let unfinished = around(replaced(Answer::NotKnown(NotKnown::Refused), "starting"), away);
+    let cluster = Cluster::default().then(Ok(unfinished)).during(Ok(Operation::RollBack));
+    let (refused, _) = answer(&cluster, &update).await;
+    assert!(
+        reason(&refused).contains("its node program says starting"),
+        "its own slot it waits for: {refused}"
+    );
+}
+
+/// A slot cannot have a role while no majority is left: a deployment that mends goes on to the slot that is missing.
+#[tokio::test(start_paused = true)]
+async fn without_any_master_a_slot_that_waits_for_its_peers_is_enough_for_a_deployment_that_mends() {
+    let nobody = vec![
+        running(1, Answer::NotKnown(NotKnown::Unsettled), "running"),
+        replaced(Answer::NotKnown(NotKnown::Refused), "waiting-for-peers"),
+        Slot { seen: Seen::NoTask, ..waiting(3) },
+    ];
+    let goes_on = event_with("cluster-ready-slot-update", &[("RollWhenDegraded", json!("yes"))]);
+    let (ready, took) = answer(&Cluster::default().then(Ok(nobody.clone())), &goes_on).await;
+    data(&ready);
+    assert!((60..65).contains(&took.as_secs()), "an election takes seconds: {took:?}");
+    let update = event_with("cluster-ready-slot-update", &[("ServiceTimeout", json!("120"))]);
+    let (refused, _) = answer(&Cluster::default().then(Ok(nobody)), &update).await;
+    assert!(reason(&refused).contains("timed out"), "{refused}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn tasks_that_end_again_and_again_end_the_wait_with_the_words_of_ecs() {
+    let now = 1_700_000_000;
+    let ended = |seconds: u64| Ended {
+        task: format!("arn:task/{seconds}"),
+        definition: "arn:aws:ecs:us-east-1:000000000000:task-definition/neo4j-local-core-2:2".into(),
+        at: SystemTime::UNIX_EPOCH + Duration::from_secs(now + seconds),
+        reason: "Essential container in task exited; exit code 1".into(),
+    };
+    let said = |ended: Vec<Ended>| vec![Service { name: "core-2".into(), events: Vec::new(), ended }];
+    let starting = around(
+        replaced(Answer::NotKnown(NotKnown::Refused), "starting"),
+        running(3, Answer::Slave, "running"),
+    );
+    let cluster = Cluster::default()
+        .then(Ok(starting))
+        .saying(said(vec![]))
+        .saying(said(vec![ended(5), ended(9)]))
+        .saying(said(vec![ended(5), ended(9), ended(25)]));
+    let (refused, took) = answer(&cluster, &event("cluster-ready-slot-update")).await;
+    let says = "core-2 does not stay up: 3 of its tasks ended by themselves, the last one (neo4j-local-core-2:2) with: \
+                Essential container in task exited; exit code 1. Its log says more; the deployment waited for this: core-2 at";
+    assert!(reason(&refused).starts_with(says), "{refused}");
+    assert!((20..25).contains(&took.as_secs()), "ECS is asked every ten seconds: {took:?}");
+}

@@ -1,0 +1,222 @@
+//! What ECS itself says of services: its events, and tasks that ended by themselves.
+
+use std::time::{Duration, SystemTime};
+
+use aws_config::SdkConfig;
+use aws_sdk_ecs::{
+    Client,
+    primitives::DateTime,
+    types::{DesiredStatus, Task, TaskStopCode},
+};
+
+use crate::{Error, Kind};
+
+/// DescribeServices takes at most so many.
+const SERVICES_AT_ONCE: usize = 10;
+/// DescribeTasks takes at most so many. ECS forgets a stopped task after an hour; a cluster of this product has not more.
+const TASKS_AT_ONCE: i32 = 100;
+const MISSING: &str = "MISSING";
+const INACTIVE: &str = "INACTIVE";
+
+/// The services of one ECS cluster. Clones share their connections.
+#[derive(Clone, Debug)]
+pub struct Services {
+    client: Client,
+    cluster: String,
+}
+
+/// One service.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Service {
+    /// Its name.
+    pub name: String,
+    /// Its events, newest first: when, and ECS's own words.
+    pub events: Vec<(SystemTime, String)>,
+    /// Its tasks that ended by themselves, of the last hour.
+    pub ended: Vec<Ended>,
+}
+
+/// A task that ended without having been asked to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// Its ARN.
+    pub task: String,
+    /// ARN of the revision of its task definition.
+    pub definition: String,
+    /// When.
+    pub at: SystemTime,
+    /// ECS's `stoppedReason`, and the container's own reason and exit code where there are such.
+    pub reason: String,
+}
+
+impl Services {
+    /// The services of `cluster` (a name or an ARN).
+    pub fn new(config: &SdkConfig, cluster: impl Into<String>) -> Self {
+        Self { client: Client::new(config), cluster: cluster.into() }
+    }
+
+    /// What ECS says of each of `names`; one that does not exist is not in the answer.
+    ///
+    /// # Errors
+    /// When a call failed.
+    pub async fn describe(&self, names: &[String]) -> Result<Vec<Service>, Error> {
+        let mut services = Vec::new();
+        for names in names.chunks(SERVICES_AT_ONCE) {
+            let call = self.client.describe_services().cluster(&self.cluster);
+            let described = call.set_services(Some(names.to_vec())).send().await;
+            let described =
+                described.map_err(|error| Error::of("ecs:DescribeServices", self.name(), &error))?;
+            if let Some(failure) = described.failures().iter().find(|it| it.reason() != Some(MISSING)) {
+                let reason =
+                    format!("{} {}", failure.arn().unwrap_or_default(), failure.reason().unwrap_or_default());
+                return Err(Error {
+                    call: "ecs:DescribeServices",
+                    what: self.name(),
+                    reason,
+                    kind: Kind::Other,
+                });
+            }
+            for service in described.services().iter().filter(|service| service.status() != Some(INACTIVE)) {
+                let events = service
+                    .events()
+                    .iter()
+                    .filter_map(|event| Some((time(event.created_at()?), event.message()?.to_owned())));
+                services.push(Service {
+                    name: service.service_name().unwrap_or_default().to_owned(),
+                    events: events.collect(),
+                    ended: Vec::new(),
+                });
+            }
+        }
+        for task in self.stopped().await? {
+            let service = task.group().and_then(|group| group.strip_prefix("service:")).unwrap_or_default();
+            if let Some(service) = services.iter_mut().find(|known| known.name == service) {
+                service.ended.extend(ended(&task));
+            }
+        }
+        Ok(services)
+    }
+
+    /// The tasks that have stopped in the last hour, the newest hundred.
+    async fn stopped(&self) -> Result<Vec<Task>, Error> {
+        let listed = self.client.list_tasks().cluster(&self.cluster).desired_status(DesiredStatus::Stopped);
+        let listed = listed.max_results(TASKS_AT_ONCE).send().await;
+        let listed = listed.map_err(|error| Error::of("ecs:ListTasks", self.name(), &error))?;
+        let arns = listed.task_arns.unwrap_or_default();
+        if arns.is_empty() {
+            return Ok(Vec::new());
+        }
+        let described =
+            self.client.describe_tasks().cluster(&self.cluster).set_tasks(Some(arns)).send().await;
+        // A task that ECS forgot between the two calls is no loss here.
+        described
+            .map(|described| described.tasks.unwrap_or_default())
+            .map_err(|error| Error::of("ecs:DescribeTasks", self.name(), &error))
+    }
+
+    fn name(&self) -> String {
+        format!("cluster {}", self.cluster)
+    }
+}
+
+/// None for one that was asked to stop, by a person or by a deployment.
+fn ended(task: &Task) -> Option<Ended> {
+    if !matches!(task.stop_code()?, TaskStopCode::EssentialContainerExited | TaskStopCode::TaskFailedToStart)
+    {
+        return None;
+    }
+    let containers =
+        task.containers().iter().filter_map(|container| match (container.reason(), container.exit_code()) {
+            (Some(reason), Some(code)) => Some(format!("{reason}, exit code {code}")),
+            (Some(reason), None) => Some(reason.to_owned()),
+            (None, Some(code)) => Some(format!("exit code {code}")),
+            (None, None) => None,
+        });
+    let said = task.stopped_reason().map(str::to_owned).into_iter().chain(containers);
+    Some(Ended {
+        task: task.task_arn().unwrap_or_default().to_owned(),
+        definition: task.task_definition_arn().unwrap_or_default().to_owned(),
+        at: time(task.stopped_at().or(task.stopping_at())?),
+        reason: said.collect::<Vec<_>>().join("; "),
+    })
+}
+
+fn time(at: &DateTime) -> SystemTime {
+    let since = Duration::try_from_secs_f64(at.as_secs_f64()).unwrap_or_default();
+    SystemTime::UNIX_EPOCH + since
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::fake::Fake;
+
+    fn names(names: &[&str]) -> Vec<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    #[tokio::test]
+    async fn events_and_tasks_that_ended_by_themselves_are_told_of_each_service() {
+        let task = |service: &str, code: &str, at: f64| {
+            json!({
+                "taskArn": format!("arn:task/{service}"), "group": format!("service:{service}"), "stopCode": code,
+                "taskDefinitionArn": "arn:core:8", "stoppedAt": at, "stoppedReason": "Essential container in task exited",
+                "containers": [{"name": "neo4j", "exitCode": 1}],
+            })
+        };
+        let fake = Fake::start(move |_, request| {
+            let answer = if request.head.contains("describeservices") {
+                json!({
+                    "services": [
+                        {"serviceName": "core-1", "status": "ACTIVE", "events": [
+                            {"id": "2", "createdAt": 20.5, "message": "(service core-1) was unable to place a task."},
+                            {"id": "1", "createdAt": 10.0, "message": "(service core-1) has started 1 tasks: (task a)."},
+                        ]},
+                        {"serviceName": "core-2", "status": "INACTIVE"},
+                    ],
+                    "failures": [{"arn": "arn:core-3", "reason": "MISSING"}],
+                })
+            } else if request.head.contains("listtasks") {
+                json!({"taskArns": ["a", "b", "c"]})
+            } else {
+                json!({"tasks": [
+                    task("core-1", "EssentialContainerExited", 30.0),
+                    task("core-1", "UserInitiated", 31.0),
+                    task("core-9", "TaskFailedToStart", 32.0),
+                ]})
+            };
+            Some((200, answer.to_string()))
+        })
+        .await;
+        let services =
+            Services::new(&fake.config, "c").describe(&names(&["core-1", "core-2", "core-3"])).await;
+        let at = |seconds: f64| SystemTime::UNIX_EPOCH + Duration::from_secs_f64(seconds);
+        let expected = Service {
+            name: "core-1".into(),
+            events: vec![
+                (at(20.5), "(service core-1) was unable to place a task.".into()),
+                (at(10.0), "(service core-1) has started 1 tasks: (task a).".into()),
+            ],
+            ended: vec![Ended {
+                task: "arn:task/core-1".into(),
+                definition: "arn:core:8".into(),
+                at: at(30.0),
+                reason: "Essential container in task exited; exit code 1".into(),
+            }],
+        };
+        assert_eq!(services, Ok(vec![expected]));
+    }
+
+    #[tokio::test]
+    async fn a_failure_that_is_no_missing_service_is_an_error() {
+        let fake = Fake::start(|_, _| {
+            let answer = json!({"services": [], "failures": [{"arn": "arn:core-1", "reason": "ACCESS"}]});
+            Some((200, answer.to_string()))
+        })
+        .await;
+        let error = Services::new(&fake.config, "c").describe(&names(&["core-1"])).await.unwrap_err();
+        assert_eq!(error.to_string(), "ecs:DescribeServices on cluster c failed: arn:core-1 ACCESS");
+    }
+}
