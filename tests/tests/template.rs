@@ -3,7 +3,8 @@
 use std::{fs, path::PathBuf};
 
 use local::templates;
-use serde_json::Value;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
@@ -144,6 +145,54 @@ fn every_slot_has_its_own_server_id_and_every_parameter_of_the_slot() {
         .map(|name| main["Resources"][name]["Condition"].as_str().unwrap_or("always"))
         .to_vec();
     assert_eq!(conditions, ["always", "HasThree", "HasThree", "HasFive", "HasFive"]);
+}
+
+/// A roll moves the master once or twice when it goes from the highest id to the lowest, and begins with the check.
+#[test]
+fn slots_roll_one_after_another_in_falling_order_behind_the_check() {
+    let main = template("template.yml");
+    let resources = &main["Resources"];
+    let after = |slot: usize| resources[format!("Core{slot}")]["Properties"]["Parameters"]["After"].clone();
+    let of = |name: &str| json!({ "Ref": name });
+    let either = |condition: &str, name: &str| json!({"Fn::If": [condition, of(name), of("RollCheck")]});
+    assert_eq!(after(5), of("RollCheck"));
+    assert_eq!(after(4), of("Core5Ready"));
+    assert_eq!(after(3), either("HasFive", "Core4Ready"));
+    assert_eq!(after(2), of("Core3Ready"));
+    assert_eq!(after(1), either("HasThree", "Core2Ready"));
+    for slot in 1..=5 {
+        let stack = &resources[format!("Core{slot}")];
+        // A task that cannot be placed counts for nothing with the circuit breaker.
+        assert_eq!(stack["Properties"]["TimeoutInMinutes"], 20, "Core{slot}");
+        let ready = &resources[format!("Core{slot}Ready")]["Properties"];
+        assert_eq!(ready["Slot"], slot.to_string());
+        assert_eq!(ready["RollWhenDegraded"], of("RollWhenDegraded"));
+    }
+    for function in ["MasterElection", "UserCreation"] {
+        assert_eq!(
+            resources[function]["DependsOn"], "RollCheck",
+            "{function} must not change before a refusal"
+        );
+    }
+    let check = &resources["RollCheck"]["Properties"];
+    assert_eq!((&check["CoreSize"], &check["RollWhenDegraded"]), (&of("CoreSize"), &of("RollWhenDegraded")));
+}
+
+/// The check is asked when any slot's task is to change, by a parameter or by the template of the slots.
+#[test]
+fn the_check_of_a_roll_is_given_everything_that_makes_a_slot_change() {
+    let main = template("template.yml");
+    let settings = main["Resources"]["RollCheck"]["Properties"]["Settings"].as_object().unwrap();
+    let digest = Sha256::digest(text("cluster/slot.yml"));
+    let digest: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(settings["Template"], digest, "the beginning of the SHA-256 of cluster/slot.yml");
+    for slot in 1..=5 {
+        let given = main["Resources"][format!("Core{slot}")]["Properties"]["Parameters"].as_object().unwrap();
+        for (name, value) in given.iter().filter(|(name, _)| !["ServerId", "After"].contains(&name.as_str()))
+        {
+            assert_eq!(settings.get(name), Some(value), "Core{slot}: {name}");
+        }
+    }
 }
 
 #[test]

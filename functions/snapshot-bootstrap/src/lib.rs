@@ -30,7 +30,7 @@ pub use ready_resource::ClusterReady;
 pub use record::{Record, Untold};
 pub use resolve::{Refusal, resolve};
 pub use roll::RollCheck;
-pub use snapshot_resource::SnapshotBootstrap;
+pub use snapshot_resource::{Nodes, SnapshotBootstrap};
 pub use source::{NotASource, Source};
 pub use storage::Storage;
 pub use world::{Uncounted, World};
@@ -46,7 +46,13 @@ pub async fn serve(environment: &Environment) -> Result<(), lambda_runtime::Erro
     let record = Record::new(objects.clone(), &config.state_bucket, &config.founding_key);
     let world = std::sync::Arc::new(live::Live::new(&sdk, &config));
     let protocol = Protocol::new(Https::new()?, aws::Invoke::new(&sdk, &config.function))
-        .with(SnapshotBootstrap::new(objects, record.clone(), config.backup_bucket.clone(), config.version))
+        .with(SnapshotBootstrap::new(
+            objects,
+            record.clone(),
+            config.backup_bucket.clone(),
+            config.version,
+            Nodes::BeginEmpty,
+        ))
         .with(RollCheck::new(std::sync::Arc::clone(&world), config.core_services.clone()))
         .with(ClusterReady::new(world, record, config.core_services, config.slave_only_services));
     custom_resource::serve(protocol).await

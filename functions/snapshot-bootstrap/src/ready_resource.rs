@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use aws::{Kind, Operation};
-use backups::Counts;
+use backups::{Counts, Founding};
 use custom_resource::{Call, Data, Failure, Outcome, Resource, text};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -227,9 +227,10 @@ impl<W: World, S: Storage> ClusterReady<W, S> {
             None => None,
         };
         // A cluster that lives has more or less in it every minute, and the snapshot's counts are history.
-        let is_sealed = founding.is_some_and(|founding| founding.is_sealed());
+        let is_sealed = founding.as_ref().is_some_and(Founding::is_sealed);
+        let snapshot = founding.as_ref().and_then(Founding::to_restore);
         let wanted = if is_sealed { Wanted::default() } else { properties.wanted() };
-        let counts = match (counted, wanted.is_any()) {
+        let counts = match (counted, wanted.is_any() || snapshot.is_some()) {
             (Some(Err(Uncounted { reason, unauthorized })), true) => {
                 let pause = if unauthorized { PAUSE_UNAUTHORIZED } else { PAUSE };
                 return Ok(progress
@@ -242,6 +243,12 @@ impl<W: World, S: Storage> ClusterReady<W, S> {
         };
         if let Some(differs) = counts.and_then(|counts| wanted.differs(counts)) {
             return Ok(progress.not_yet(&differs, PAUSE));
+        }
+        // A manifest need not have counts; then a graph that is not empty is all that shows a restore.
+        if let (Some(snapshot), false, Some(Counts { nodes: 0, .. })) = (snapshot, wanted.is_any(), counts) {
+            let says = format_args!("the master has no nodes, and should have been founded from {snapshot}")
+                .to_string();
+            return Ok(progress.not_yet(&says, PAUSE));
         }
         call.step("seal the founding record");
         match self.record.seal().await {

@@ -12,10 +12,20 @@ use crate::{Source, Storage};
 pub enum Refusal {
     /// `latest` of nothing.
     #[error(
-        "there is no backup with a manifest below s3://{0}/{ROOT}, so latest is nothing: set Source to none for an empty cluster, \
-         or to the s3:// URI of a backup elsewhere"
+        "there is no backup with a manifest below s3://{0}/{ROOT}, so latest is nothing: set Source to none for an empty cluster"
     )]
     NoBackup(String),
+    /// The function's role reads one bucket, and so do the nodes.
+    #[error(
+        "{uri} is in another bucket than this stack's own, which is {own}, and neither this function nor the nodes may read it: \
+         copy the backup's folder to s3://{own}/{ROOT} and name that one"
+    )]
+    Elsewhere {
+        /// Its URI.
+        uri: String,
+        /// The stack's bucket.
+        own: String,
+    },
     /// No such object.
     #[error("there is no object {uri}: {what}")]
     Missing {
@@ -78,6 +88,9 @@ pub async fn resolve<S: Storage>(
 ) -> Result<Option<Snapshot>, Refusal> {
     let (bucket, key) = match source {
         Source::Empty => return Ok(None),
+        Source::Exact { bucket, .. } if bucket != backups => {
+            return Err(Refusal::Elsewhere { uri: source.to_string(), own: backups.to_owned() });
+        }
         Source::Exact { bucket, manifest } => (bucket.as_str(), manifest.clone()),
         Source::Latest => {
             let keys = storage.keys(backups, ROOT).await;

@@ -12,12 +12,22 @@ use crate::{
 
 const SUFFIX: &str = "-snapshot";
 
+/// Whether the nodes of this version restore a snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Nodes {
+    /// They begin empty whatever the founding record says, so that a snapshot must not be recorded.
+    BeginEmpty,
+    /// They restore what the founding record names.
+    Restore,
+}
+
 /// Resolves `Source` to one object and records it, once. It never deletes or overwrites anything.
 pub struct SnapshotBootstrap<S> {
     storage: S,
     record: Record<S>,
     backups: String,
     version: Version,
+    nodes: Nodes,
 }
 
 /// What the template says.
@@ -40,8 +50,8 @@ fn version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Version>
 
 impl<S: Storage> SnapshotBootstrap<S> {
     /// Backups are looked for in the bucket `backups`, for a cluster of `version`.
-    pub fn new(storage: S, record: Record<S>, backups: String, version: Version) -> Self {
-        Self { storage, record, backups, version }
+    pub fn new(storage: S, record: Record<S>, backups: String, version: Version, nodes: Nodes) -> Self {
+        Self { storage, record, backups, version, nodes }
     }
 
     /// Reads the record, resolves, decides and writes, and all of it again when somebody else wrote meanwhile. An Update
@@ -102,8 +112,15 @@ impl<S: Storage> Resource for SnapshotBootstrap<S> {
     type Properties = Properties;
     const TYPE: &'static str = "Custom::SnapshotBootstrap";
 
-    fn validate(&self, _properties: &Properties) -> Result<(), Failure> {
-        Ok(())
+    /// At once and before anything is looked at: an hour later an empty cluster would be all there is.
+    fn validate(&self, properties: &Properties) -> Result<(), Failure> {
+        match (self.nodes, &properties.source) {
+            (Nodes::Restore, _) | (_, Source::Empty) => Ok(()),
+            (Nodes::BeginEmpty, source) => Err(Failure::new(format_args!(
+                "Source is {source}, and nodes do not restore backups yet, so that the cluster would begin empty; nothing was \
+                 recorded. Set it to none (the template's Snapshot to empty)"
+            ))),
+        }
     }
 
     /// One for each stack, whatever its source: another source is never a replacement, because then the Delete of the old one

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use custom_resource::{Handled, Https, Invocation, OneInvocation, Protocol};
 use serde_json::{Value, json};
-use snapshot_bootstrap::{ClusterReady, Record, SnapshotBootstrap};
+use snapshot_bootstrap::{ClusterReady, Nodes, Record, SnapshotBootstrap};
 use stage::{BACKUPS, Buckets, Cluster, FOUNDING, STATE, event, whole};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -48,6 +48,7 @@ async fn the_answer_arrives_whole_where_cloudformation_wants_it() {
             record.clone(),
             BACKUPS.into(),
             "3.4.6".parse().unwrap(),
+            Nodes::Restore,
         ))
         .with(ClusterReady::new(cluster.counting(Ok(counts)), record, services, Vec::new()));
     for (name, id) in [

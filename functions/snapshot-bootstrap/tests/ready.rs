@@ -11,7 +11,8 @@ use custom_resource::Handled;
 use serde_json::{Value, json};
 use snapshot_bootstrap::{Seen, Slot, Uncounted};
 use stage::{
-    Buckets, Cluster, FOUNDING, Function, STATE, data, event, event_with, reason, running, waiting, whole,
+    Buckets, Cluster, FOUNDING, Function, NEW, STATE, data, event, event_with, reason, running, waiting,
+    whole,
 };
 use tokio::time::Instant;
 use topology::{Answer, NotKnown};
@@ -172,6 +173,32 @@ async fn counts_that_the_snapshot_does_not_know_are_not_compared() {
     let cluster = Cluster::default().then(Ok(whole())).counting(Ok(Counts { nodes: 3, relationships: 4 }));
     let answer = Function::new(&founded(), &cluster).answer(&event).await;
     assert_eq!(data(&answer)["RelationshipCount"], "4");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_snapshot_without_counts_never_seals_an_empty_cluster() {
+    let unknown = json!({"Nodes": "", "Relationships": ""});
+    let event =
+        event_with("cluster-ready-create", &[("ExpectCounts", unknown), ("ServiceTimeout", json!("30"))]);
+    let buckets = Buckets::with_backups();
+    buckets.back_up(NEW, |manifest| manifest.counts = None);
+    let recorded = Function::new(&buckets, &Cluster::default());
+    data(&recorded.answer(&self::event("snapshot-bootstrap-create-latest")).await);
+    let empty = Counts { nodes: 0, relationships: 0 };
+    let cluster = Cluster::default().then(Ok(whole())).counting(Ok(empty));
+    let answer = Function::new(&buckets, &cluster).answer(&event).await;
+    let says = format!(
+        "the master has no nodes, and should have been founded from s3://neo4j-backups/{NEW}/store.tar.zst"
+    );
+    assert!(reason(&answer).contains(&says), "{answer}");
+    // Nor one that could not be counted.
+    let cluster = Cluster::default().then(Ok(whole())).counting(Err(uncounted(false)));
+    let answer = Function::new(&buckets, &cluster).answer(&event).await;
+    assert!(reason(&answer).contains("the master's graph could not be counted"), "{answer}");
+    assert_eq!(buckets.founding().map(|founding| founding.phase), Some(Phase::Founding));
+    let cluster = Cluster::default().then(Ok(whole())).counting(Ok(COUNTS));
+    data(&Function::new(&buckets, &cluster).answer(&event).await);
+    assert_eq!(buckets.founding().map(|founding| founding.phase), Some(Phase::Sealed));
 }
 
 #[tokio::test(start_paused = true)]

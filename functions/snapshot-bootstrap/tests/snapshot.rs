@@ -6,6 +6,7 @@ mod stage;
 use aws::Kind;
 use backups::{Consistency, Founding, Phase};
 use serde_json::{Value, json};
+use snapshot_bootstrap::Nodes;
 use stage::{
     BACKUPS, Buckets, Cluster, FOUNDING, Function, NEW, OLD, STATE, data, event, event_with, reason,
 };
@@ -133,6 +134,41 @@ async fn a_snapshot_that_is_not_fit_is_refused_with_its_reason_and_nothing_is_to
         assert_eq!((buckets.all(), buckets.puts()), (before, 0), "{says}");
         assert_eq!(answer["PhysicalResourceId"], "neo4j-local-snapshot");
     }
+}
+
+/// A wait of an hour for nodes that begin empty would end in a sealed empty cluster, or in a roll-back.
+#[tokio::test]
+async fn until_nodes_restore_every_snapshot_is_refused_before_anything_is_looked_at() {
+    for source in ["latest".to_owned(), format!("s3://{BACKUPS}/{OLD}")] {
+        let buckets = Buckets::with_backups();
+        let answer = Function::with(&buckets, &Cluster::default(), Nodes::BeginEmpty)
+            .answer(&with_source(&source))
+            .await;
+        let says = format!("Source is {source}");
+        assert!(reason(&answer).starts_with(&says), "{answer}");
+        assert!(reason(&answer).contains("nodes do not restore backups yet"), "{answer}");
+        assert_eq!(
+            (answer["PhysicalResourceId"].as_str(), buckets.puts()),
+            (Some("Snapshot-not-created"), 0)
+        );
+    }
+    let buckets = Buckets::with_backups();
+    let function = Function::with(&buckets, &Cluster::default(), Nodes::BeginEmpty);
+    data(&function.answer(&event("snapshot-bootstrap-create-empty")).await);
+    assert_eq!(buckets.founding().unwrap().to_restore(), None);
+}
+
+#[tokio::test]
+async fn a_backup_in_another_bucket_is_refused_with_the_way_to_use_it() {
+    let buckets = Buckets::with_backups();
+    let answer = function(&buckets).answer(&with_source("s3://another-stacks-bucket/backups/x")).await;
+    assert_eq!(
+        reason(&answer),
+        "s3://another-stacks-bucket/backups/x/manifest.json is in another bucket than this stack's own, which is neo4j-backups, \
+         and neither this function nor the nodes may read it: copy the backup's folder to s3://neo4j-backups/backups/ and name \
+         that one"
+    );
+    assert_eq!(buckets.puts(), 0);
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ use custom_resource::{
 };
 use serde_json::Value;
 use snapshot_bootstrap::{
-    ClusterReady, Record, RollCheck, Seen, Slot, SnapshotBootstrap, Storage, Uncounted, World,
+    ClusterReady, Nodes, Record, RollCheck, Seen, Slot, SnapshotBootstrap, Storage, Uncounted, World,
 };
 use topology::{Answer, NotKnown};
 
@@ -320,10 +320,19 @@ pub struct Function {
 
 impl Function {
     pub fn new(buckets: &Buckets, cluster: &Cluster) -> Self {
+        Self::with(buckets, cluster, Nodes::Restore)
+    }
+
+    pub fn with(buckets: &Buckets, cluster: &Cluster, nodes: Nodes) -> Self {
         let (mailbox, queue) = (Mailbox::new(), Queue::new());
         let record = Record::new(buckets.clone(), STATE, FOUNDING);
-        let snapshot =
-            SnapshotBootstrap::new(buckets.clone(), record.clone(), BACKUPS.into(), "3.4.6".parse().unwrap());
+        let snapshot = SnapshotBootstrap::new(
+            buckets.clone(),
+            record.clone(),
+            BACKUPS.into(),
+            "3.4.6".parse().unwrap(),
+            nodes,
+        );
         let core = ["core-1", "core-2", "core-3"].map(str::to_owned).to_vec();
         let roll = RollCheck::new(cluster.clone(), core.clone());
         let ready = ClusterReady::new(cluster.clone(), record, core, Vec::new());
