@@ -43,6 +43,12 @@ const HIGH_AVAILABILITY: &[Test] = &[
     ("fault_29_a_frozen_slave_is_ended_by_its_watchdog", stage::freezing::jvm_of_a_slave),
     ("doorbells_and_ecs_events_make_the_function_look", stage::election::doorbells),
     ("fault_44_two_nodes_gone_and_a_cold_restart_forms_one_cluster", stage::freezing::two_nodes_gone),
+    ("another_core_size_of_a_living_stack_is_refused_by_its_name", stage::rolling::another_size),
+    (
+        "a_roll_is_refused_while_a_slot_is_away_and_goes_on_when_it_is_the_mend",
+        stage::rolling::while_a_slot_is_away,
+    ),
+    ("a_roll_that_fails_ends_in_update_rollback_complete", stage::rolling::that_fails),
 ];
 const CAUSAL: &[Test] = &[
     ("causal_cores_form_one_cluster_and_come_to_rest", stage::causal::forms_and_rests),

@@ -7,6 +7,7 @@ pub mod election;
 pub mod forming;
 pub mod freezing;
 pub mod processes;
+pub mod rolling;
 pub mod slow;
 pub mod stacks;
 pub mod suite;
@@ -28,6 +29,7 @@ use local::{
     layout::Layout,
     login::User,
     report,
+    stacks::Ended,
 };
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
@@ -52,22 +54,26 @@ pub type Outcome = Result<(), String>;
 /// A running cloud with the stack in it.
 pub struct Stage {
     runtime: Runtime,
+    /// What the stack was deployed with.
+    parameters: Vec<(&'static str, &'static str)>,
     cloud: Mutex<Option<Cloud>>,
 }
 
 impl Stage {
     /// Starts the cloud, with its files in `.local/<run>`, and deploys the stack with these parameters too.
-    pub fn set(run: &str, settings: &Settings, parameters: &[(&str, &str)]) -> Result<Self, String> {
+    pub fn set(
+        run: &str,
+        settings: &Settings,
+        parameters: &[(&'static str, &'static str)],
+    ) -> Result<Self, String> {
         let runtime = Runtime::new().map_err(|error| error.to_string())?;
+        let parameters = with(&SLOWER, parameters);
         let cloud = runtime.block_on(async {
             let layout = Layout::find(run).map_err(|error| error.to_string())?;
             let cloud = Cloud::start(layout, settings).await.map_err(|error| error.to_string())?;
-            let mut overrides = SLOWER.to_vec();
-            overrides.retain(|(name, _)| parameters.iter().all(|(other, _)| other != name));
-            overrides.extend(parameters);
             let built = deploy::build(&cloud.layout, cloud.endpoint).await;
             let deployed = match built {
-                Ok(()) => deploy::deploy(&cloud.layout, cloud.endpoint, &overrides).await,
+                Ok(()) => deploy::deploy(&cloud.layout, cloud.endpoint, &parameters).await,
                 failed => failed,
             };
             match deployed {
@@ -78,7 +84,23 @@ impl Stage {
                 }
             }
         })?;
-        Ok(Self { runtime, cloud: Mutex::new(Some(cloud)) })
+        Ok(Self { runtime, parameters, cloud: Mutex::new(Some(cloud)) })
+    }
+
+    /// Deploys the stack once more with what it was set with, `changed`, and waits for the end of the operation, whichever it is.
+    pub async fn redeploy(
+        &self,
+        cloud: &Cloud,
+        changed: &[(&'static str, &'static str)],
+    ) -> Result<Ended, String> {
+        let parameters = with(&self.parameters, changed);
+        // `sam deploy` fails when the operation does; how it ended says CloudFormation.
+        let deployed = deploy::deploy(&cloud.layout, cloud.endpoint, &parameters).await;
+        let ended = local::stacks::ended(cloud.endpoint, deploy::STACK, PATIENCE).await?;
+        match deployed {
+            Err(error) if ended.status == "UPDATE_COMPLETE" => Err(error.to_string()),
+            _ => Ok(ended),
+        }
     }
 
     /// Ends every process. Logs stay for whoever has to find out what failed.
@@ -106,6 +128,17 @@ impl Stage {
         });
         eprintln!("{}", shown.unwrap_or_else(|error| error));
     }
+}
+
+/// `parameters`, of which some are changed.
+fn with(
+    parameters: &[(&'static str, &'static str)],
+    changed: &[(&'static str, &'static str)],
+) -> Vec<(&'static str, &'static str)> {
+    let mut all = parameters.to_vec();
+    all.retain(|(name, _)| changed.iter().all(|(other, _)| other != name));
+    all.extend(changed);
+    all
 }
 
 /// Waits for `ask` to answer; `otherwise` is what did not happen.

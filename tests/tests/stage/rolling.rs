@@ -1,0 +1,241 @@
+//! Rolls of the deployed stack: what is refused, what goes on, and what a client that writes sees of it.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use local::{
+    cloud::Cloud,
+    control::{self, HTTP_PORT},
+    demo::{self, Write, Writer},
+    deploy,
+    gateway::Gateway,
+    login::User,
+    stacks::Ended,
+};
+use serde_json::json;
+use tokio::task::JoinHandle;
+
+use super::{Outcome, Stage, master, rest, status, wait};
+
+/// Another heap than the suite's: every slot's task is to change.
+const ANOTHER_HEAP: (&str, &str) = ("HeapSize", "500m");
+/// The JVM refuses so little at its start.
+const NO_HEAP: (&str, &str) = ("HeapSize", "1m");
+const GOES_ON: (&str, &str) = ("RollWhenDegraded", "yes");
+/// Writes are sent every 50 ms; a pause that is longer than this is one that a client notices.
+const NOTICED: Duration = Duration::from_millis(500);
+/// No master moves, so that a pause is a busy machine's: a client's own patience of a second, and one more.
+const UNDISTURBED: Duration = Duration::from_secs(2);
+const LOOK: Duration = Duration::from_millis(100);
+
+/// One slot has no host. A deployment that would stop another one is refused, names it, and is rolled back; with the word of the
+/// person who deploys it goes on, and when the host is there again the slot is mended first.
+pub fn while_a_slot_is_away(stage: &Stage) -> Outcome {
+    stage.play(async |cloud| {
+        let before = rest(cloud).await?;
+        let away = before.nodes.iter().rev().find(|node| node.role == "slave").ok_or("there is no slave")?;
+        cloud.gateway.ecs.take_host(&away.service);
+        wait("the slot is without a task", || async {
+            let now = status(cloud).await;
+            now.nodes.iter().all(|node| node.service != away.service).then_some(())
+        })
+        .await?;
+        let tasks = tasks(cloud).await;
+
+        let roll = Roll::start(cloud, "Refused").await?;
+        let begun = Instant::now();
+        let ended = stage.redeploy(cloud, &[ANOTHER_HEAP]).await?.must_be("UPDATE_ROLLBACK_COMPLETE")?;
+        let took = begun.elapsed();
+        let seen = roll.end(cloud).await?;
+        println!("refused and rolled back after {} s; {}", took.as_secs(), seen.sentence());
+        let reasons = ended.reasons();
+        for part in [format!("{} has no task", away.service), "RollWhenDegraded=yes".to_owned()] {
+            if !reasons.contains(&part) {
+                return Err(format!("the reason does not say {part:?}: {reasons}"));
+            }
+        }
+        seen.undisturbed()?;
+        if tasks != self::tasks(cloud).await {
+            return Err(format!("a slot was stopped: {tasks:?} became {:?}", self::tasks(cloud).await));
+        }
+
+        let roll = Roll::start(cloud, "Mended").await?;
+        let old = definitions(cloud).await;
+        let host = async {
+            // The new host comes while the deployment runs.
+            let changed = wait("the deployment changes the slot that is away", || async {
+                let asked = asked_definition(cloud, &away.service).await?;
+                (!old.contains(&asked)).then_some(())
+            });
+            let changed = changed.await;
+            cloud.gateway.ecs.give_host(&away.service);
+            changed
+        };
+        let (ended, changed) = tokio::join!(stage.redeploy(cloud, &[ANOTHER_HEAP, GOES_ON]), host);
+        changed?;
+        ended?.must_be("UPDATE_COMPLETE")?;
+        let seen = roll.end(cloud).await?;
+        println!("a roll of all slots: {}", seen.sentence());
+        if seen.masters.len() > 3 {
+            return Err(format!("the master moved more than twice: {:?}", seen.masters));
+        }
+        let new = definitions(cloud).await;
+        if old.iter().any(|definition| new.contains(definition)) {
+            return Err(format!("a slot was left out: {old:?} became {new:?}"));
+        }
+        rest(cloud).await.map(drop)
+    })
+}
+
+/// Another `CoreSize` is refused by its name, before the functions are told of it.
+pub fn another_size(stage: &Stage) -> Outcome {
+    stage.play(async |cloud| {
+        rest(cloud).await?;
+        let tasks = tasks(cloud).await;
+        let ended = stage.redeploy(cloud, &[("CoreSize", "5")]).await?.must_be("UPDATE_ROLLBACK_COMPLETE")?;
+        if !ended.reasons().contains("CoreSize of a living stack cannot change from 3 to 5") {
+            return Err(format!("the reason does not say so: {}", ended.reasons()));
+        }
+        let changed: Vec<&str> = ended.events.iter().map(|event| event.logical_id.as_str()).collect();
+        for resource in ["MasterElection", "UserCreation", "Core4", "Core1"] {
+            if changed.contains(&resource) {
+                return Err(format!("{resource} was touched before the refusal: {changed:?}"));
+            }
+        }
+        if tasks == self::tasks(cloud).await { Ok(()) } else { Err("a slot was stopped".into()) }
+    })
+}
+
+/// The new tasks do not stay up: the first slot fails with ECS's own words, and all is as it was.
+pub fn that_fails(stage: &Stage) -> Outcome {
+    stage.play(async |cloud| {
+        let before = rest(cloud).await?;
+        let (old, ..) = master(&before)?;
+        let roll = Roll::start(cloud, "Failed").await?;
+        let begun = Instant::now();
+        let ended = stage.redeploy(cloud, &[NO_HEAP]).await?.must_be("UPDATE_ROLLBACK_COMPLETE")?;
+        let took = begun.elapsed();
+        let seen = roll.end(cloud).await?;
+        println!("a roll that failed, and back, in {} s: {}", took.as_secs(), seen.sentence());
+        let reasons = ended.reasons();
+        if !reasons.contains("does not stay up") || !reasons.contains("Essential container in task exited") {
+            return Err(format!("ECS's own words are not in the reason: {reasons}"));
+        }
+        let after = rest(cloud).await?;
+        let stayed =
+            before.nodes.iter().filter(|node| after.nodes.iter().any(|other| other.task == node.task));
+        // The first slot that is rolled is the one with the highest id; the others were never touched.
+        if stayed.count() != 2 {
+            return Err("more than one slot was stopped".into());
+        }
+        if before.nodes.last().is_some_and(|last| last.service != old) { seen.undisturbed() } else { Ok(()) }
+    })
+}
+
+/// A client that writes, and who was the master meanwhile.
+struct Roll {
+    client: &'static str,
+    writer: Writer,
+    masters: Arc<Mutex<Vec<String>>>,
+    looking: JoinHandle<()>,
+}
+
+/// What was seen.
+struct Seen {
+    writes: Vec<Write>,
+    masters: Vec<String>,
+    lost: usize,
+}
+
+impl Roll {
+    async fn start(cloud: &Cloud, client: &'static str) -> Result<Self, String> {
+        let endpoint = demo::write_endpoint(&status(cloud).await, HTTP_PORT).ok_or("no listener")?;
+        let writer = Writer::start(endpoint, cloud.login(User::Writer).await?, client);
+        let masters = Arc::default();
+        let looking = tokio::spawn(look(cloud.gateway.clone(), Arc::clone(&masters)));
+        Ok(Self { client, writer, masters, looking })
+    }
+
+    async fn end(self, cloud: &Cloud) -> Result<Seen, String> {
+        let writes = self.writer.stop().await;
+        self.looking.abort();
+        let masters = self.masters.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let (_, address, _) = master(&status(cloud).await)?;
+        let reader = cloud.login(User::Reader).await?;
+        let stored = demo::stored((address, HTTP_PORT).into(), &reader, self.client).await?;
+        let lost = demo::lost(&writes, &stored).len();
+        if lost > 0 {
+            return Err(format!("{lost} acknowledged writes are lost"));
+        }
+        Ok(Seen { writes, masters, lost })
+    }
+}
+
+/// Notes each change of the only master.
+async fn look(gateway: Gateway, masters: Arc<Mutex<Vec<String>>>) {
+    loop {
+        if let Some((name, ..)) = demo::master(&control::status(&gateway).await) {
+            let mut masters = masters.lock().unwrap_or_else(PoisonError::into_inner);
+            if masters.last() != Some(&name) {
+                masters.push(name);
+            }
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+impl Seen {
+    /// The pauses between two acknowledged writes that a client notices, the first one first.
+    fn gaps(&self, longer: Duration) -> Vec<Duration> {
+        let mut at: Vec<Instant> = self.writes.iter().filter_map(|write| write.acknowledged).collect();
+        at.sort();
+        at.windows(2).map(|pair| pair[1] - pair[0]).filter(|gap| *gap > longer).collect()
+    }
+
+    fn sentence(&self) -> String {
+        let acknowledged = self.writes.iter().filter(|write| write.acknowledged.is_some()).count();
+        let gaps: Vec<String> =
+            self.gaps(NOTICED).iter().map(|gap| format!("{:.2} s", gap.as_secs_f64())).collect();
+        format!(
+            "the master was {} ({} moves), gaps for a client with 20 writes/s: [{}]; {acknowledged} of {} writes acknowledged, {} \
+             of those lost",
+            self.masters.join(" -> "),
+            self.masters.len().saturating_sub(1),
+            gaps.join(", "),
+            self.writes.len(),
+            self.lost
+        )
+    }
+
+    fn undisturbed(&self) -> Outcome {
+        match (self.masters.len(), self.gaps(UNDISTURBED)) {
+            (1, gaps) if gaps.is_empty() => Ok(()),
+            _ => Err(format!("a client noticed: {}", self.sentence())),
+        }
+    }
+}
+
+/// The tasks that run, by slot.
+async fn tasks(cloud: &Cloud) -> Vec<String> {
+    let mut tasks: Vec<String> = status(cloud).await.nodes.into_iter().map(|node| node.task).collect();
+    tasks.sort();
+    tasks
+}
+
+/// The task definitions that the slots' services ask for.
+async fn definitions(cloud: &Cloud) -> Vec<String> {
+    let mut definitions = Vec::new();
+    for number in 1..=demo::CORE_SIZE {
+        definitions.extend(asked_definition(cloud, &format!("{}-core-{number}", deploy::STACK)).await);
+    }
+    definitions
+}
+
+async fn asked_definition(cloud: &Cloud, service: &str) -> Option<String> {
+    let target = "AmazonEC2ContainerServiceV20141113.DescribeServices";
+    let request = json!({"cluster": deploy::STACK, "services": [service]});
+    let answer = cloud.gateway.emulator.json("ecs", target, &request).await.ok()?;
+    answer["services"][0]["taskDefinition"].as_str().map(str::to_owned)
+}
