@@ -1,6 +1,11 @@
 //! The protocol of custom resources on the binaries that are shipped: each runs under a Runtime API, answers to a
 //! loopback URL, and calls an AWS that says what the test wants. (What they do to real nodes is in cluster.rs.)
 
+#[path = "answers/killed.rs"]
+mod killed;
+#[path = "answers/unable.rs"]
+mod unable;
+
 use std::{
     collections::BTreeMap,
     fs,
@@ -73,6 +78,26 @@ async fn reply(State(aws): State<Aws>, uri: Uri, headers: HeaderMap) -> Response
     }
 }
 
+fn binary(name: &str) -> PathBuf {
+    let binary = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/release").join(name);
+    assert!(binary.exists(), "{}: run `make release`", binary.display());
+    binary
+}
+
+/// What the template sets, for both functions.
+fn environment(endpoint: &str) -> Vec<(&str, &str)> {
+    vec![
+        ("AWS_ENDPOINT_URL", endpoint),
+        ("DIALECT", "HA"),
+        ("CLUSTER", "c"),
+        ("CORE_SERVICES", "core-1,core-2,core-3"),
+        ("STACK", "neo4j"),
+        ("ADMIN_SECRET_ARN", "arn:aws:secretsmanager:us-east-1:000000000000:secret:neo4j/admin-AbCdEf"),
+        ("USERS_PATH", "/neo4j/users"),
+        ("STATE_BUCKET", "state"),
+    ]
+}
+
 struct Bench {
     function: Function,
     aws: Aws,
@@ -86,22 +111,25 @@ impl Bench {
         test: &str,
         replies: impl IntoIterator<Item = (&'static str, Reply)>,
     ) -> Self {
+        Self::with(name, test, replies, &[]).await
+    }
+
+    /// The same with `changed` variables; `None` is one that is not set.
+    async fn with(
+        name: &'static str,
+        test: &str,
+        replies: impl IntoIterator<Item = (&'static str, Reply)>,
+        changed: &[(&str, Option<&str>)],
+    ) -> Self {
         let (aws, at) = Aws::start(replies).await;
-        let binary = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/release").join(name);
-        assert!(binary.exists(), "{}: run `make release`", binary.display());
         let log = std::env::temp_dir().join(format!("answers-{}-{test}.log", std::process::id()));
         let endpoint = format!("http://{at}");
-        let environment = [
-            ("AWS_ENDPOINT_URL", endpoint.as_str()),
-            ("DIALECT", "HA"),
-            ("CLUSTER", "c"),
-            ("CORE_SERVICES", "core-1,core-2,core-3"),
-            ("STACK", "neo4j"),
-            ("ADMIN_SECRET_ARN", "arn:aws:secretsmanager:us-east-1:000000000000:secret:neo4j/admin-AbCdEf"),
-            ("USERS_PATH", "/neo4j/users"),
-            ("STATE_BUCKET", "state"),
-        ];
-        let function = Function::start(&binary, &environment, &log).await.unwrap();
+        let mut environment = environment(&endpoint);
+        for (name, value) in changed {
+            environment.retain(|(set, _)| set != name);
+            environment.extend(value.map(|value| (*name, value)));
+        }
+        let function = Function::start(&binary(name), &environment, &log).await.unwrap();
         Self { function, aws, log }
     }
 

@@ -21,7 +21,7 @@ mod source;
 mod storage;
 mod world;
 
-use custom_resource::{Https, Protocol};
+use custom_resource::{Https, OneInvocation, Protocol, Unable};
 use runtime::Environment;
 
 pub use config::Config;
@@ -35,17 +35,30 @@ pub use source::{NotASource, Source};
 pub use storage::Storage;
 pub use world::{Uncounted, World};
 
-/// Serves invocations until the process ends.
+/// Serves invocations until the process ends. No parameter keeps it from answering: with one that is invalid, requests are answered
+/// without being carried out.
 ///
 /// # Errors
-/// At once, before the first poll, when a parameter is of no use (one sentence names it) or there are no root certificates.
+/// Of the runtime; before the first poll only without root certificates, because then no answer could be sent.
 pub async fn serve(environment: &Environment) -> Result<(), lambda_runtime::Error> {
-    let config = Config::read(environment)?;
+    // First of all, because the clients of AWS cannot be made without root certificates either.
+    let https = Https::new()?;
+    let config = match Config::read(environment) {
+        Ok(config) => config,
+        Err(invalid) => {
+            let unable = Unable::because(invalid);
+            let protocol = Protocol::new(https, OneInvocation)
+                .without::<SnapshotBootstrap<aws::Objects>>(&unable)
+                .without::<RollCheck<live::Live>>(&unable)
+                .without::<ClusterReady<live::Live, aws::Objects>>(&unable);
+            return custom_resource::serve(protocol).await;
+        }
+    };
     let sdk = aws::sdk_config().await;
     let objects = aws::Objects::new(&sdk);
     let record = Record::new(objects.clone(), &config.state_bucket, &config.founding_key);
     let world = std::sync::Arc::new(live::Live::new(&sdk, &config));
-    let protocol = Protocol::new(Https::new()?, aws::Invoke::new(&sdk, &config.function))
+    let protocol = Protocol::new(https, aws::Invoke::new(&sdk, &config.function))
         .with(SnapshotBootstrap::new(
             objects,
             record.clone(),

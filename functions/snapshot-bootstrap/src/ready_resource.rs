@@ -377,4 +377,9 @@ impl<W: World, S: Storage> Resource for ClusterReady<W, S> {
     fn owns(&self, call: &Call, physical_id: &str) -> bool {
         physical_id.strip_prefix(&call.stack_name).is_some_and(|rest| rest.starts_with(SUFFIX))
     }
+
+    /// A Delete does nothing, whatever the id.
+    fn needs_delete(_call: &Call, _physical_id: &str) -> bool {
+        false
+    }
 }

@@ -205,4 +205,9 @@ impl<W: World> Resource for RollCheck<W> {
     fn owns(&self, call: &Call, physical_id: &str) -> bool {
         physical_id == format!("{}{SUFFIX}", call.stack_name)
     }
+
+    /// A Delete does nothing, whatever the id.
+    fn needs_delete(_call: &Call, _physical_id: &str) -> bool {
+        false
+    }
 }

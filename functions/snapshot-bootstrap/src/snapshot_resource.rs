@@ -155,4 +155,9 @@ impl<S: Storage> Resource for SnapshotBootstrap<S> {
     fn owns(&self, call: &Call, physical_id: &str) -> bool {
         physical_id == format!("{}{SUFFIX}", call.stack_name)
     }
+
+    /// A Delete does nothing, whatever the id.
+    fn needs_delete(_call: &Call, _physical_id: &str) -> bool {
+        false
+    }
 }

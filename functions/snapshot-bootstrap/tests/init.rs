@@ -1,38 +1,108 @@
-//! The real binary stops at init with one sentence that names the parameter.
+//! The start of the real binary: a bad parameter keeps it from nothing but its work, and without roots there is nothing to answer with.
 
-use std::process::{Command, Output};
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    net::TcpListener,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
 
-fn start(changed: &[(&str, &str)]) -> Output {
-    let good = [
-        ("AWS_REGION", "us-east-1"),
-        ("AWS_LAMBDA_FUNCTION_NAME", "f"),
-        ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128"),
-        ("AWS_LAMBDA_FUNCTION_VERSION", "1"),
-        ("AWS_LAMBDA_LOG_STREAM_NAME", "s"),
-        ("AWS_LAMBDA_LOG_GROUP_NAME", "g"),
-        // Nobody listens there: a poll would be an error of its own.
-        ("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:1"),
-        ("DIALECT", "HA"),
-        ("CLUSTER", "c"),
-        ("CORE_SERVICES", "core-1,core-2,core-3"),
-        ("STATE_BUCKET", "b"),
-    ];
-    let environment = good.into_iter().chain(changed.iter().copied());
-    Command::new(env!("CARGO_BIN_EXE_snapshot-bootstrap")).env_clear().envs(environment).output().unwrap()
+/// Far above what a start takes.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+struct Started {
+    function: Child,
+    runtime: TcpListener,
+    log: std::path::PathBuf,
+}
+
+impl Started {
+    fn with(test: &str, changed: &[(&str, &str)]) -> Self {
+        let runtime = TcpListener::bind("127.0.0.1:0").unwrap();
+        runtime.set_nonblocking(true).unwrap();
+        let at = runtime.local_addr().unwrap().to_string();
+        let good = [
+            ("AWS_REGION", "us-east-1"),
+            ("AWS_LAMBDA_FUNCTION_NAME", "f"),
+            ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128"),
+            ("AWS_LAMBDA_FUNCTION_VERSION", "1"),
+            ("AWS_LAMBDA_LOG_STREAM_NAME", "s"),
+            ("AWS_LAMBDA_LOG_GROUP_NAME", "g"),
+            ("AWS_LAMBDA_RUNTIME_API", at.as_str()),
+            ("DIALECT", "HA"),
+            ("CLUSTER", "c"),
+            ("CORE_SERVICES", "core-1,core-2,core-3"),
+            ("STATE_BUCKET", "b"),
+        ];
+        let log = std::env::temp_dir().join(format!("init-{}-{test}.log", std::process::id()));
+        let environment = good.into_iter().chain(changed.iter().copied());
+        let function = Command::new(env!("CARGO_BIN_EXE_snapshot-bootstrap"))
+            .env_clear()
+            .envs(environment)
+            .stdout(fs::File::create(&log).unwrap())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        Self { function, runtime, log }
+    }
+
+    /// The request line of the first poll; none when the process ended without one.
+    fn first_poll(&mut self) -> Option<String> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Ok((stream, _)) = self.runtime.accept() {
+                stream.set_nonblocking(false).unwrap();
+                stream.set_read_timeout(Some(PATIENCE)).unwrap();
+                let mut line = String::new();
+                BufReader::new(stream).read_line(&mut line).unwrap();
+                return Some(line);
+            }
+            if self.function.try_wait().unwrap().is_some() {
+                return None;
+            }
+            assert!(Instant::now() < deadline, "neither a poll nor an end: {}", self.log());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap()
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        let _ended = self.function.kill();
+        let _ended = self.function.wait();
+        let _absent = fs::remove_file(&self.log);
+    }
 }
 
 #[test]
-fn a_bad_parameter_is_one_line_and_a_failed_init() {
+fn with_a_bad_parameter_it_polls_and_has_logged_the_reason_once() {
     let table = [
         ("DIALECT", "ORACLE", "DIALECT is \\\"ORACLE\\\""),
         ("NEO4J_VERSION", "latest", "NEO4J_VERSION is \\\"latest\\\""),
         ("STATE_BUCKET", "", "STATE_BUCKET is not set"),
+        ("AWS_LAMBDA_FUNCTION_NAME", "", "AWS_LAMBDA_FUNCTION_NAME is not set"),
     ];
     for (name, value, sentence) in table {
-        let output = start(&[(name, value)]);
-        let log = String::from_utf8(output.stdout).unwrap();
-        assert!(!output.status.success(), "{name}={value} was accepted");
+        let mut started = Started::with(name, &[(name, value)]);
+        let poll = started.first_poll();
+        let log = started.log();
+        assert!(poll.is_some_and(|line| line.contains("/invocation/next")), "{name}={value} ended it: {log}");
         assert_eq!(log.lines().count(), 1, "{log}");
-        assert!(log.contains("\"event\":\"init-failed\"") && log.contains(sentence), "{log}");
+        assert!(log.contains("\"event\":\"custom-resource-unable\"") && log.contains(sentence), "{log}");
     }
+}
+
+#[test]
+fn without_root_certificates_it_ends_and_says_so() {
+    let mut started = Started::with("roots", &[("SSL_CERT_FILE", "/nowhere/roots.pem")]);
+    assert_eq!(started.first_poll(), None);
+    assert!(!started.function.wait().unwrap().success());
+    let log = started.log();
+    assert_eq!(log.lines().count(), 1, "{log}");
+    assert!(log.contains("\"event\":\"init-failed\"") && log.contains("no answer can be sent"), "{log}");
 }

@@ -25,10 +25,9 @@ mod world;
 
 use std::{sync::Arc, time::Duration};
 
-use custom_resource::{Handled, Https, Invocation, Protocol, is_request, lenient};
-use lambda_runtime::{LambdaEvent, service_fn};
-use runtime::Environment;
-use serde_json::{Value, json, value::RawValue};
+use custom_resource::{Https, OneInvocation, Protocol, Unable, serve_beside};
+use runtime::{Environment, Invalid};
+use serde_json::json;
 use tokio::time::timeout;
 
 pub use config::Config;
@@ -45,39 +44,42 @@ pub use world::{Node, Trouble, World};
 /// What is left for the answer when a reconcile is broken off.
 const BEFORE_THE_DEADLINE: Duration = Duration::from_secs(5);
 
-/// Serves invocations until the process ends: CloudFormation's requests, and for every other event a reconcile.
+/// Serves invocations until the process ends: CloudFormation's requests, and for every other event a reconcile. No parameter keeps it
+/// from answering: with one that is invalid, requests are answered without being carried out, and a reconcile is an error.
 ///
 /// # Errors
-/// At once, before the first poll, when a parameter is of no use: one sentence that names it.
+/// Of the runtime; before the first poll only without root certificates, because then no answer could be sent.
 pub async fn serve(environment: &Environment) -> Result<(), lambda_runtime::Error> {
-    let config = Config::read(environment)?;
+    // First of all, because the clients of AWS cannot be made without root certificates either.
+    let https = Https::new()?;
+    match parameters(environment) {
+        Ok((config, function)) => work(https, config, function).await,
+        Err(invalid) => {
+            let unable = Unable::because(invalid);
+            let protocol = Protocol::new(https, OneInvocation).without::<Neo4jUser<live::Live>>(&unable);
+            serve_beside(protocol, async |_event, _invocation| Err(unable.to_string().into())).await
+        }
+    }
+}
+
+/// The function's parameters, and its own name.
+fn parameters(environment: &Environment) -> Result<(Config, String), Invalid> {
+    Ok((Config::read(environment)?, environment.need("AWS_LAMBDA_FUNCTION_NAME")?.to_owned()))
+}
+
+async fn work(https: Https, config: Config, function: String) -> Result<(), lambda_runtime::Error> {
     let sdk = aws::sdk_config().await;
     let world = Arc::new(live::Live::new(&sdk, &config));
-    let itself = aws::Invoke::new(&sdk, environment.need("AWS_LAMBDA_FUNCTION_NAME")?);
-    let protocol =
-        Protocol::new(Https::new()?, itself).with(Neo4jUser::new(Arc::clone(&world), config.clone()));
-    let (protocol, world, config) = (&protocol, &*world, &config);
-    let handle = async |event: LambdaEvent<Box<RawValue>>| -> Result<Value, lambda_runtime::Error> {
-        let payload = lenient(event.payload.get());
-        if is_request(&payload) {
-            let invocation = Invocation::from(&event.context);
-            // On the heap: as one value the futures of three SDKs are too deep for the compiler.
-            return match Box::pin(protocol.handle(&payload, invocation)).await {
-                Handled::Undelivered => Err("the answer could not be delivered".into()),
-                handled => Ok(json!({"handled": format!("{handled:?}")})),
-            };
-        }
-        let time = remaining(event.context.deadline).saturating_sub(BEFORE_THE_DEADLINE);
+    let protocol = Protocol::new(https, aws::Invoke::new(&sdk, function))
+        .with(Neo4jUser::new(Arc::clone(&world), config.clone()));
+    let (world, config) = (&*world, &config);
+    serve_beside(protocol, async |_event, invocation| {
+        let time = invocation.remaining().saturating_sub(BEFORE_THE_DEADLINE);
         let summary = timeout(time, Box::pin(reconcile(world, config))).await.map_err(|_| {
             format!("the reconcile was broken off after {} s: raise the function's timeout", time.as_secs())
         })??;
         summary.emit(&config.stack);
         Ok(json!(summary))
-    };
-    lambda_runtime::run(service_fn(handle)).await
-}
-
-fn remaining(deadline_ms: u64) -> Duration {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    Duration::from_millis(deadline_ms).saturating_sub(now)
+    })
+    .await
 }

@@ -21,6 +21,10 @@ pub(crate) struct Continuation {
     pub(crate) waiting_for: String,
     /// Counts invocations; the first one, which has no continuation, is 1.
     number: u32,
+    /// The id in a FAILED from now on: a Create may have made something in an earlier invocation, and an invocation that cannot
+    /// plan any more (the function's environment has changed) cannot make that id again. None in one of an earlier version.
+    #[serde(default)]
+    pub(crate) physical_id: Option<String>,
 }
 
 impl Continuation {
@@ -30,8 +34,10 @@ impl Continuation {
         not_before: Duration,
         waiting_for: String,
         number: u32,
+        physical_id: String,
     ) -> Self {
-        Self { progress, started: millis(started), not_before: millis(not_before), waiting_for, number }
+        let (started, not_before) = (millis(started), millis(not_before));
+        Self { progress, started, not_before, waiting_for, number, physical_id: Some(physical_id) }
     }
 
     /// None in an event as CloudFormation sends it.

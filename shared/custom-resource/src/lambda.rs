@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use lambda_runtime::{Context, LambdaEvent, service_fn};
+use lambda_runtime::{Context, Error, LambdaEvent, service_fn};
 use serde_json::{Value, json, value::RawValue};
 
-use crate::{Answers, HandOver, Handled, Invocation, Protocol};
+use crate::{Answers, HandOver, Handled, Invocation, Protocol, is_request};
 
 impl From<&Context> for Invocation {
     fn from(context: &Context) -> Self {
@@ -17,18 +17,46 @@ impl From<&Context> for Invocation {
 ///
 /// # Errors
 /// Of the runtime.
-pub async fn serve<A: Answers, H: HandOver>(protocol: Protocol<A, H>) -> Result<(), lambda_runtime::Error> {
+pub async fn serve<A: Answers, H: HandOver>(protocol: Protocol<A, H>) -> Result<(), Error> {
     let protocol = &protocol;
-    // Raw: what is no JSON for the parser in one field would otherwise never be answered.
-    let handle = async |event: LambdaEvent<Box<RawValue>>| -> Result<Value, lambda_runtime::Error> {
-        let request = lenient(event.payload.get());
-        match protocol.handle(&request, Invocation::from(&event.context)).await {
-            // Lambda delivers an event again when the function ends so, and the work is idempotent.
-            undelivered @ Handled::Undelivered => Err(undelivered.to_string().into()),
-            handled => Ok(json!(handled.to_string())),
+    // Raw: what is not JSON for the parser in one field would otherwise never be answered.
+    let handle = async |event: LambdaEvent<Box<RawValue>>| {
+        answer(protocol, &lenient(event.payload.get()), Invocation::from(&event.context)).await
+    };
+    lambda_runtime::run(service_fn(handle)).await
+}
+
+/// The same for a function that gets other events too: `other` handles those.
+///
+/// # Errors
+/// Of the runtime.
+pub async fn serve_beside<A: Answers, H: HandOver>(
+    protocol: Protocol<A, H>,
+    other: impl AsyncFn(Value, Invocation) -> Result<Value, Error>,
+) -> Result<(), Error> {
+    let (protocol, other) = (&protocol, &other);
+    let handle = async |event: LambdaEvent<Box<RawValue>>| {
+        let (payload, invocation) = (lenient(event.payload.get()), Invocation::from(&event.context));
+        if is_request(&payload) {
+            answer(protocol, &payload, invocation).await
+        } else {
+            other(payload, invocation).await
         }
     };
     lambda_runtime::run(service_fn(handle)).await
+}
+
+async fn answer<A: Answers, H: HandOver>(
+    protocol: &Protocol<A, H>,
+    request: &Value,
+    invocation: Invocation,
+) -> Result<Value, Error> {
+    // On the heap: as one value the futures of several SDKs are too deep for the compiler.
+    match Box::pin(protocol.handle(request, invocation)).await {
+        // Lambda delivers an event again when the function ends so, and the work is idempotent.
+        undelivered @ Handled::Undelivered => Err(undelivered.to_string().into()),
+        handled => Ok(json!(handled.to_string())),
+    }
 }
 
 /// A payload as JSON. When it cannot be read as a whole (nested beyond what the parser takes, half a surrogate), each field is read

@@ -10,7 +10,7 @@
 //!
 //! A stack whose custom resource never answers hangs for an hour, and then for another one when it rolls back. So everything
 //! that can go wrong ends in a `FAILED` that says what and where: properties that cannot be read, a panic, a function whose time
-//! is nearly up, work that is longer than CloudFormation waits. A resource is a small implementation of [`Resource`]:
+//! is nearly up, work that is longer than CloudFormation waits, a function whose own parameters are invalid ([`Unable`]). A resource is a small implementation of [`Resource`]:
 //!
 //! ```
 //! use custom_resource::{Call, Data, Failure, Invocation, Outcome, Protocol, Resource, twins};
@@ -81,8 +81,8 @@
 //!
 //! # Logs
 //! [`tracing`] events with these names in their field `event`: `custom-resource-answered`, `-failed` (with the Reason),
-//! `-nothing-to-do`, `-handed-over`, `-panicked`, `-answer-retried`, `-answer-refused`, `-answer-lost`, `-unanswerable`. None has
-//! a property, a panic's message or the URL's signature in it.
+//! `-nothing-to-do`, `-handed-over`, `-panicked`, `-answer-retried`, `-answer-refused`, `-answer-lost`, `-unanswerable`, `-unable`
+//! (with the reason). None has a property, a panic's message or the URL's signature in it.
 
 mod answer;
 mod call;
@@ -104,15 +104,17 @@ mod run;
 pub mod text;
 #[cfg(feature = "twins")]
 pub mod twins;
+mod unable;
 mod url;
 
 pub use call::Call;
 #[cfg(feature = "https")]
 pub use https::{Https, NoRoots};
 #[cfg(feature = "lambda")]
-pub use lambda::{lenient, serve};
+pub use lambda::{lenient, serve, serve_beside};
 pub use ports::{Answers, Broken, HandOver, OneInvocation};
 pub use protocol::{Handled, Invocation, Protocol};
 pub use request::is_request;
 pub use resource::{Data, Failure, Outcome, Resource};
+pub use unable::Unable;
 pub use url::ResponseUrl;

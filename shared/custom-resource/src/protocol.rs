@@ -9,7 +9,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::{
-    Answers, Data, Failure, HandOver, Resource,
+    Answers, Data, Failure, HandOver, Resource, Unable,
     answer::Answer,
     continuation::Continuation,
     deliver::{Delivery, deliver},
@@ -35,6 +35,11 @@ impl Invocation {
     /// One that begins at `now` (since 1970) and ends after `remaining`; Lambda has no longer ones than 15 minutes.
     pub fn at(now: Duration, remaining: Duration) -> Self {
         Self { now, remaining: remaining.min(Duration::from_secs(900)) }
+    }
+
+    /// The time from its beginning to its end.
+    pub fn remaining(&self) -> Duration {
+        self.remaining
     }
 }
 
@@ -90,6 +95,13 @@ impl<A: Answers, H: HandOver> Protocol<A, H> {
     #[must_use]
     pub fn with<R: Resource>(mut self, resource: R) -> Self {
         self.resources.push(Box::new(resource));
+        self
+    }
+
+    /// Answers requests for [`Resource::TYPE`] without being able to do what they ask for.
+    #[must_use]
+    pub fn without<R: Resource>(mut self, unable: &Unable) -> Self {
+        self.resources.push(Box::new(unable.serving::<R>()));
         self
     }
 

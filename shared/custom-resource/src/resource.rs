@@ -56,6 +56,14 @@ pub trait Resource: Send + Sync + 'static {
     /// Whether `physical_id` is one that this resource makes. Others (CloudFormation invents one when a Create never
     /// answered) are deleted by doing nothing.
     fn owns(&self, call: &Call, physical_id: &str) -> bool;
+
+    /// Whether a Delete of `physical_id` has anything to do. It is asked without the resource itself, of a function that
+    /// cannot work ([`Unable`](crate::Unable)): a Delete without anything to do is answered SUCCESS all the same, every other one
+    /// FAILED, because what may exist must not be reported as gone. `true` is right for every type; a type whose Delete never does
+    /// anything returns `false`, and one that tells its ids by their form returns `false` for the others.
+    fn needs_delete(_call: &Call, _physical_id: &str) -> bool {
+        true
+    }
 }
 
 /// How far it came.

@@ -50,6 +50,8 @@ pub(crate) struct Run<'a> {
     not_before: Instant,
     progress: Option<Value>,
     waiting_for: String,
+    /// The id of what an earlier invocation may have made.
+    begun_as: Option<String>,
 }
 
 impl<'a> Run<'a> {
@@ -67,9 +69,10 @@ impl<'a> Run<'a> {
             Limits::new(begun, invocation.remaining, now.saturating_sub(started), request.service_timeout);
         let wait =
             continuation.as_ref().map_or(Duration::ZERO, |before| before.not_before().saturating_sub(now));
-        let (number, progress, waiting_for) = continuation.map_or((1, None, String::new()), |before| {
-            (before.number(), Some(before.progress), before.waiting_for)
-        });
+        let (number, progress, waiting_for, begun_as) = continuation
+            .map_or((1, None, String::new(), None), |before| {
+                (before.number(), Some(before.progress), before.waiting_for, before.physical_id)
+            });
         let not_before = begun + wait.min(request.service_timeout);
         Self {
             request,
@@ -83,14 +86,15 @@ impl<'a> Run<'a> {
             not_before,
             progress,
             waiting_for,
+            begun_as,
         }
     }
 
     /// Calls until there is a conclusion.
     ///
     /// # Errors
-    /// A failure before anything was called, or one of a Create that made nothing: the answer is to have an id that belongs
-    /// to nothing.
+    /// A failure before anything was called, in this invocation or an earlier one, or one of a Create that made nothing: the answer
+    /// is to have an id that belongs to nothing.
     pub(crate) async fn complete<H: HandOver>(mut self, hand_over: &H) -> Result<Conclusion, Failure> {
         // An earlier invocation may have left a pause, which may be longer than this one.
         let left = self.not_before.saturating_duration_since(Instant::now());
@@ -99,8 +103,14 @@ impl<'a> Run<'a> {
         loop {
             let call = self.call();
             let plan = guarded(|| self.resource.plan(self.kind, self.request, &call));
-            let Plan { success, failure, work } =
-                plan.unwrap_or_else(|Panicked(at)| Err(self.fault(&call, &at)))?;
+            let Plan { success, failure, work } = match plan
+                .unwrap_or_else(|Panicked(at)| Err(self.fault(&call, &at)))
+            {
+                Ok(plan) => plan,
+                Err(refused) => {
+                    return self.begun_as.map(|id| Conclusion::of(id, Err(refused.clone()))).ok_or(refused);
+                }
+            };
             let work = match work {
                 Step::Nothing(why) => {
                     tracing::info!(
@@ -117,7 +127,7 @@ impl<'a> Run<'a> {
                 Next::HandOver(at) => {
                     drop(work);
                     sleep_until(at).await;
-                    return Ok(match self.hand_over(hand_over).await {
+                    return Ok(match self.hand_over(hand_over, &failure).await {
                         Ok(()) => Conclusion::HandedOver,
                         Err(refused) => Conclusion::of(failure, Err(refused)),
                     });
@@ -163,7 +173,7 @@ impl<'a> Run<'a> {
         call
     }
 
-    async fn hand_over<H: HandOver>(&self, hand_over: &H) -> Result<(), Failure> {
+    async fn hand_over<H: HandOver>(&self, hand_over: &H, failure: &str) -> Result<(), Failure> {
         let since = |at: Instant| self.now + at.saturating_duration_since(self.begun);
         let continuation = Continuation::new(
             self.progress.clone().unwrap_or_default(),
@@ -171,6 +181,7 @@ impl<'a> Run<'a> {
             since(self.not_before),
             self.waiting_for.clone(),
             self.number.saturating_add(1),
+            failure.to_owned(),
         );
         let (logical_id, number) = (&self.request.echo.logical_id, continuation.number());
         let until = self.limits.hand_over(Instant::now());
