@@ -9,18 +9,24 @@
 //! In 3.x users are files of each instance, so "the same everywhere" is nobody's work but this function's.
 
 mod admin;
+mod apply;
 mod config;
 mod desired;
 mod events;
 mod everywhere;
+mod follow;
 mod live;
 mod node;
+mod once;
 mod plan;
 mod properties;
 mod reconcile;
+mod remove;
 mod resource;
 mod round;
+mod said;
 mod secrets;
+mod user_records;
 mod world;
 
 use std::{sync::Arc, time::Duration};
@@ -29,7 +35,7 @@ use custom_resource::{Handled, Https, Invocation, Protocol, is_request, lenient}
 use lambda_runtime::{LambdaEvent, service_fn};
 use runtime::Environment;
 use serde_json::{Value, json, value::RawValue};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 pub use config::Config;
 pub use desired::{Desired, NotARecord, Record};
@@ -39,11 +45,17 @@ pub use plan::{Observed, Password, Refusal, plan};
 pub use properties::Properties;
 pub use reconcile::{Summary, reconcile};
 pub use resource::Neo4jUser;
+pub use said::{Answer, RequestId, Said, expired};
 pub use secrets::Passwords;
+pub use user_records::UserRecords;
 pub use world::{Node, Trouble, World};
 
 /// What is left for the answer when a reconcile is broken off.
 const BEFORE_THE_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Before that no change of a node is under way any more, and what was changed is compared with the records: a few calls to AWS, of
+/// 10 s at most each.
+const FOR_THE_RECORDS: Duration = Duration::from_secs(45);
 
 /// Serves invocations until the process ends: CloudFormation's requests, and for every other event a reconcile.
 ///
@@ -54,8 +66,9 @@ pub async fn serve(environment: &Environment) -> Result<(), lambda_runtime::Erro
     let sdk = aws::sdk_config().await;
     let world = Arc::new(live::Live::new(&sdk, &config));
     let itself = aws::Invoke::new(&sdk, environment.need("AWS_LAMBDA_FUNCTION_NAME")?);
-    let protocol =
-        Protocol::new(Https::new()?, itself).with(Neo4jUser::new(Arc::clone(&world), config.clone()));
+    let protocol = Protocol::new(Https::new()?, itself)
+        .with(Neo4jUser::new(Arc::clone(&world), config.clone()))
+        .with(UserRecords::new(Arc::clone(&world), config.clone()));
     let (protocol, world, config) = (&protocol, &*world, &config);
     let handle = async |event: LambdaEvent<Box<RawValue>>| -> Result<Value, lambda_runtime::Error> {
         let payload = lenient(event.payload.get());
@@ -68,7 +81,8 @@ pub async fn serve(environment: &Environment) -> Result<(), lambda_runtime::Erro
             };
         }
         let time = remaining(event.context.deadline).saturating_sub(BEFORE_THE_DEADLINE);
-        let summary = timeout(time, Box::pin(reconcile(world, config))).await.map_err(|_| {
+        let until = Instant::now() + time.saturating_sub(FOR_THE_RECORDS);
+        let summary = timeout(time, Box::pin(reconcile(world, config, until))).await.map_err(|_| {
             format!("the reconcile was broken off after {} s: raise the function's timeout", time.as_secs())
         })??;
         summary.emit(&config.stack);
