@@ -315,6 +315,74 @@ fn whoever_looks_at_tasks_may_list_and_describe_those_of_the_stacks_own_cluster(
     assert_eq!(lookers.len(), 4, "{lookers:?}");
 }
 
+/// `AuthEnabled` may be switched at any time: the function that answers for the stack's users stays, with the password that its nodes were
+/// made with; only what wakes it by itself stops.
+#[test]
+fn without_authentication_the_function_answers_and_only_its_events_stop() {
+    let main = template("template.yml");
+    let resources = &main["Resources"];
+    for kept in ["AdminSecret", "UserCreation", "UserRecords", "UserCreationRole", "UserCreationLogs"] {
+        assert!(resources[kept].is_object() && resources[kept].get("Condition").is_none(), "{kept}");
+    }
+    let function = &resources["UserCreation"]["Properties"];
+    let variables = &function["Environment"]["Variables"];
+    assert_eq!(variables["AUTH_ENABLED"], serde_json::json!({"Ref": "AuthEnabled"}));
+    let state = serde_json::json!({"Fn::If": ["Authenticated", "ENABLED", "DISABLED"]});
+    let events = function["Events"].as_object().unwrap();
+    assert_eq!(events.len(), 2);
+    for (name, event) in events {
+        assert_eq!(event["Properties"]["State"], state, "{name}");
+    }
+    let mut given = vec![variables["ADMIN_SECRET_ARN"].to_string()];
+    given.push(resources["SnapshotBootstrap"]["Properties"]["Environment"]["Variables"]["ADMIN_SECRET_ARN"].to_string());
+    let slots = of_type(&main, "AWS::CloudFormation::Stack").into_iter().filter(|(name, _)| name.starts_with("Core"));
+    given.extend(slots.map(|(_, slot)| slot["Parameters"]["AdminSecretArn"].to_string()));
+    assert_eq!(given.len(), 7);
+    for arn in given {
+        assert!(arn.contains("AdminSecret") && !arn.contains("If"), "{arn}");
+    }
+}
+
+/// Their records are forgotten last, and made possible first.
+#[test]
+fn every_user_depends_on_the_records_and_on_what_answers_its_delete() {
+    let main = template("template.yml");
+    let resources = main["Resources"].as_object().unwrap();
+    let mut users = 0;
+    for (name, resource) in resources {
+        let needed: &[&str] = match resource["Type"].as_str().unwrap() {
+            "Custom::Neo4jUser" => &["UserRecords", "UserCreationLogs", "UserCreationInvokesItself"],
+            "Custom::Neo4jUserRecords" => &["UserCreationLogs", "UserCreationInvokesItself"],
+            _ => continue,
+        };
+        users += 1;
+        let before = resource["DependsOn"].as_array().unwrap();
+        assert!(needed.iter().all(|needed| before.contains(&(*needed).into())), "{name}: {before:?}");
+        assert!(resource["Properties"]["ServiceTimeout"].as_u64().unwrap() >= 300, "{name}");
+    }
+    assert_eq!(users, 3);
+}
+
+/// A name ending in a wildcard would match `<stack>/admin-of-something-else` too.
+#[test]
+fn the_administrators_secret_is_named_by_its_own_arn() {
+    let text = text("template.yml");
+    assert!(!text.contains("/admin-*") && !text.contains("/admin*"), "{text}");
+    let main = template("template.yml");
+    let (_, role) = of_type(&main, "AWS::IAM::Role").into_iter().find(|(name, _)| *name == "UserCreationRole").unwrap();
+    let statements = role["Policies"][0]["PolicyDocument"]["Statement"].as_array().unwrap();
+    let secrets = statements.iter().find(|one| one["Action"] == "secretsmanager:GetSecretValue").unwrap();
+    assert!(secrets["Resource"][0].to_string().contains("AdminSecret"), "{secrets}");
+    let paths = ["users", "users/*", "requests", "requests/*"];
+    let read = statements.iter().find(|one| one["Action"].to_string().contains("GetParametersByPath")).unwrap();
+    let write = statements.iter().find(|one| one["Action"].to_string().contains("PutParameter")).unwrap();
+    for path in paths {
+        let named = |statement: &Value| statement["Resource"].to_string().contains(&format!("}}/{path}\""));
+        assert!(named(read), "{path}: {read}");
+        assert_eq!(named(write), path.ends_with('*'), "{path}: {write}");
+    }
+}
+
 /// An alarm at three in the morning names the page that says what to do.
 #[test]
 fn every_alarm_has_a_runbook_with_the_same_four_parts() {

@@ -14,10 +14,14 @@ pub struct Config {
     pub cluster: String,
     /// The services of all nodes: core slots first, then those that are never master.
     pub services: Vec<String>,
-    /// The secret of the user `neo4j`.
+    /// Whether the nodes ask for a login. Without that there are no users to make or change.
+    pub auth_enabled: bool,
+    /// The secret of the user `neo4j`, which is there whether nodes ask for a login or not.
     pub admin_secret: String,
     /// The path of the recorded users in the Parameter Store.
     pub users_path: String,
+    /// The path of the remembered requests there.
+    pub requests_path: String,
     /// The stack, which metrics and physical ids are told apart by.
     pub stack: String,
     /// The port of HTTP.
@@ -39,20 +43,16 @@ impl Config {
         let dialect: Dialect = environment.parse("DIALECT")?;
         let core = environment.need_list("CORE_SERVICES")?;
         let stack = environment.need("STACK")?.to_owned();
-        let users_path = match environment.text("USERS_PATH") {
-            None => format!("/{stack}/users"),
-            Some(path) if path.starts_with('/') && !path.ends_with('/') => path.to_owned(),
-            Some(path) => {
-                let reason = "it must start with a slash and not end with one, such as /stack/users".into();
-                return Err(Invalid::Value { name: "USERS_PATH", value: path.to_owned(), reason });
-            }
-        };
+        let users_path = path(environment, "USERS_PATH", format!("/{stack}/users"))?;
+        let requests_path = path(environment, "REQUESTS_PATH", format!("/{stack}/requests"))?;
         Ok(Self {
             administration: dialect.administration(),
             cluster: environment.need("CLUSTER")?.to_owned(),
             services: core.into_iter().chain(environment.list("SLAVE_ONLY_SERVICES")).collect(),
+            auth_enabled: environment.parse_or("AUTH_ENABLED", true)?,
             admin_secret: environment.need("ADMIN_SECRET_ARN")?.to_owned(),
             users_path,
+            requests_path,
             stack,
             http_port: environment.parse_or("PROBE_PORT", 7474)?,
             bolt_port: environment.parse_or("BOLT_PORT", 7687)?,
@@ -70,6 +70,17 @@ impl Config {
             bolt: (address, self.bolt_port).into(),
             administration: self.administration,
             deadline: self.call_deadline,
+        }
+    }
+}
+
+fn path(environment: &Environment, name: &'static str, default: String) -> Result<String, Invalid> {
+    match environment.text(name) {
+        None => Ok(default),
+        Some(path) if path.starts_with('/') && !path.ends_with('/') => Ok(path.to_owned()),
+        Some(path) => {
+            let reason = "it must start with a slash and not end with one, such as /stack/users".into();
+            Err(Invalid::Value { name, value: path.to_owned(), reason })
         }
     }
 }
@@ -94,7 +105,10 @@ mod tests {
     fn what_is_not_set_has_a_default() {
         let config = Config::read(&environment(&[])).unwrap();
         assert_eq!(config.services, ["core-1", "core-2", "slave-1"]);
-        assert_eq!(config.users_path, "/s/users");
+        assert_eq!((config.users_path.as_str(), config.requests_path.as_str()), ("/s/users", "/s/requests"));
+        assert!(config.auth_enabled);
+        let off = Config::read(&environment(&[("AUTH_ENABLED", "false")])).unwrap();
+        assert!(!off.auth_enabled && off.admin_secret == "arn:admin", "with its secret all the same");
         assert_eq!((config.http_port, config.bolt_port), (7474, 7687));
         assert_eq!(config.administration, Administration::Http);
         let five = Config::read(&environment(&[("DIALECT", "CLUSTER-5")])).unwrap();
@@ -110,6 +124,8 @@ mod tests {
             ("ADMIN_SECRET_ARN", " ", "ADMIN_SECRET_ARN is not set"),
             ("STACK", "", "STACK is not set"),
             ("USERS_PATH", "users", "USERS_PATH is \"users\": it must start with a slash"),
+            ("REQUESTS_PATH", "/requests/", "REQUESTS_PATH is \"/requests/\": it must start with a slash"),
+            ("AUTH_ENABLED", "no", "AUTH_ENABLED is \"no\""),
             ("PROBE_PORT", "99999", "PROBE_PORT is \"99999\""),
             ("BOLT_PORT", "bolt", "BOLT_PORT is \"bolt\""),
             ("NODE_WAIT_SECONDS", "-1", "NODE_WAIT_SECONDS is \"-1\""),

@@ -47,6 +47,12 @@ impl Record {
         Self { before, ..self }
     }
 
+    /// The record of the same user, by the same request, when it is to be absent.
+    #[must_use]
+    pub fn absent(&self) -> Self {
+        Self { desired: None, before: None, ..self.clone() }
+    }
+
     /// Whether it says what `other` says, whoever came before.
     pub fn is(&self, other: &Record) -> bool {
         (&self.desired, &self.owner, &self.request) == (&other.desired, &other.owner, &other.request)

@@ -9,18 +9,24 @@
 //! In 3.x users are files of each instance, so "the same everywhere" is nobody's work but this function's.
 
 mod admin;
+mod apply;
 mod config;
 mod desired;
 mod events;
 mod everywhere;
+mod follow;
 mod live;
 mod node;
+mod once;
 mod plan;
 mod properties;
 mod reconcile;
+mod remove;
 mod resource;
 mod round;
+mod said;
 mod secrets;
+mod user_records;
 mod world;
 
 use std::{sync::Arc, time::Duration};
@@ -28,7 +34,7 @@ use std::{sync::Arc, time::Duration};
 use custom_resource::{Https, OneInvocation, Protocol, Unable, serve_beside};
 use runtime::{Environment, Invalid};
 use serde_json::json;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 pub use config::Config;
 pub use desired::{Desired, NotARecord, Record};
@@ -38,11 +44,17 @@ pub use plan::{Observed, Password, Refusal, plan};
 pub use properties::Properties;
 pub use reconcile::{Summary, reconcile};
 pub use resource::Neo4jUser;
+pub use said::{Answer, RequestId, Said, expired};
 pub use secrets::Passwords;
+pub use user_records::UserRecords;
 pub use world::{Node, Trouble, World};
 
 /// What is left for the answer when a reconcile is broken off.
 const BEFORE_THE_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Before that no change of a node is under way any more, and what was changed is compared with the records: a few calls to AWS, of
+/// 10 s at most each.
+const FOR_THE_RECORDS: Duration = Duration::from_secs(45);
 
 /// Serves invocations until the process ends: CloudFormation's requests, and for every other event a reconcile. No parameter keeps it
 /// from answering: with one that is invalid, requests are answered without being carried out, and a reconcile is an error.
@@ -56,7 +68,9 @@ pub async fn serve(environment: &Environment) -> Result<(), lambda_runtime::Erro
         Ok((config, function)) => work(https, config, function).await,
         Err(invalid) => {
             let unable = Unable::because(invalid);
-            let protocol = Protocol::new(https, OneInvocation).without::<Neo4jUser<live::Live>>(&unable);
+            let protocol = Protocol::new(https, OneInvocation)
+                .without::<Neo4jUser<live::Live>>(&unable)
+                .without::<UserRecords<live::Live>>(&unable);
             serve_beside(protocol, async |_event, _invocation| Err(unable.to_string().into())).await
         }
     }
@@ -71,11 +85,13 @@ async fn work(https: Https, config: Config, function: String) -> Result<(), lamb
     let sdk = aws::sdk_config().await;
     let world = Arc::new(live::Live::new(&sdk, &config));
     let protocol = Protocol::new(https, aws::Invoke::new(&sdk, function))
-        .with(Neo4jUser::new(Arc::clone(&world), config.clone()));
+        .with(Neo4jUser::new(Arc::clone(&world), config.clone()))
+        .with(UserRecords::new(Arc::clone(&world), config.clone()));
     let (world, config) = (&*world, &config);
     serve_beside(protocol, async |_event, invocation| {
         let time = invocation.remaining().saturating_sub(BEFORE_THE_DEADLINE);
-        let summary = timeout(time, Box::pin(reconcile(world, config))).await.map_err(|_| {
+        let until = Instant::now() + time.saturating_sub(FOR_THE_RECORDS);
+        let summary = timeout(time, Box::pin(reconcile(world, config, until))).await.map_err(|_| {
             format!("the reconcile was broken off after {} s: raise the function's timeout", time.as_secs())
         })??;
         summary.emit(&config.stack);

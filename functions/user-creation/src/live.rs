@@ -3,7 +3,7 @@
 use aws::{Inventory, Parameters, Secret, Secrets, Stage};
 use neo4j::UserName;
 
-use crate::{Config, Node, Record, Trouble, World, desired::NotARecord};
+use crate::{Config, Node, Record, RequestId, Said, Trouble, World, desired::NotARecord};
 
 /// Clients made once, used by every invocation.
 pub(crate) struct Live {
@@ -11,6 +11,7 @@ pub(crate) struct Live {
     services: Vec<String>,
     secrets: Secrets,
     records: Parameters,
+    requests: Parameters,
 }
 
 impl Live {
@@ -20,6 +21,7 @@ impl Live {
             services: config.services.clone(),
             secrets: Secrets::new(sdk),
             records: Parameters::new(sdk, &config.users_path),
+            requests: Parameters::new(sdk, &config.requests_path),
         }
     }
 }
@@ -45,6 +47,10 @@ impl World for Live {
         Ok(nodes)
     }
 
+    async fn gone(&self) -> Result<bool, Trouble> {
+        Ok(self.inventory.are_gone(&self.services).await?)
+    }
+
     async fn secret(&self, arn: &str, stage: Stage) -> Result<Option<Secret>, Trouble> {
         Ok(self.secrets.read(arn, stage).await?)
     }
@@ -63,8 +69,39 @@ impl World for Live {
         Ok(self.records.put(record.user.as_str(), &record.to_json()).await?)
     }
 
-    async fn forget(&self, user: &UserName) -> Result<(), Trouble> {
-        Ok(self.records.delete(user.as_str()).await?)
+    async fn forget(&self, user: &str) -> Result<(), Trouble> {
+        Ok(self.records.delete(user).await?)
+    }
+
+    async fn said(&self, request: &RequestId) -> Result<Option<Said>, Trouble> {
+        let value = self.requests.get(request.as_str()).await?;
+        Ok(value.and_then(|value| {
+            let said = Said::read(&value);
+            if said.is_none() {
+                let request = request.as_str();
+                tracing::warn!(
+                    event = "request-unreadable",
+                    request,
+                    "what was answered to request {request} cannot be read, so it is worked on again"
+                );
+            }
+            said
+        }))
+    }
+
+    async fn say(&self, request: &RequestId, said: &Said) -> Result<Said, Trouble> {
+        if self.requests.put_new(request.as_str(), &said.to_json()).await? {
+            return Ok(said.clone());
+        }
+        Ok(self.said(request).await?.unwrap_or_else(|| said.clone()))
+    }
+
+    async fn requests(&self) -> Result<Vec<(String, String)>, Trouble> {
+        Ok(self.requests.list().await?)
+    }
+
+    async fn forget_request(&self, name: &str) -> Result<(), Trouble> {
+        Ok(self.requests.delete(name).await?)
     }
 }
 

@@ -5,13 +5,14 @@ use std::collections::BTreeSet;
 
 use runtime::{Metric, Unit, emit};
 use serde::Serialize;
+use tokio::time::Instant;
 
 use crate::{
-    Config, Node, Record, Trouble, World,
-    events::tell,
-    everywhere::{Told, everywhere},
-    node::Target,
+    Config, Record, Trouble, World,
+    follow::{Ground, follow},
+    once::now,
     round::{Seen, look},
+    said::expired,
     secrets::Passwords,
 };
 
@@ -28,15 +29,24 @@ pub struct Summary {
     pub out_of_order: usize,
     /// Nodes that did not answer, or have no task.
     pub not_reached: usize,
+    /// Users that were not compared, because the function's time was up.
+    pub not_compared: usize,
     /// All of it in one sentence.
     pub sentence: String,
 }
 
-/// Compares, and applies what differs. Users that nobody recorded are named and left alone: people may have made them.
+/// Compares, and applies what differs. Users that nobody recorded are named and left alone: people may have made them. No node is
+/// changed after `until`.
 ///
 /// # Errors
 /// When the nodes, the records or the administrator's secret could not be read: then nothing was done.
-pub async fn reconcile<W: World>(world: &W, config: &Config) -> Result<Summary, Trouble> {
+pub async fn reconcile<W: World>(world: &W, config: &Config, until: Instant) -> Result<Summary, Trouble> {
+    prune(world).await;
+    if !config.auth_enabled {
+        let sentence = "AuthEnabled is false: nodes ask for no login, so no user was compared".to_owned();
+        tracing::info!(event = "users-not-compared", "{sentence}");
+        return Ok(Summary { sentence, ..Summary::default() });
+    }
     let admin = Passwords::read(world, &config.admin_secret).await?;
     let nodes = world.nodes().await?;
     let (records, unreadable) = records(world).await?;
@@ -48,21 +58,22 @@ pub async fn reconcile<W: World>(world: &W, config: &Config) -> Result<Summary, 
         not_reached: seen.away.len(),
         ..Summary::default()
     };
+    let ground = Ground { nodes: &seen.reached, complete: seen.is_complete(), admin: &admin, until };
     for record in &records {
-        let told = match target(world, record).await {
-            Ok(target) => everywhere(config, &seen.reached, &admin, &target, false).await,
+        if Instant::now() >= until {
+            summary.not_compared += 1;
+            continue;
+        }
+        match follow(world, config, &ground, &record.user).await {
+            Ok(followed) => {
+                summary.applied += followed.changes;
+                summary.out_of_order += usize::from(!followed.in_order);
+            }
+            // Of this user only: the others are compared all the same.
             Err(trouble) => {
                 summary.out_of_order += 1;
                 tracing::error!(event = "user-out-of-order", user = %record.user, "user {}: {trouble}", record.user);
-                continue;
             }
-        };
-        tell(&record.user, &told);
-        summary.out_of_order += usize::from(told.iter().any(|told| told.outcome.is_err()));
-        summary.applied += told.iter().map(changes).sum::<usize>();
-        let done = seen.is_complete() && told.iter().all(|told| told.outcome.is_ok());
-        if record.desired.is_none() || told.iter().any(|told| told.outcome.is_err() || changes(told) > 0) {
-            settle(world, config, &seen.reached, &admin, record, done).await?;
         }
     }
     name_strangers(&seen, &records);
@@ -71,10 +82,27 @@ pub async fn reconcile<W: World>(world: &W, config: &Config) -> Result<Summary, 
     Ok(summary)
 }
 
+/// Forgets requests that no delivery can repeat any more. That this fails holds no user up; the next reconcile goes on.
+async fn prune<W: World>(world: &W) {
+    let pruned = async {
+        let remembered = world.requests().await?;
+        for name in expired(&remembered, now()) {
+            world.forget_request(name).await?;
+        }
+        Ok::<(), Trouble>(())
+    };
+    if let Err(trouble) = pruned.await {
+        tracing::warn!(
+            event = "requests-not-forgotten",
+            "requests of more than an hour ago are still remembered: {trouble}"
+        );
+    }
+}
+
 impl Summary {
     /// Whether every recorded user is what it should be on every node.
     pub fn in_order(&self) -> bool {
-        self.out_of_order == 0 && self.not_reached == 0
+        self.out_of_order == 0 && self.not_reached == 0 && self.not_compared == 0
     }
 
     /// Prints the metrics.
@@ -82,7 +110,7 @@ impl Summary {
         let count = |name, value: usize| Metric { name, unit: Unit::Count, value: value as u64 };
         let metrics = [
             count("UsersApplied", self.applied),
-            count("UsersOutOfOrder", self.out_of_order),
+            count("UsersOutOfOrder", self.out_of_order + self.not_compared),
             count("NodesNotReached", self.not_reached),
         ];
         emit("Neo4jControlPlane", &[("Stack", stack), ("Function", "user-creation")], &metrics);
@@ -104,39 +132,6 @@ async fn records<W: World>(world: &W) -> Result<(Vec<Record>, usize), Trouble> {
     Ok((records, unreadable))
 }
 
-async fn target<W: World>(world: &W, record: &Record) -> Result<Target, Trouble> {
-    let wanted = match &record.desired {
-        Some(desired) => Some((desired.clone(), Passwords::read(world, &desired.secret_arn).await?)),
-        None => None,
-    };
-    Ok(Target { user: record.user.clone(), wanted })
-}
-
-/// A Delete may have come while this ran: what was made of its user is removed again. The record of an absent user goes when
-/// every node has been told, which is what `done` says.
-async fn settle<W: World>(
-    world: &W,
-    config: &Config,
-    reached: &[Node],
-    admin: &Passwords,
-    record: &Record,
-    done: bool,
-) -> Result<(), Trouble> {
-    let now = world.record(&record.user).await?;
-    let still_wanted = now.as_ref().is_some_and(|now| now.desired.is_some());
-    if record.desired.is_some() && !still_wanted {
-        let absent = Target { user: record.user.clone(), wanted: None };
-        tell(&record.user, &everywhere(config, reached, admin, &absent, false).await);
-    } else if record.desired.is_none() && done && now.as_ref() == Some(record) {
-        world.forget(&record.user).await?;
-    }
-    Ok(())
-}
-
-fn changes(told: &Told) -> usize {
-    told.outcome.as_ref().map_or(0, |applied| applied.changes.len())
-}
-
 fn name_strangers(seen: &Seen, records: &[Record]) {
     let known: BTreeSet<&str> = records.iter().map(|record| record.user.as_str()).collect();
     let strangers: Vec<&str> =
@@ -155,6 +150,11 @@ fn sentence(summary: &Summary, seen: &Seen) -> String {
     let mut sentence = format!("{users} recorded users on {nodes} nodes: {applied} changes made");
     if *out_of_order > 0 {
         sentence += &format!(", {out_of_order} users not in order");
+    }
+    if summary.not_compared > 0 {
+        let users = summary.not_compared;
+        sentence +=
+            &format!(", {users} users not compared before the function's time was up: raise its timeout");
     }
     for (what, slots) in [("not reached", &seen.away), ("administrator refused", &seen.locked)] {
         if !slots.is_empty() {

@@ -5,12 +5,18 @@ use std::net::IpAddr;
 use aws::{Secret, Stage};
 use neo4j::UserName;
 
-use crate::desired::{NotARecord, Record};
+use crate::{
+    RequestId, Said,
+    desired::{NotARecord, Record},
+};
 
 /// The cloud. The live one calls AWS.
 pub trait World: Send + Sync + 'static {
     /// The nodes of every service, RUNNING or not.
     fn nodes(&self) -> impl Future<Output = Result<Vec<Node>, Trouble>> + Send;
+    /// Whether the cluster is gone, or all its services are. Nodes without a running task are not gone: their files, with users in
+    /// them, are there when the tasks are back.
+    fn gone(&self) -> impl Future<Output = Result<bool, Trouble>> + Send;
     /// One version of a secret; none when there is none.
     fn secret(&self, arn: &str, stage: Stage)
     -> impl Future<Output = Result<Option<Secret>, Trouble>> + Send;
@@ -20,8 +26,16 @@ pub trait World: Send + Sync + 'static {
     fn record(&self, user: &UserName) -> impl Future<Output = Result<Option<Record>, Trouble>> + Send;
     /// Writes a record, whatever is there.
     fn write(&self, record: &Record) -> impl Future<Output = Result<(), Trouble>> + Send;
-    /// Removes the record of `user`; one that is not there is no error.
-    fn forget(&self, user: &UserName) -> impl Future<Output = Result<(), Trouble>> + Send;
+    /// Removes the record named `user`; one that is not there is no error.
+    fn forget(&self, user: &str) -> impl Future<Output = Result<(), Trouble>> + Send;
+    /// What was answered to `request`; `None` when it was not concluded, or too long ago to be remembered.
+    fn said(&self, request: &RequestId) -> impl Future<Output = Result<Option<Said>, Trouble>> + Send;
+    /// Remembers what is answered to `request`, unless something is remembered already. Returns what counts, the first one.
+    fn say(&self, request: &RequestId, said: &Said) -> impl Future<Output = Result<Said, Trouble>> + Send;
+    /// All remembered requests: their names below their path, and what is written there.
+    fn requests(&self) -> impl Future<Output = Result<Vec<(String, String)>, Trouble>> + Send;
+    /// Removes a remembered request; one that is not there is no error.
+    fn forget_request(&self, name: &str) -> impl Future<Output = Result<(), Trouble>> + Send;
 }
 
 /// A slot of the cluster, and where its task answers.
@@ -39,6 +53,16 @@ impl Node {
         match self.address {
             Some(address) => format!("{} at {address}", self.slot),
             None => self.slot.clone(),
+        }
+    }
+}
+
+impl Trouble {
+    /// Whether it may be otherwise in a moment, without a change by an operator.
+    pub fn passes(&self) -> bool {
+        match self {
+            Self::Call(error) => error.kind.passes(),
+            Self::Record(_) | Self::NoSecret { .. } | Self::NoPassword { .. } => false,
         }
     }
 }

@@ -35,13 +35,26 @@ fn main() -> ExitCode {
         two_nodes_of_three_are_a_failure_that_names_the_third,
         a_node_that_comes_late_is_waited_for,
         a_delete_while_a_create_runs_leaves_nobody,
-        a_delete_after_the_cluster_is_fast,
+        a_delete_while_nothing_runs_is_fast_and_the_login_is_refused_when_the_nodes_are_back,
         a_node_that_missed_a_delete_hears_of_it_later,
+        a_failed_rename_takes_the_new_login_away_again,
+        a_rename_to_a_login_of_another_resource_leaves_that_one_its_login,
+        a_user_suspended_during_a_reconcile_stays_suspended,
+        a_user_deleted_during_a_reconcile_stays_deleted,
+        a_reconcile_whose_time_is_up_leaves_nothing_made_that_no_record_speaks_of,
+        what_is_removed_again_is_recorded_until_every_node_has_done_it,
+        a_late_second_create_after_the_delete_makes_nobody,
+        a_second_delivery_that_is_overtaken_makes_nobody,
+        a_late_second_update_changes_no_role,
+        a_late_second_delete_does_not_delete_the_next_user_of_that_name,
+        a_late_second_try_of_a_failure_fails_as_before,
         a_user_that_another_resource_took_over_stays,
         a_user_taken_over_by_a_resource_that_is_rolled_back_is_as_it_was,
         a_reconcile_puts_right_what_people_changed,
         a_user_with_a_duty_to_change_the_password_is_made_afresh,
         a_user_locked_out_by_others_is_waited_for,
+        a_delete_waits_for_an_administrator_that_is_locked_out,
+        twenty_users_are_made_and_deleted_while_aws_throttles,
         the_administrators_password_is_rotated,
         an_unknown_administrator_is_named_with_what_to_do,
         two_hundred_nasty_passwords_are_stored_exactly,
@@ -91,11 +104,18 @@ async fn each_role_may_do_what_it_says_and_no_more(stage: &Stage, _: &Logs) {
 }
 
 async fn the_same_event_twice_is_one_user(stage: &Stage, logs: &Logs) {
-    let first = stage.send(event("user-create")).await;
-    let start = logs.len();
-    let second = stage.send(event("user-create")).await;
-    assert_eq!(first.succeeded().id(), second.succeeded().id());
+    let twice = event("user-create");
+    let other = stage_like(stage);
+    // At once: two invocations do not know of each other.
+    let (first, second) = tokio::join!(stage.send(twice.clone()), other.send(twice.clone()));
+    assert_eq!(first.succeeded().value, second.succeeded().value);
+    let (start, calls) = (logs.len(), stage.cloud.calls());
+    assert_eq!(stage.send(twice).await.value, first.value);
+    assert_eq!(stage.cloud.calls(), calls + 1, "it asked what was said, and no node");
+    // A further request that wants the same finds nothing to change.
+    stage.send(event("user-create")).await.succeeded();
     assert!(!logs.since(start).contains("users-applied"), "nothing was left to change");
+    assert_eq!(stage.cloud.records.lock().unwrap().len(), 1);
 }
 
 async fn a_role_is_changed(stage: &Stage, _: &Logs) {
@@ -258,8 +278,13 @@ async fn a_node_that_comes_late_is_waited_for(stage: &Stage, _: &Logs) {
 }
 
 async fn a_delete_while_a_create_runs_leaves_nobody(stage: &Stage, _: &Logs) {
-    *stage.cloud.deleted_meanwhile.lock().unwrap() = Some("app".into());
-    let answer = stage.send(event("user-create")).await;
+    let held = stage.cloud.hold("nodes");
+    let deleted = async {
+        held.reached().await;
+        stage_like(stage).send(event("user-delete")).await.succeeded();
+        held.open();
+    };
+    let (answer, ()) = tokio::join!(stage.send(event("user-create")), deleted);
     assert!(answer.failed().contains("was deleted while it was being made"), "{}", answer.failed());
     assert_eq!(stage.roles("app").await, None);
     // For real, a Delete at any moment after the record is there.
@@ -281,19 +306,215 @@ async fn a_delete_while_a_create_runs_leaves_nobody(stage: &Stage, _: &Logs) {
     }
 }
 
+/// Of a rename that failed because a node was away, CloudFormation takes back what it can: an Update to the old properties. No Delete
+/// of the new login ever comes.
+async fn a_failed_rename_takes_the_new_login_away_again(stage: &Stage, logs: &Logs) {
+    stage.cloud.node("core-2", Some(stage.address));
+    stage.send(event("user-create")).await.succeeded();
+    stage.cloud.node("core-2", None);
+    let renamed = stage.send(event("user-rename")).await;
+    assert!(renamed.failed().contains("core-2: it has no running task"), "{}", renamed.failed());
+    assert_eq!(renamed.id(), "neo4j-local/app", "a failed replacement leaves the old one in force");
+    assert_eq!(stage.login("app-2", APP_PASSWORD).await, Ok(()), "the new login is on a node");
+    let start = logs.len();
+    let rolled_back = stage.send(event("user-rename-rollback")).await;
+    assert_eq!(rolled_back.succeeded().id(), "neo4j-local/app");
+    assert_eq!(stage.login("app-2", APP_PASSWORD).await, Err(Denied::Unauthorized));
+    assert_eq!(stage.login("app", APP_PASSWORD).await, Ok(()));
+    let absent = stage.cloud.record_of("app-2").expect("core-2 may have it still");
+    assert_eq!(absent.desired, None);
+    assert!(logs.since(start).contains("user-removed-in-part"), "{}", logs.since(start));
+    assert_eq!(stage.reconcile().await.applied, 0);
+    stage.cloud.node("core-2", Some(stage.address));
+    stage.reconcile().await;
+    assert_eq!((stage.roles("app-2").await, stage.cloud.record_of("app-2")), (None, None));
+}
+
+async fn a_rename_to_a_login_of_another_resource_leaves_that_one_its_login(stage: &Stage, _: &Logs) {
+    let mut other = create("app-2", Role::Reader);
+    stage.send(other.clone()).await.succeeded();
+    stage.send(event("user-create")).await.succeeded();
+    // Away for the rename only.
+    stage.cloud.node("core-2", None);
+    stage.send(event("user-rename")).await.failed();
+    stage.cloud.node("core-2", Some(stage.address));
+    stage.send(event("user-rename-rollback")).await.succeeded();
+    assert_eq!(stage.login("app-2", APP_PASSWORD).await, Ok(()));
+    other["RequestType"] = json!("Delete");
+    stage.send(delete(&other)).await.succeeded();
+    assert_eq!(stage.roles("app-2").await, None);
+}
+
+/// The reconcile has read both records, or the one record, when an Update of the second user is done and answered.
+async fn a_user_suspended_during_a_reconcile_stays_suspended(stage: &Stage, _: &Logs) {
+    let first = "arn:aws:secretsmanager:us-east-1:000000000000:secret:first";
+    stage.cloud.secret(first, APP_PASSWORD, None);
+    let mut before = create("aaa", Role::Reader);
+    before["ResourceProperties"]["PasswordSecretArn"] = json!(first);
+    stage.send(before).await.succeeded();
+    for held_at in [first, APP_SECRET] {
+        stage.send(event("user-create")).await.succeeded();
+        let held = stage.cloud.hold(&format!("secret {held_at}"));
+        let suspended = async {
+            held.reached().await;
+            stage_like(stage).send(event("user-suspend")).await.succeeded();
+            held.open();
+        };
+        let (_summary, ()) = tokio::join!(stage.reconcile(), suspended);
+        assert_eq!(stage.login("app", APP_PASSWORD).await, Err(Denied::Unauthorized), "held at {held_at}");
+        assert_eq!(stage.login("aaa", APP_PASSWORD).await, Ok(()), "held at {held_at}");
+    }
+}
+
+async fn a_user_deleted_during_a_reconcile_stays_deleted(stage: &Stage, _: &Logs) {
+    stage.send(event("user-create")).await.succeeded();
+    let held = stage.cloud.hold(&format!("secret {APP_SECRET}"));
+    let deleted = async {
+        held.reached().await;
+        stage_like(stage).send(event("user-delete")).await.succeeded();
+        held.open();
+    };
+    // It has read the record, and makes the user again where it is missing.
+    let (summary, ()) = tokio::join!(stage.reconcile(), deleted);
+    assert_eq!((summary.applied, summary.in_order()), (2, true), "{summary:?}");
+    assert_eq!((stage.roles("app").await, stage.cloud.record_of("app")), (None, None));
+}
+
+async fn a_reconcile_whose_time_is_up_leaves_nothing_made_that_no_record_speaks_of(stage: &Stage, _: &Logs) {
+    stage.send(event("user-create")).await.succeeded();
+    let until = tokio::time::Instant::now() + Duration::from_secs(3);
+    let read = stage.cloud.hold(&format!("secret {APP_SECRET}"));
+    let deleted = async {
+        read.reached().await;
+        stage_like(stage).send(event("user-delete")).await.succeeded();
+        let applied = stage.cloud.hold("record app");
+        read.open();
+        applied.reached().await;
+        tokio::time::sleep_until(until).await;
+        applied.open();
+    };
+    let (summary, ()) = tokio::join!(stage.reconcile_until(until), deleted);
+    assert!(!summary.in_order(), "{summary:?}");
+    assert!(stage.roles("app").await.is_some(), "it had no time to remove what it had made");
+    assert_eq!(
+        stage.cloud.record_of("app").map(|record| record.desired),
+        Some(None),
+        "so a record speaks of it"
+    );
+    assert_eq!(stage.reconcile_until(until).await.not_compared, 1, "nothing is begun when time is up");
+    stage.reconcile().await;
+    assert_eq!((stage.roles("app").await, stage.cloud.record_of("app")), (None, None));
+}
+
+async fn what_is_removed_again_is_recorded_until_every_node_has_done_it(stage: &Stage, _: &Logs) {
+    let held = stage.cloud.hold("nodes");
+    let deleted = async {
+        held.reached().await;
+        stage_like(stage).send(event("user-delete")).await.succeeded();
+        assert_eq!(stage.cloud.record_of("app"), None, "the Delete is done");
+        stage.cloud.node("core-2", None);
+        held.open();
+    };
+    let (answer, ()) = tokio::join!(stage.send(event("user-create")), deleted);
+    assert!(answer.failed().contains("but not everywhere: core-2"), "{}", answer.failed());
+    assert_eq!(stage.roles("app").await, None);
+    let absent = stage.cloud.record_of("app").expect("core-2 may have it");
+    assert_eq!(absent.desired, None);
+    stage.reconcile().await;
+    assert!(stage.cloud.record_of("app").is_some(), "core-2 is away still");
+    stage.cloud.node("core-2", Some(stage.address));
+    stage.reconcile().await;
+    assert_eq!(stage.cloud.record_of("app"), None);
+}
+
+/// Lambda delivers an asynchronous event at least once, up to an hour later.
+async fn a_late_second_create_after_the_delete_makes_nobody(stage: &Stage, _: &Logs) {
+    let first = event("user-create");
+    let answer = stage.send(first.clone()).await;
+    stage.send(event("user-delete")).await.succeeded();
+    let late = stage.send(first).await;
+    assert_eq!(late.value, answer.value, "answered with what was said");
+    assert_eq!((stage.roles("app").await, stage.cloud.record_of("app")), (None, None));
+}
+
+async fn a_late_second_update_changes_no_role(stage: &Stage, _: &Logs) {
+    stage.send(event("user-create")).await.succeeded();
+    let mut admin = event("user-update-role");
+    admin["ResourceProperties"]["Role"] = json!("admin");
+    let answer = stage.send(admin.clone()).await;
+    let mut reader = event("user-update-role");
+    reader["ResourceProperties"]["Role"] = json!("reader");
+    reader["OldResourceProperties"] = admin["ResourceProperties"].clone();
+    stage.send(reader).await.succeeded();
+    let late = stage.send(admin).await;
+    assert_eq!(late.value, answer.value);
+    assert_eq!(stage.roles("app").await, Some(vec!["reader".to_owned()]));
+    assert_eq!(stage.reconcile().await.applied, 0);
+    assert_eq!(stage.roles("app").await, Some(vec!["reader".to_owned()]));
+}
+
+async fn a_late_second_delete_does_not_delete_the_next_user_of_that_name(stage: &Stage, _: &Logs) {
+    stage.send(event("user-create")).await.succeeded();
+    let gone = event("user-delete");
+    stage.send(gone.clone()).await.succeeded();
+    stage.send(event("user-create")).await.succeeded();
+    stage.send(gone).await.succeeded();
+    assert_eq!(stage.login("app", APP_PASSWORD).await, Ok(()));
+}
+
+async fn a_late_second_try_of_a_failure_fails_as_before(stage: &Stage, _: &Logs) {
+    stage.cloud.secrets.lock().unwrap().retain(|(arn, _), _| arn != APP_SECRET);
+    let first = event("user-create");
+    let answer = stage.send(first.clone()).await;
+    answer.failed();
+    stage.cloud.secret(APP_SECRET, APP_PASSWORD, None);
+    let late = stage.send(first).await;
+    assert_eq!(late.value, answer.value, "the physical id that a Delete ignores, too");
+    assert_eq!((stage.roles("app").await, stage.cloud.record_of("app")), (None, None));
+}
+
+/// The second delivery has asked what was said, and is slow: the first one is answered, and the user deleted, before it writes.
+async fn a_second_delivery_that_is_overtaken_makes_nobody(stage: &Stage, _: &Logs) {
+    for held_at in ["nodes", "record app", "write app"] {
+        let twice = event("user-create");
+        let slow = stage_like(stage);
+        let held = stage.cloud.hold(held_at);
+        let overtaken = async {
+            held.reached().await;
+            let first = stage.send(twice.clone()).await;
+            stage.send(event("user-delete")).await.succeeded();
+            held.open();
+            first
+        };
+        let (second, first) = tokio::join!(slow.send(twice.clone()), overtaken);
+        assert_eq!(second.value, first.succeeded().value, "held at {held_at}");
+        assert_eq!(
+            (stage.roles("app").await, stage.cloud.record_of("app")),
+            (None, None),
+            "held at {held_at}"
+        );
+    }
+}
+
 /// Another invocation on the same cloud.
 fn stage_like(stage: &Stage) -> Stage {
     Stage::on(std::sync::Arc::clone(&stage.cloud), stage.address, stage.config.clone())
 }
 
-async fn a_delete_after_the_cluster_is_fast(stage: &Stage, _: &Logs) {
+async fn a_delete_while_nothing_runs_is_fast_and_the_login_is_refused_when_the_nodes_are_back(
+    stage: &Stage,
+    _: &Logs,
+) {
     stage.send(event("user-create")).await.succeeded();
     stage.cloud.node("core-1", None);
-    stage.cloud.secrets.lock().unwrap().clear();
     let answer = stage.send(event("user-delete")).await;
     answer.succeeded();
     assert!(answer.took < Duration::from_millis(500), "{:?}", answer.took);
-    assert!(stage.cloud.records.lock().unwrap().is_empty(), "nothing is left behind");
+    assert_eq!(stage.login("app", APP_PASSWORD).await, Ok(()), "the node's files have it still");
+    stage.cloud.node("core-1", Some(stage.address));
+    assert_eq!(stage.reconcile().await.applied, 1);
+    assert_eq!(stage.login("app", APP_PASSWORD).await, Err(Denied::Unauthorized));
+    assert_eq!(stage.cloud.record_of("app"), None, "nothing is left behind");
 }
 
 async fn a_node_that_missed_a_delete_hears_of_it_later(stage: &Stage, logs: &Logs) {
@@ -339,8 +560,8 @@ async fn a_user_taken_over_by_a_resource_that_is_rolled_back_is_as_it_was(stage:
     stage.send(other.clone()).await.succeeded();
     assert_eq!(stage.roles("app").await, Some(vec!["architect".to_owned()]));
     stage.send(delete(&other)).await.succeeded();
-    assert!(stage.reconcile().await.in_order());
-    assert_eq!(stage.roles("app").await, Some(vec!["reader".to_owned()]));
+    assert_eq!(stage.roles("app").await, Some(vec!["reader".to_owned()]), "at once, without a reconcile");
+    assert_eq!(stage.reconcile().await.applied, 0);
     stage.send(event("user-delete")).await.succeeded();
     assert_eq!(stage.roles("app").await, None);
 }
@@ -393,6 +614,60 @@ async fn a_user_locked_out_by_others_is_waited_for(stage: &Stage, _: &Logs) {
     let answer = stage.send(event("user-create")).await;
     answer.succeeded();
     assert!(answer.took > Duration::from_secs(4), "five seconds are waited for: {:?}", answer.took);
+}
+
+/// A node that says "not now" to a Delete is waited for; one that goes on saying so fails it, and the record keeps the user in mind.
+async fn a_delete_waits_for_an_administrator_that_is_locked_out(stage: &Stage, _: &Logs) {
+    stage.send(event("user-create")).await.succeeded();
+    let lock = async || {
+        for _try in 0..3 {
+            assert_eq!(stage.login("neo4j", "an-old-password").await, Err(Denied::Unauthorized));
+        }
+    };
+    lock().await;
+    let failed = stage.send(event("user-delete")).await;
+    assert!(
+        failed.failed().contains("core-1 at") && failed.failed().contains("locked out"),
+        "{}",
+        failed.failed()
+    );
+    assert_eq!(stage.cloud.record_of("app").map(|record| record.desired), Some(None));
+    let mut config = stage.config.clone();
+    config.node_wait = Duration::from_secs(60);
+    let patient = Stage::on(std::sync::Arc::clone(&stage.cloud), stage.address, config);
+    let deleted = patient.send(event("user-delete")).await;
+    deleted.succeeded();
+    assert!(deleted.took > Duration::from_secs(4), "{:?}", deleted.took);
+    assert_eq!((stage.roles("app").await, stage.cloud.record_of("app")), (None, None));
+}
+
+/// Twenty users of one template, while the Parameter Store takes a few calls a second.
+async fn twenty_users_are_made_and_deleted_while_aws_throttles(stage: &Stage, _: &Logs) {
+    let users: Vec<Value> = (0..20).map(|user| create(&format!("user-{user}"), Role::Reader)).collect();
+    let all = async |events: Vec<Value>| {
+        let stages: Vec<Stage> = events.iter().map(|_| stage_like(stage)).collect();
+        for call in ["write", "say", "nodes", "secret", "record", "forget"] {
+            stage.cloud.fail(call, aws::Kind::Throttled, 20);
+        }
+        let local = tokio::task::LocalSet::new();
+        let sent = events
+            .into_iter()
+            .zip(stages)
+            .map(|(event, stage)| local.spawn_local(async move { stage.send(event).await.succeeded().took }));
+        let sent: Vec<_> = sent.collect();
+        local.await;
+        for sent in sent {
+            sent.await.expect("an answer");
+        }
+    };
+    all(users.clone()).await;
+    for user in 0..20 {
+        assert_eq!(stage.login(&format!("user-{user}"), APP_PASSWORD).await, Ok(()), "user-{user}");
+    }
+    all(users.iter().map(delete).collect()).await;
+    assert!(stage.cloud.records.lock().unwrap().is_empty());
+    let accounts = stage.instance().accounts(&admin()).await.expect("a list");
+    assert_eq!(accounts.len(), 1, "only neo4j is left: {accounts:?}");
 }
 
 async fn the_administrators_password_is_rotated(stage: &Stage, logs: &Logs) {

@@ -28,15 +28,26 @@ pub enum Kind {
     Denied,
     /// Too many calls: try again, more slowly.
     Throttled,
-    /// Anything else: the next round tries again.
+    /// AWS did not answer, answered with a fault of its own (5xx), or gave an answer that the next call will not repeat: the
+    /// same call may work in a moment.
+    Passing,
+    /// Anything else, such as a request that AWS calls invalid: the next round tries again, and most likely fails again.
     Other,
 }
 
 impl Kind {
+    /// Whether the same call may work in a moment, without a change by an operator.
+    pub fn passes(self) -> bool {
+        match self {
+            Self::Throttled | Self::Passing => true,
+            Self::Denied | Self::Other => false,
+        }
+    }
+
     fn hint(self) -> &'static str {
         match self {
             Self::Denied => " (compare the role's policy in template.yml with the one that is deployed)",
-            Self::Throttled | Self::Other => "",
+            Self::Throttled | Self::Passing | Self::Other => "",
         }
     }
 }
@@ -52,13 +63,7 @@ impl Error {
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
         let code = error.code().unwrap_or_default();
-        let kind = match code {
-            "AccessDenied" | "AccessDeniedException" | "UnauthorizedOperation" => Kind::Denied,
-            code if code.starts_with("Throttl") || code == "RequestLimitExceeded" || code == "SlowDown" => {
-                Kind::Throttled
-            }
-            _ => Kind::Other,
-        };
+        let kind = kind_of(code, error);
         let reason = match error.message() {
             Some(message) if !code.is_empty() => format!("{code}: {message}"),
             _ if !code.is_empty() => code.to_owned(),
@@ -69,5 +74,48 @@ impl Error {
             },
         };
         Self { call, what: what.to_string(), reason, kind }
+    }
+}
+
+fn kind_of<E>(code: &str, error: &SdkError<E, HttpResponse>) -> Kind {
+    match (code, error) {
+        ("AccessDenied" | "AccessDeniedException" | "UnauthorizedOperation", _) => Kind::Denied,
+        // The Parameter Store: another write of the same parameter is under way.
+        ("RequestLimitExceeded" | "SlowDown" | "TooManyRequestsException" | "TooManyUpdates", _) => {
+            Kind::Throttled
+        }
+        (code, _) if code.starts_with("Throttl") => Kind::Throttled,
+        // An answer that cannot be read was most likely cut off.
+        (_, SdkError::TimeoutError(_) | SdkError::ResponseError(_)) => Kind::Passing,
+        (_, SdkError::DispatchFailure(failure)) if !failure.is_user() => Kind::Passing,
+        (_, SdkError::ServiceError(failed)) if failed.raw().status().is_server_error() => Kind::Passing,
+        _ => Kind::Other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Inventory, Kind, fake::Fake};
+
+    #[tokio::test]
+    async fn what_passes_is_told_from_what_an_operator_must_change() {
+        let table: [(Option<(u16, &str)>, Kind, bool); 7] = [
+            (Some((400, "AccessDeniedException")), Kind::Denied, false),
+            (Some((400, "ThrottlingException")), Kind::Throttled, true),
+            (Some((400, "TooManyUpdates")), Kind::Throttled, true),
+            (Some((500, "ServerException")), Kind::Passing, true),
+            (Some((503, "")), Kind::Passing, true),
+            (Some((400, "InvalidParameterException")), Kind::Other, false),
+            (None, Kind::Passing, true),
+        ];
+        for (answer, kind, passes) in table {
+            let body = |code: &str| {
+                if code.is_empty() { String::new() } else { format!(r#"{{"__type":"{code}"}}"#) }
+            };
+            let reply = answer.map(|(status, code)| (status, body(code)));
+            let fake = Fake::start(move |_, _| reply.clone()).await;
+            let error = Inventory::new(&fake.config, "c").look(&[]).await.unwrap_err();
+            assert_eq!((error.kind, error.kind.passes()), (kind, passes), "{answer:?}: {error}");
+        }
     }
 }

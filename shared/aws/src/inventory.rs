@@ -1,5 +1,7 @@
 //! Which tasks a cluster has, of which services, and at which addresses.
 
+mod services;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
@@ -105,7 +107,9 @@ impl Inventory {
                 }
             }
             if let Some(arn) = silent.first() {
-                return Err(self.undescribed(format!("the answer says nothing of {arn}")));
+                // The next look most likely gets a whole answer.
+                let error = self.undescribed(format!("the answer says nothing of {arn}"));
+                return Err(Error { kind: Kind::Passing, ..error });
             }
         }
         let settled = look.tasks.iter().filter(|task| {

@@ -65,6 +65,18 @@ impl Parameters {
         put.map(drop).map_err(|error| Error::of("ssm:PutParameter", name, &error))
     }
 
+    /// Writes `name` unless it is there already, which is `false`. A first try that was made and whose answer was lost is `false`
+    /// too: read what is there.
+    pub async fn put_new(&self, name: &str, value: &str) -> Result<bool, Error> {
+        let name = self.full(name);
+        let call = self.client.put_parameter().name(&name).value(value).overwrite(false);
+        match call.r#type(ParameterType::String).send().await {
+            Ok(_) => Ok(true),
+            Err(error) if error.code() == Some("ParameterAlreadyExists") => Ok(false),
+            Err(error) => Err(Error::of("ssm:PutParameter", name, &error)),
+        }
+    }
+
     /// Deletes `name`; one that is not there is no error.
     pub async fn delete(&self, name: &str) -> Result<(), Error> {
         let name = self.full(name);

@@ -165,7 +165,9 @@ impl Secrets {
             },
             Err(error) if error.code() == Some("ResourceNotFoundException") => Ok(None),
             // Such an error quotes the answer that could not be read, and the secret may be in it.
-            Err(SdkError::ResponseError(_)) => Err(failed("the answer could not be read")),
+            Err(SdkError::ResponseError(_)) => {
+                Err(Error { kind: Kind::Passing, ..failed("the answer could not be read") })
+            }
             Err(error) => Err(Error::of(CALL, &what, &error)),
         }
     }

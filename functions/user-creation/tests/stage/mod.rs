@@ -1,6 +1,6 @@
 //! The function as CloudFormation sees it, with AWS in memory and Neo4j for real.
 
-#![allow(dead_code)] // two test programs, each of which uses a part
+#![allow(dead_code, unused_imports, unused_macros)] // three test programs, each of which uses a part
 
 pub mod cloud;
 pub mod jvm;
@@ -11,7 +11,10 @@ use std::{
     net::IpAddr,
     pin::Pin,
     process::ExitCode,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -25,7 +28,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use logs::Logs;
 use neo4j::{Administration, Credentials, Denied, Instance, Role, UserName};
 use serde_json::{Value, json};
-use user_creation::{Config, Neo4jUser, Summary, reconcile};
+use user_creation::{Config, Neo4jUser, Summary, UserRecords, reconcile};
 
 /// The administrator's password once the function has been there.
 pub const ADMIN_PASSWORD: &str = "Adm1n-of-all-nodes";
@@ -93,8 +96,10 @@ impl Stage {
             administration,
             cluster: "neo4j-local".into(),
             services: vec!["core-1".into()],
+            auth_enabled: true,
             admin_secret: ADMIN_SECRET.into(),
             users_path: "/neo4j-local/users".into(),
+            requests_path: "/neo4j-local/requests".into(),
             stack: "neo4j-local".into(),
             http_port: 7474,
             bolt_port: 7687,
@@ -117,7 +122,8 @@ impl Stage {
     pub fn on(cloud: Arc<Cloud>, address: IpAddr, config: Config) -> Self {
         let (mailbox, queue) = (Mailbox::new(), Queue::new());
         let protocol = Protocol::new(mailbox.clone(), queue.clone())
-            .with(Neo4jUser::new(Arc::clone(&cloud), config.clone()));
+            .with(Neo4jUser::new(Arc::clone(&cloud), config.clone()))
+            .with(UserRecords::new(Arc::clone(&cloud), config.clone()));
         Self { cloud, config, address, protocol, mailbox, queue }
     }
 
@@ -131,11 +137,16 @@ impl Stage {
         }
         let answers = self.mailbox.answers();
         assert_eq!(answers.len(), before + 1, "exactly one answer");
+        assert!(answers[before].to_string().len() <= 4096);
         Answer { value: answers[before].clone(), took: start.elapsed() }
     }
 
     pub async fn reconcile(&self) -> Summary {
-        reconcile(&*self.cloud, &self.config).await.expect("a reconcile")
+        self.reconcile_until(tokio::time::Instant::now() + Duration::from_secs(300)).await
+    }
+
+    pub async fn reconcile_until(&self, until: tokio::time::Instant) -> Summary {
+        reconcile(&*self.cloud, &self.config, until).await.expect("a reconcile")
     }
 
     pub fn instance(&self) -> Instance {
@@ -187,17 +198,19 @@ impl Answer {
     }
 }
 
-/// One of the files below `events`.
+/// One of the files below `events`, as a request of its own: CloudFormation gives no two the same id.
 pub fn event(name: &str) -> Value {
+    static NUMBER: AtomicUsize = AtomicUsize::new(0);
     let file = format!("{}/../../events/{name}.json", env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{file}: {error}"));
-    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{file}: {error}"))
+    let mut event: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{file}: {error}"));
+    event["RequestId"] = json!(format!("{name}-{}", NUMBER.fetch_add(1, Ordering::Relaxed)));
+    event
 }
 
 /// The event that makes `user` with `role`.
 pub fn create(user: &str, role: Role) -> Value {
     let mut event = event("user-create");
-    event["RequestId"] = json!(format!("create-{user}"));
     event["LogicalResourceId"] =
         json!(format!("User{}", user.replace(|c: char| !c.is_ascii_alphanumeric(), "")));
     event["ResourceProperties"]["Username"] = json!(user);
@@ -209,7 +222,7 @@ pub fn create(user: &str, role: Role) -> Value {
 pub fn delete(created: &Value) -> Value {
     let mut event = created.clone();
     event["RequestType"] = json!("Delete");
-    event["RequestId"] = json!(format!("delete of {}", created["RequestId"].as_str().unwrap()));
+    event["RequestId"] = json!(format!("delete-of-{}", created["RequestId"].as_str().unwrap()));
     let user = created["ResourceProperties"]["Username"].as_str().unwrap();
     event["PhysicalResourceId"] = json!(format!("neo4j-local/{user}"));
     event

@@ -1,0 +1,195 @@
+//! Makes a user what its resource says, on every node.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use custom_resource::Call;
+use neo4j::UserName;
+use tokio::time::Instant;
+
+use crate::{
+    Desired, Neo4jUser, Record, Trouble, World,
+    events::tell,
+    everywhere::{Told, done_on, everywhere, problems},
+    follow::{Ground, follow, take_back},
+    node::{Problem, Target},
+    once::{Stop, now, said_before},
+    properties::Properties,
+    said::Answer,
+    secrets::Passwords,
+};
+
+/// Kept of an invocation's time for the look at the record after nodes were changed.
+const FOR_THE_RECORD: Duration = Duration::from_secs(20);
+
+/// What a node that is away means for the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Away {
+    /// It is waited for, and then a failure.
+    Fails,
+    /// A failed update is being rolled back: the node had this user before, and the reconcile completes what it lacks.
+    IsCompletedLater,
+}
+
+/// What the record says of the request that applies it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    /// It is this request's.
+    Wanted,
+    /// A later request wants the user to be something else.
+    Changed,
+    /// The user is to be absent.
+    Unwanted,
+}
+
+fn standing(mine: &Record, found: Option<&Record>) -> Standing {
+    match found {
+        Some(found) if found.is(mine) => Standing::Wanted,
+        Some(found) if found.desired.is_some() => Standing::Changed,
+        _ => Standing::Unwanted,
+    }
+}
+
+impl<W: World> Neo4jUser<W> {
+    /// Records what is wanted, applies it everywhere, and looks whether it is wanted still. `since` is when it was recorded.
+    pub(crate) async fn apply(
+        &self,
+        call: &Call,
+        properties: &Properties,
+        away: Away,
+        since: &mut Option<u64>,
+    ) -> Result<Answer, Stop> {
+        let recorded = since.is_some();
+        let unless_recorded = |trouble: Trouble| {
+            let stop = Stop::from(trouble);
+            if recorded { stop } else { stop.nothing_made() }
+        };
+        let desired = properties.desired().map_err(|failure| Stop::failed(&failure).nothing_made())?;
+        let record = self.record_of(call, &desired.user, Some(desired.clone()));
+        call.step("read the secrets");
+        let passwords = Passwords::read(&*self.world, &desired.secret_arn).await.map_err(unless_recorded)?;
+        let admin = self.admin().await.map_err(unless_recorded)?;
+        if !recorded {
+            call.step("record the user");
+            let found = self.found(&desired.user).await?;
+            self.record(call, &record, found).await?;
+        }
+        let begun = *since.get_or_insert_with(now);
+        call.step(format!("look for the nodes of user {}", desired.user));
+        let nodes = self.world.nodes().await?;
+        let until = (Instant::now() + call.remaining()).checked_sub(FOR_THE_RECORD);
+        let until = until.unwrap_or_else(Instant::now);
+        let ground = Ground { nodes: &nodes, complete: true, admin: &admin, until };
+        if recorded {
+            // A Delete may have come during the pause.
+            self.still_wanted(call, &record, &ground).await?;
+        }
+        call.step(format!("make user {} on {} nodes", desired.user, nodes.len()));
+        let target = Target { user: desired.user.clone(), wanted: Some((desired.clone(), passwords)) };
+        let told = everywhere(&self.config, &nodes, &admin, &target, true).await;
+        tell(&desired.user, &told);
+        self.still_wanted(call, &record, &ground).await?;
+        let waited = Duration::from_secs(now().saturating_sub(begun));
+        conclude(&desired, &told, away, waited < self.config.node_wait)
+    }
+
+    /// Writes the record of a request. An earlier delivery of the same request may have been concluded, and undone by a later request,
+    /// since this one asked: what this one found there is put back then.
+    pub(crate) async fn record(
+        &self,
+        call: &Call,
+        record: &Record,
+        found: Option<Record>,
+    ) -> Result<(), Stop> {
+        if found.as_ref().is_some_and(|found| found.is(record)) {
+            // Another delivery has written it. Were it written again, a Delete that has come since would be undone.
+            return Ok(());
+        }
+        let written =
+            if record.desired.is_some() { record.clone().after(found.clone()) } else { record.clone() };
+        self.world.write(&written).await?;
+        let Some(said) = said_before(&*self.world, call).await? else { return Ok(()) };
+        if self.found(&record.user).await?.is_some_and(|now| now.is(record)) {
+            match &found {
+                Some(found) => self.world.write(found).await?,
+                None => self.world.forget(record.user.as_str()).await?,
+            }
+        }
+        Err(Stop::Concluded(said.answer))
+    }
+
+    /// A Delete or another Update may have come meanwhile: the record says. What was made of a user that is not wanted any more is
+    /// removed again.
+    async fn still_wanted(&self, call: &Call, record: &Record, ground: &Ground<'_>) -> Result<(), Stop> {
+        call.step("look whether it is wanted still");
+        let user = &record.user;
+        match standing(record, self.world.record(user).await?.as_ref()) {
+            Standing::Wanted => Ok(()),
+            Standing::Changed => {
+                // What this request has made last is what the later one has made first.
+                if let Err(trouble) = follow(&*self.world, &self.config, ground, user).await {
+                    not_followed(user, &trouble);
+                }
+                Err(Stop::failed(&format_args!(
+                    "user {user} was changed by a later request while this one ran: that one counts, and this one gave up"
+                )))
+            }
+            Standing::Unwanted => {
+                let told = take_back(&*self.world, &self.config, ground, &record.absent()).await?;
+                Err(Stop::failed(&format_args!(
+                    "user {user} was deleted while it was being made: what was made is removed again{}",
+                    match problems(&told) {
+                        none if none.is_empty() => String::new(),
+                        left => format!(", but not everywhere: {left}"),
+                    }
+                )))
+            }
+        }
+    }
+
+    /// The record that is there; one that cannot be read is replaced by what this request says.
+    pub(crate) async fn found(&self, user: &UserName) -> Result<Option<Record>, Trouble> {
+        match self.world.record(user).await {
+            Err(Trouble::Record(_)) => Ok(None),
+            found => found,
+        }
+    }
+}
+
+/// The record could not be followed at once; the reconcile does it.
+pub(crate) fn not_followed(user: &UserName, trouble: &Trouble) {
+    tracing::warn!(event = "user-out-of-order", user = %user, "user {user}: {trouble}");
+}
+
+/// `may_wait`: its nodes have been waited for less long than they may be.
+fn conclude(desired: &Desired, told: &[Told], away: Away, may_wait: bool) -> Result<Answer, Stop> {
+    let left: Vec<&Problem> = told.iter().filter_map(|told| told.outcome.as_ref().err()).collect();
+    let later = away == Away::IsCompletedLater && left.iter().all(|problem| problem.is_unreachable());
+    if left.is_empty() || later {
+        if !left.is_empty() {
+            tracing::warn!(
+                event = "user-applied-in-part", user = %desired.user,
+                "user {} is put back where it can be, and elsewhere as soon as the node answers: {}",
+                desired.user, problems(told)
+            );
+        }
+        let data = [
+            ("Username", desired.user.to_string()),
+            ("Role", desired.role.to_string()),
+            ("Nodes", told.len().to_string()),
+        ];
+        let data = BTreeMap::from(data.map(|(name, value)| (name.to_owned(), value)));
+        return Ok(Answer::Success { data });
+    }
+    if left.iter().all(|problem| problem.passes()) && may_wait {
+        return Err(Stop::Nodes(problems(told)));
+    }
+    Err(Stop::failed(&format_args!(
+        "user {} is not what it should be on {} of {} nodes: {}; {}. When they are in order, deploy again: what is done already is \
+         left as it is",
+        desired.user,
+        left.len(),
+        told.len(),
+        problems(told),
+        done_on(told)
+    )))
+}

@@ -1,0 +1,245 @@
+//! Requests that need no node: what AWS's passing errors, a cluster that is not there and `AuthEnabled=false` mean for the answer. The
+//! clock is paused, so that waiting costs nothing.
+
+mod stage;
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use aws::Kind;
+use neo4j::Administration;
+use serde_json::{Value, json};
+use stage::{Stage, event};
+use user_creation::{Answer, Said};
+
+/// A stage whose only slot has no task.
+fn stage() -> Stage {
+    let stage = Stage::new([127, 0, 0, 1].into(), Administration::Http);
+    stage.cloud.node("core-1", None);
+    stage
+}
+
+fn without_authentication(stage: &Stage) -> Stage {
+    let mut config = stage.config.clone();
+    config.auth_enabled = false;
+    Stage::on(Arc::clone(&stage.cloud), stage.address, config)
+}
+
+/// A recorded user, as if an earlier request had made it.
+async fn recorded(stage: &Stage) {
+    stage.send(event("user-create")).await.failed();
+    assert!(stage.cloud.record_of("app").is_some_and(|record| record.desired.is_some()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delete_while_no_task_runs_keeps_the_user_in_mind_and_one_without_services_forgets_it() {
+    let stage = stage();
+    recorded(&stage).await;
+    stage.send(event("user-delete")).await.succeeded();
+    assert_eq!(
+        stage.cloud.record_of("app").map(|record| record.desired),
+        Some(None),
+        "scaled to zero, or an outage"
+    );
+    stage.cloud.gone.store(true, Ordering::Relaxed);
+    // The administrator's secret may be gone too.
+    stage.cloud.secrets.lock().unwrap().clear();
+    stage.send(event("user-delete")).await.succeeded();
+    assert_eq!(stage.cloud.record_of("app"), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_passing_error_of_aws_is_waited_out() {
+    for kind in [Kind::Throttled, Kind::Passing] {
+        for call in ["said", "secret", "record", "write", "nodes", "gone", "forget", "say"] {
+            let stage = stage();
+            stage.cloud.gone.store(true, Ordering::Relaxed);
+            recorded(&stage).await;
+            stage.cloud.fail(call, kind, 4);
+            let answer = stage.send(event("user-delete")).await;
+            answer.succeeded();
+            assert_eq!(stage.cloud.record_of("app"), None, "{call}");
+            // A Create waits for the same calls, and then fails because there is no node.
+            stage.cloud.fail(call, kind, 4);
+            let answer = stage.send(event("user-create")).await;
+            assert!(
+                answer.failed().contains("core-1: it has no running task"),
+                "{call}: {}",
+                answer.failed()
+            );
+            assert_eq!(stage.cloud.failures_left() > 0, call == "gone" || call == "forget", "{call}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn pauses_grow_and_a_record_is_written_once() {
+    let stage = stage();
+    stage.cloud.fail("nodes", Kind::Throttled, 6);
+    let start = tokio::time::Instant::now();
+    stage.send(event("user-create")).await.failed();
+    // 1, 2, 4, 8, 16 and 16 s, and up to half of each more.
+    let waited = start.elapsed();
+    assert!((47..72).contains(&waited.as_secs()), "{waited:?}");
+    assert_eq!(stage.cloud.count("write app"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_that_does_not_pass_is_a_failure_at_once() {
+    for kind in [Kind::Denied, Kind::Other] {
+        for (call, id) in [
+            ("said", "AppUser-not-created"),
+            ("secret", "AppUser-not-created"),
+            ("write", "neo4j-local/app"),
+            ("nodes", "neo4j-local/app"),
+        ] {
+            let stage = stage();
+            stage.cloud.fail(call, kind, 1);
+            let start = tokio::time::Instant::now();
+            let answer = stage.send(event("user-create")).await;
+            assert!(answer.failed().contains(&format!("aws:Call on {call}")), "{}", answer.failed());
+            assert_eq!(answer.id(), id, "{call}: what was made decides whether a Delete must come");
+            assert_eq!(start.elapsed(), Duration::ZERO);
+        }
+        // The work is done: that it cannot be remembered is not worth a failed stack.
+        let stage = stage();
+        stage.cloud.fail("say", kind, 1);
+        stage.send(event("user-delete")).await.succeeded();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn throttled_for_longer_than_cloudformation_waits_is_a_failure_that_names_the_call() {
+    let stage = stage();
+    stage.cloud.fail("write", Kind::Throttled, 1000);
+    let mut create = event("user-create");
+    create["ResourceProperties"]["ServiceTimeout"] = json!("60");
+    let answer = stage.send(create).await;
+    assert!(
+        answer.failed().contains("60 s") && answer.failed().contains("aws:Call on write app"),
+        "{}",
+        answer.failed()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_authentication_users_are_refused_and_deletes_keep_the_login_revoked() {
+    let with = stage();
+    recorded(&with).await;
+    let off = without_authentication(&with);
+    let mut create = event("user-create");
+    create["LogicalResourceId"] = json!("Other");
+    let refused = off.send(create).await;
+    assert!(
+        refused.failed().starts_with("AuthEnabled of stack neo4j-local is false"),
+        "{}",
+        refused.failed()
+    );
+    assert_eq!(refused.id(), "Other-not-created");
+    let updated = off.send(event("user-update-role")).await;
+    assert!(updated.failed().contains("AuthEnabled"), "{}", updated.failed());
+    assert_eq!(off.cloud.count("nodes"), 1, "no node was looked for but in the beginning");
+    off.send(event("user-delete")).await.succeeded();
+    assert_eq!(off.cloud.count("nodes"), 1);
+    assert_eq!(off.cloud.record_of("app").map(|record| record.desired), Some(None), "for when it is back");
+    let calls = off.cloud.count("secret");
+    let summary = off.reconcile().await;
+    assert!(summary.in_order() && summary.sentence.starts_with("AuthEnabled is false"), "{summary:?}");
+    assert_eq!(
+        (off.cloud.count("nodes"), off.cloud.count("secret")),
+        (1, calls),
+        "the reconcile does nothing"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_answered_is_remembered_for_an_hour() {
+    let stage = stage();
+    let failed = event("user-create");
+    let first = stage.send(failed.clone()).await;
+    let calls = stage.cloud.calls();
+    assert_eq!(stage.send(failed.clone()).await.value, first.value);
+    assert_eq!(stage.cloud.calls(), calls + 1);
+    let request = failed["RequestId"].as_str().unwrap().to_owned();
+    stage.reconcile().await;
+    let remembered = stage.cloud.requests.lock().unwrap().get(&request).cloned().expect("it is young");
+    let said = Said::read(&remembered).expect("a conclusion");
+    assert!(
+        matches!(&said.answer, Answer::Failure { reason, nothing_made: false } if reason == first.failed())
+    );
+    let old = Said { at: said.at - 3601, ..said };
+    stage.cloud.requests.lock().unwrap().insert(request, old.to_json());
+    stage.reconcile().await;
+    assert!(stage.cloud.requests.lock().unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_id_that_is_no_name_is_worked_on_and_not_remembered() {
+    for id in ["../users/app", "a b", "", &"x".repeat(101)] {
+        let stage = stage();
+        let mut create = event("user-create");
+        create["RequestId"] = json!(id);
+        stage.send(create).await.failed();
+        assert!(stage.cloud.requests.lock().unwrap().is_empty(), "{id:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_reason_is_the_same_each_time() {
+    let stage = stage();
+    for slot in 0..100 {
+        stage.cloud.node(&format!("core-{slot}-{}", "x".repeat(40)), None);
+    }
+    let long = event("user-create");
+    let first = stage.send(long.clone()).await;
+    assert!(first.failed().contains(" ... "), "{}", first.failed());
+    assert_eq!(stage.send(long).await.value, first.value);
+    assert!(stage.cloud.requests.lock().unwrap().values().all(|value| value.len() <= 4096));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_record_that_cannot_be_read_stops_no_other_user() {
+    let stage = stage();
+    for user in ["aaa", "bbb", "ccc"] {
+        stage.send(stage::create(user, neo4j::Role::Reader)).await.failed();
+    }
+    stage.cloud.fail("record bbb", Kind::Denied, 1);
+    let before = stage.cloud.count("record ccc");
+    let summary = stage.reconcile().await;
+    assert_eq!((summary.users, summary.out_of_order), (3, 1), "{summary:?}");
+    assert!(stage.cloud.count("record ccc") > before, "the users after it are compared");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stack_that_is_deleted_leaves_no_parameter() {
+    let stage = stage();
+    let records = |kind: &str| -> Value {
+        let mut event = event("user-records-delete");
+        event["RequestType"] = json!(kind);
+        event
+    };
+    let mut create = records("Create");
+    create.as_object_mut().unwrap().remove("PhysicalResourceId");
+    let made = stage.send(create).await;
+    assert_eq!(made.succeeded().id(), "neo4j-local-user-records");
+    recorded(&stage).await;
+    // The roll-back of the update that brought it: the users are wanted still.
+    stage.send(records("Delete")).await.succeeded();
+    assert!(stage.cloud.record_of("app").is_some_and(|record| record.desired.is_some()));
+    stage.send(event("user-delete")).await.succeeded();
+    assert!(
+        !stage.cloud.records.lock().unwrap().is_empty() && !stage.cloud.requests.lock().unwrap().is_empty()
+    );
+    stage.cloud.records.lock().unwrap().insert("broken".into(), "{}".into());
+    stage.cloud.fail("forget", Kind::Throttled, 3);
+    stage.cloud.fail("requests", Kind::Passing, 1);
+    for _twice in 0..2 {
+        stage.send(records("Delete")).await.succeeded();
+        assert!(stage.cloud.records.lock().unwrap().is_empty());
+        assert!(stage.cloud.requests.lock().unwrap().is_empty());
+    }
+    stage.cloud.fail("records", Kind::Denied, 1);
+    assert!(stage.send(records("Delete")).await.failed().contains("aws:Call on records"));
+}
