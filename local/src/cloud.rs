@@ -13,7 +13,7 @@ use crate::{
     ecs::{Ecs, Image},
     elb::Elb,
     emulator::{self, Emulator},
-    gateway::{self, Gateway},
+    gateway::{self, Gateway, Twice},
     layout::{Layout, Missing},
     network::{self, Network},
     processes::{self, Processes},
@@ -35,6 +35,8 @@ pub struct Settings {
     pub propagation: Duration,
     /// How tasks are connected.
     pub network: network::Kind,
+    /// Which asynchronous events are delivered twice, from the start.
+    pub twice: Option<Twice>,
 }
 
 /// Why it does not start.
@@ -83,12 +85,13 @@ impl Cloud {
         let ecs = Ecs::new(emulator, endpoint, image(&layout), processes, network.clone());
         let changes = ecs.changes();
         let gateway = Gateway::new(emulator, ecs, elb);
+        gateway.deliveries.twice(settings.twice);
         let loops = vec![
             tokio::spawn(serve(gateway.clone(), listener)),
             tokio::spawn(reconcile(gateway.clone())),
             tokio::spawn(refresh(gateway.clone())),
             tokio::spawn(reap(child)),
-            tokio::spawn(gateway::events::deliver(emulator, changes)),
+            tokio::spawn(gateway::events::deliver(gateway.deliveries.clone(), changes)),
         ];
         fs::write(layout.gateway_file(), endpoint.to_string())?;
         Ok(Self { layout, endpoint, gateway, network, loops })

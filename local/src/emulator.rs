@@ -98,7 +98,7 @@ impl Emulator {
         let mut command = Command::new(layout.cloud_python());
         // Functions inherit this environment, so it is made from nothing: a developer's own AWS settings stay out.
         command
-            .args(["-m", "ministack"])
+            .arg(layout.launcher())
             .env_clear()
             .current_dir(&layout.run)
             .envs(cloud_environment(gateway))
@@ -152,6 +152,17 @@ impl Emulator {
             429 | 500.. => Ok(Ran::Throttled),
             _ => Err(refused(&format!("Invoke {function}"), status, &body)),
         }
+    }
+
+    /// Whether a function can be invoked: what Lambda checks before it accepts an asynchronous event.
+    ///
+    /// # Errors
+    /// The emulator's own answer when it cannot.
+    pub async fn can_be_invoked(&self, function: &str) -> Result<(), Error> {
+        let path = format!("/2015-03-31/functions/{function}/invocations");
+        let request = self.request("lambda", "application/json").uri(path);
+        let request = request.header("x-amz-invocation-type", "DryRun");
+        self.send(&format!("Invoke {function}"), request, Bytes::from_static(b"{}")).await.map(drop)
     }
 
     /// How long, and how often, an asynchronous invocation of a function is tried; Lambda's defaults when it does not say.

@@ -45,6 +45,11 @@ impl Layout {
         self.root.join(".local/venv-cloud/bin/python")
     }
 
+    /// What starts the emulator.
+    pub fn launcher(&self) -> PathBuf {
+        self.root.join("local/launcher.py")
+    }
+
     /// The SAM command line.
     pub fn sam(&self) -> PathBuf {
         self.root.join(".local/venv-sam/bin/sam")

@@ -28,4 +28,5 @@ pub mod network;
 pub mod processes;
 pub mod report;
 pub mod runtime_api;
+pub mod stacks;
 pub mod templates;

@@ -19,6 +19,7 @@ use axum::{
 use local::{
     emulator::{Emulator, Ran},
     gateway::{
+        deliveries::Deliveries,
         events, pattern,
         queue::{self, Limits, Tries},
     },
@@ -125,7 +126,7 @@ async fn what_is_put_reaches_the_function_of_the_rule_that_it_matches_and_no_oth
     account.rule(&json!({"source": ["aws.ecs"], "detail-type": ["ECS Task State Change"]}));
     let emulator = account.emulator().await;
     let put = json!({"Entries": [bell("another"), bell("neo4j")]});
-    let answer = events::put(emulator, &put).await.unwrap();
+    let answer = events::put(&Deliveries::new(emulator), &put).await.unwrap();
     assert_eq!(answer["FailedEntryCount"], 0);
     let ids: Vec<&str> = answer["Entries"]
         .as_array()
@@ -163,7 +164,7 @@ async fn each_entry_is_refused_or_accepted_on_its_own() {
         {"Source": "neo4j.node", "Detail": "{}"},
         bell("neo4j"),
     ]});
-    let answer = events::put(emulator, &put).await.unwrap();
+    let answer = events::put(&Deliveries::new(emulator), &put).await.unwrap();
     assert_eq!(answer["FailedEntryCount"], 5);
     let codes: Vec<&str> = answer["Entries"]
         .as_array()
@@ -186,7 +187,7 @@ async fn a_call_has_one_to_ten_entries() {
     let emulator = Account::default().emulator().await;
     for number in [0, 11] {
         let put = json!({"Entries": vec![bell("neo4j"); number]});
-        let refusal = events::put(emulator, &put).await.unwrap_err();
+        let refusal = events::put(&Deliveries::new(emulator), &put).await.unwrap_err();
         assert_eq!(refusal.kind, "ValidationException", "{number}");
     }
 }
@@ -199,7 +200,7 @@ async fn a_throttled_event_is_tried_again_until_it_gets_through() {
     account.rule(&doorbell());
     *account.throttled.lock().unwrap() = 2;
     let emulator = account.emulator().await;
-    events::put(emulator, &json!({"Entries": [bell("neo4j")]})).await.unwrap();
+    events::put(&Deliveries::new(emulator), &json!({"Entries": [bell("neo4j")]})).await.unwrap();
     let seen = account.wait_for(3).await;
     assert!(seen.iter().all(|(_, event)| event == &seen[0].1), "the same event each time");
     let waits: Vec<Duration> = seen.windows(2).map(|pair| pair[1].0.duration_since(pair[0].0)).collect();

@@ -14,7 +14,7 @@ use aws_sdk_elasticloadbalancingv2::primitives::{DateTime, DateTimeFormat};
 use serde_json::{Value, json};
 use tracing::warn;
 
-use super::{pattern, queue};
+use super::{deliveries::Deliveries, pattern};
 use crate::{
     ecs::{Changes, api::Refusal},
     emulator::{Emulator, REGION},
@@ -26,10 +26,10 @@ const DEFAULT_BUS: &str = "default";
 const ACCOUNT: &str = "000000000000";
 
 /// Delivers every change of a task until the cloud ends.
-pub async fn deliver(emulator: Emulator, mut changes: Changes) {
+pub async fn deliver(deliveries: Deliveries, mut changes: Changes) {
     while let Some(detail) = changes.recv().await {
         let event = event("aws.ecs", "ECS Task State Change", &json!([detail["taskArn"]]), &detail);
-        route(emulator, DEFAULT_BUS, &event).await;
+        route(&deliveries, DEFAULT_BUS, &event).await;
     }
 }
 
@@ -37,7 +37,7 @@ pub async fn deliver(emulator: Emulator, mut changes: Changes) {
 ///
 /// # Errors
 /// When the request as a whole is refused.
-pub async fn put(emulator: Emulator, request: &Value) -> Result<Value, Refusal> {
+pub async fn put(deliveries: &Deliveries, request: &Value) -> Result<Value, Refusal> {
     let entries = request["Entries"].as_array().map(Vec::as_slice).unwrap_or_default();
     if !(1..=MOST_ENTRIES).contains(&entries.len()) {
         let message = format!("Entries must have 1 to {MOST_ENTRIES} members, not {}", entries.len());
@@ -48,7 +48,7 @@ pub async fn put(emulator: Emulator, request: &Value) -> Result<Value, Refusal> 
         results.push(match accept(entry) {
             Ok(event) => {
                 let bus = entry["EventBusName"].as_str().unwrap_or(DEFAULT_BUS);
-                route(emulator, bus.rsplit("event-bus/").next().unwrap_or(bus), &event).await;
+                route(deliveries, bus.rsplit("event-bus/").next().unwrap_or(bus), &event).await;
                 json!({"EventId": event["id"]})
             }
             Err((code, message)) => {
@@ -96,11 +96,11 @@ fn event(source: &str, kind: &str, resources: &Value, detail: &Value) -> Value {
 }
 
 /// Puts the event into the queue of each function whose rule it matches.
-async fn route(emulator: Emulator, bus: &str, event: &Value) {
-    match targets(emulator, bus, event).await {
-        Ok(invocations) => invocations.into_iter().for_each(|(function, payload)| {
-            tokio::spawn(queue::deliver(emulator, function, payload));
-        }),
+async fn route(deliveries: &Deliveries, bus: &str, event: &Value) {
+    match targets(deliveries.emulator(), bus, event).await {
+        Ok(invocations) => {
+            invocations.into_iter().for_each(|(function, payload)| deliveries.put(&function, payload));
+        }
         Err(reason) => warn!(reason, bus, "an event is lost: the rules cannot be read"),
     }
 }

@@ -1,8 +1,11 @@
 //! The one address that everything calls: passes on to the emulator what that one does, answers what it only pretends.
 
+mod answers;
 mod calls;
+pub mod deliveries;
 pub mod events;
 mod faults;
+pub mod invoke;
 pub mod pattern;
 pub mod queue;
 mod request;
@@ -28,7 +31,9 @@ use tokio::net::TcpListener;
 use tracing::warn;
 
 pub use calls::{Call, Calls};
+pub use deliveries::{Deliveries, Twice};
 pub use faults::{Fault, Faults, How};
+pub use request::encode;
 use request::{Parsed, decode_form, encode_form};
 pub use stacks::LeftOut;
 
@@ -43,6 +48,9 @@ use crate::{
 /// The largest request: a function's zip, base64 in JSON.
 const MAX_REQUEST: usize = 64 << 20;
 
+/// Set by `launcher.py`.
+const OF_THE_EMULATOR: &str = "x-local-caller";
+
 /// What requests are answered from. Clones are the same gateway.
 #[derive(Clone)]
 pub struct Gateway {
@@ -56,6 +64,8 @@ pub struct Gateway {
     pub calls: Calls,
     /// Calls that shall fail.
     pub faults: Faults,
+    /// What Lambda's queue delivers, and what of it twice.
+    pub deliveries: Deliveries,
     /// What was left out of the deployed stacks.
     pub left_out: LeftOut,
     /// Tells the owner of the cloud that somebody asked for its end.
@@ -69,7 +79,8 @@ impl Gateway {
         let client = Client::builder(TokioExecutor::new()).build_http();
         let (calls, faults, left_out, ending) =
             (Calls::default(), Faults::default(), LeftOut::default(), Arc::default());
-        Self { emulator, ecs, elb, calls, faults, left_out, ending, client }
+        let deliveries = Deliveries::new(emulator);
+        Self { emulator, ecs, elb, calls, faults, deliveries, left_out, ending, client }
     }
 
     /// Serves until the process ends.
@@ -102,8 +113,11 @@ impl Gateway {
             "ecs" => self.answer_ecs(parsed),
             "events" if parsed.action == "PutEvents" => {
                 let request = serde_json::from_slice(&parsed.body).unwrap_or_default();
-                Some(answered(events::put(self.emulator, &request).await))
+                Some(answered(events::put(&self.deliveries, &request).await))
             }
+            "lambda" => invoke::answer(&self.deliveries, parsed).await,
+            // An answer's URL is presigned, so nothing in the request names a service.
+            "" => answers::refuse(parsed),
             "elasticloadbalancing" => {
                 let reply = self.elb.answer(&decode_form(&parsed.body)).await?;
                 let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -138,6 +152,7 @@ impl Gateway {
             let form = stacks::localise(&self.emulator, &self.left_out, decode_form(&parsed.body)).await?;
             parsed.body = encode_form(&form).into();
         }
+        answers::mark(&self.deliveries, &mut parsed);
         let (service, action) = (parsed.service.clone(), parsed.action.clone());
         let (status, headers, body) = self.send(parsed).await?;
         let body = match (service.as_str(), action.as_str()) {
@@ -192,6 +207,10 @@ async fn handle(State(gateway): State<Gateway>, request: Request) -> Result<Resp
         Err(error) => return Ok((StatusCode::PAYLOAD_TOO_LARGE, error.to_string()).into_response()),
     };
     let parsed = request::parse(head, body);
+    if parsed.headers.contains_key(OF_THE_EMULATOR) {
+        // AWS's own services invoke functions too; that is no call of the product's.
+        return Ok(gateway.perform(parsed).await);
+    }
     let call = gateway.calls.begin(&parsed.service, &parsed.action);
     let fault = gateway.faults.next(&parsed.service, &parsed.action, &parsed.path_and_query);
     let response = match &fault {

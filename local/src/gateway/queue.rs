@@ -53,15 +53,26 @@ pub fn wait(limits: Limits, tries: Tries, last: Ran, age: Duration) -> Option<Du
     (age + wait <= limits.age).then_some(wait)
 }
 
-/// Delivers `event` to `function`, as often as it takes and is allowed.
-pub async fn deliver(emulator: Emulator, function: String, event: Value) {
+/// How a delivery ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// The function returned a result.
+    Well,
+    /// The event was dropped after these tries, the last of which ended so.
+    Dropped(Ran, Tries),
+    /// There is no such function.
+    Refused(String),
+}
+
+/// Delivers `event` to `function`, as often as it takes and as `limits` allow.
+pub async fn deliver(emulator: Emulator, function: &str, event: &Value, limits: Limits) -> Ended {
     let (queued, mut tries) = (Instant::now(), Tries::default());
-    let limits = emulator.event_invoke_config(&function).await;
     loop {
-        let last = match emulator.invoke(&function, &event).await {
+        let last = match emulator.invoke(function, event).await {
             Ok(ran) => ran,
             Err(error @ Error::Refused { .. }) => {
-                return warn!(function, %error, "an event was dropped from the queue: its function is not to be had");
+                warn!(function, %error, "an event was dropped from the queue: its function is not to be had");
+                return Ended::Refused(error.to_string());
             }
             Err(error) => {
                 warn!(function, %error, "an event stays in the queue");
@@ -69,12 +80,13 @@ pub async fn deliver(emulator: Emulator, function: String, event: Value) {
             }
         };
         match last {
-            Ran::Well => return,
+            Ran::Well => return Ended::Well,
             Ran::Throttled => tries.throttled += 1,
             Ran::Failed => tries.failed += 1,
         }
         let Some(wait) = wait(limits, tries, last, queued.elapsed()) else {
-            return warn!(function, ?last, ?tries, "an event was dropped from the queue");
+            warn!(function, ?last, ?tries, "an event was dropped from the queue");
+            return Ended::Dropped(last, tries);
         };
         tokio::time::sleep(wait).await;
     }

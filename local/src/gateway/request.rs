@@ -69,7 +69,8 @@ pub fn encode_form(form: &Form) -> String {
     pairs.join("&")
 }
 
-fn decode(text: &str) -> String {
+/// Percent-encoding, undone.
+pub fn decode(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let [first, tail @ ..] = rest {
@@ -92,7 +93,8 @@ fn decode(text: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-fn encode(text: &str) -> String {
+/// Percent-encoding.
+pub fn encode(text: &str) -> String {
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~".contains(byte);
     text.bytes()
         .map(|byte| if plain(&byte) { char::from(byte).into() } else { format!("%{byte:02X}") })

@@ -1,0 +1,179 @@
+//! An account for tests: the real emulator behind the real gateway, a function that keeps a journal, and no nodes.
+
+#![allow(dead_code, reason = "each suite uses a part")]
+
+use std::{
+    fs,
+    net::SocketAddr,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use axum::body::Bytes;
+use http::Request;
+use http_body_util::Full;
+use local::{
+    ecs::{Ecs, Image},
+    elb::Elb,
+    emulator::Emulator,
+    gateway::Gateway,
+    http as wire,
+    layout::Layout,
+    network::{Kind, Network},
+    processes::{self, Processes},
+    stacks::{self, Ended},
+};
+use serde_json::{Value, json};
+
+/// The bucket of the function's package.
+const CODE: &str = "code";
+/// Two cores that other suites use too.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+pub struct Account {
+    pub gateway: Gateway,
+    pub at: SocketAddr,
+    layout: Layout,
+}
+
+impl Account {
+    pub async fn start(name: &str) -> Self {
+        let mut layout = Layout::find("unused").unwrap();
+        layout.run = std::env::temp_dir().join(format!("account-{}-{name}", std::process::id()));
+        layout.make_run().unwrap();
+        let network = Network::set_up(Kind::Loopback).unwrap();
+        let ip = network.services.next();
+        let listener = tokio::net::TcpListener::bind((ip, 4566)).await.unwrap();
+        let at = listener.local_addr().unwrap();
+        let processes = Processes::new(layout.journal());
+        let (emulator, _child) = Emulator::start(&layout, &processes, ip, 4565, at).await.unwrap();
+        let image = Image {
+            program: "/bin/false".into(),
+            arguments: vec![],
+            environment: vec![],
+            volumes: layout.run.join("volumes"),
+            logs: layout.run.join("logs"),
+        };
+        let elb = Elb::new(&format!("http://{}", emulator.at), network.services.clone(), Duration::ZERO);
+        let gateway = Gateway::new(emulator, Ecs::new(emulator, at, image, processes, network), elb);
+        tokio::spawn(gateway.clone().serve(listener));
+        let account = Self { gateway, at, layout };
+        account.package().await;
+        account
+    }
+
+    async fn package(&self) {
+        let python = self.layout.cloud_python();
+        let source = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/account/function.py"));
+        let (bootstrap, zip) = (self.layout.run.join("bootstrap"), self.layout.run.join("code.zip"));
+        fs::write(&bootstrap, format!("#!{}\n{}", python.display(), source.unwrap())).unwrap();
+        let zipped = std::process::Command::new(python)
+            .args(["-m", "zipfile", "-c"])
+            .args([&zip, &bootstrap])
+            .status();
+        assert!(zipped.unwrap().success());
+        let emulator = self.gateway.emulator;
+        emulator.put_object(CODE, Bytes::new()).await.unwrap();
+        emulator.put_object(&format!("{CODE}/code.zip"), fs::read(zip).unwrap().into()).await.unwrap();
+    }
+
+    /// The function `name` as a resource, with these further properties.
+    pub fn function(&self, name: &str, further: Value) -> Value {
+        let mut function = json!({"Type": "AWS::Lambda::Function", "Properties": {
+            "FunctionName": name,
+            "Runtime": "provided.al2023",
+            "Handler": "bootstrap",
+            "Timeout": 60,
+            "Role": "arn:aws:iam::000000000000:role/r",
+            "Code": {"S3Bucket": CODE, "S3Key": "code.zip"},
+            "Environment": {"Variables": {"JOURNAL": self.journal()}},
+        }});
+        let properties = function["Properties"].as_object_mut().unwrap();
+        properties.extend(further.as_object().unwrap().clone());
+        function
+    }
+
+    /// A custom resource of the function `F` of the same template.
+    pub fn custom(properties: Value) -> Value {
+        let mut all = json!({"ServiceToken": {"Fn::GetAtt": ["F", "Arn"]}, "ServiceTimeout": 60});
+        all.as_object_mut().unwrap().extend(properties.as_object().unwrap().clone());
+        json!({"Type": "Custom::Thing", "Properties": all})
+    }
+
+    pub async fn create(&self, name: &str, resources: Value) -> Ended {
+        stacks::create(self.at, name, &json!({"Resources": resources}), PATIENCE).await.unwrap()
+    }
+
+    pub async fn update(&self, name: &str, resources: Value) -> Ended {
+        stacks::update(self.at, name, &json!({"Resources": resources}), PATIENCE).await.unwrap()
+    }
+
+    pub async fn delete(&self, name: &str) {
+        stacks::delete(self.at, name, PATIENCE).await.unwrap();
+    }
+
+    /// An asynchronous invocation of what `function` names in the path; the HTTP status and the answer.
+    pub async fn invoke(&self, function: &str, event: &Value) -> (u16, String) {
+        self.invoke_at(&format!("{function}/invocations"), &event.to_string()).await
+    }
+
+    /// The same with the rest of the path and the body as they are.
+    pub async fn invoke_at(&self, path: &str, body: &str) -> (u16, String) {
+        let scope = "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/lambda/aws4_request, SignedHeaders=host, Signature=0";
+        let request = Request::post(format!("/2015-03-31/functions/{path}"))
+            .header("host", self.at.to_string())
+            .header("authorization", scope)
+            .header("x-amz-invocation-type", "Event")
+            .body(Full::new(Bytes::from(body.to_owned())));
+        let (status, body) = wire::send(self.at, request.unwrap(), PATIENCE).await.unwrap();
+        (status, String::from_utf8_lossy(&body).into_owned())
+    }
+
+    fn journal(&self) -> PathBuf {
+        self.layout.run.join("journal-of-the-function")
+    }
+
+    fn entries(&self) -> Vec<Value> {
+        let text = fs::read_to_string(self.journal()).unwrap_or_default();
+        text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+
+    /// The invocations so far, the oldest first: `at`, `pid` and `event` of each.
+    pub fn invocations(&self) -> Vec<Value> {
+        self.entries().into_iter().filter(|entry| entry["event"].is_object()).collect()
+    }
+
+    /// `RequestType PhysicalResourceId` of the events of custom resources, the oldest first.
+    pub fn requests(&self) -> Vec<String> {
+        let invocations = self.invocations();
+        let events = invocations.iter().map(|invocation| &invocation["event"]);
+        let told = events.filter(|event| event["RequestType"].is_string()).map(|event| {
+            let physical = event["PhysicalResourceId"].as_str().unwrap_or("-");
+            format!("{} {physical}", event["RequestType"].as_str().unwrap())
+        });
+        told.collect()
+    }
+
+    /// HTTP status of every answer that the function sent and heard of.
+    pub fn answers(&self) -> Vec<u64> {
+        self.entries().iter().filter_map(|entry| entry["status"].as_u64()).collect()
+    }
+
+    pub async fn until(&self, what: &str, within: Duration, wanted: impl Fn(&Self) -> bool) {
+        let deadline = Instant::now() + within;
+        while !wanted(self) {
+            let log = processes::tail(&self.layout.log("ministack"), 20);
+            assert!(Instant::now() < deadline, "{what}: {:#?}\n{log}", self.entries());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+impl Drop for Account {
+    fn drop(&mut self) {
+        processes::end_all(&self.layout.journal(), Duration::from_secs(2));
+        if !std::thread::panicking() {
+            let _left = fs::remove_dir_all(&self.layout.run);
+        }
+    }
+}
