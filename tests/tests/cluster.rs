@@ -26,6 +26,10 @@ const HIGH_AVAILABILITY: &[Test] = &[
     ("a_node_that_is_away_is_named_and_a_retry_completes_the_user", stage::users::one_node_away),
     ("a_rotated_password_of_the_administrator_reaches_every_node", stage::users::administrator_rotated),
     ("a_node_that_lost_its_volume_has_its_users_again", stage::users::lost_volume),
+    ("a_rename_that_fails_takes_the_new_login_away_again", stage::revoked::a_failed_rename),
+    ("a_suspension_during_a_reconcile_stands", stage::revoked::a_suspension_during_a_reconcile),
+    ("late_duplicates_of_old_requests_change_nothing", stage::revoked::late_duplicates),
+    ("twenty_users_at_once_are_made_and_deleted_under_throttling", stage::revoked::twenty_at_once),
     ("fault_24_with_no_answers_or_too_few_nothing_is_called", stage::election::blind_and_partial),
     ("fault_25_a_deregistration_that_fails_is_made_up_for", stage::election::deregister_fails),
     ("fault_19_43_killed_master_writes_move_on_and_it_returns_with_a_new_address", stage::election::killed),
@@ -43,12 +47,14 @@ const HIGH_AVAILABILITY: &[Test] = &[
     ("fault_29_a_frozen_slave_is_ended_by_its_watchdog", stage::freezing::jvm_of_a_slave),
     ("doorbells_and_ecs_events_make_the_function_look", stage::election::doorbells),
     ("fault_44_two_nodes_gone_and_a_cold_restart_forms_one_cluster", stage::freezing::two_nodes_gone),
+    ("a_user_that_is_deleted_while_nothing_runs_stays_deleted", stage::revoked::a_delete_while_nothing_runs),
     ("another_core_size_of_a_living_stack_is_refused_by_its_name", stage::rolling::another_size),
     (
         "a_roll_is_refused_while_a_slot_is_away_and_goes_on_when_it_is_the_mend",
         stage::rolling::while_a_slot_is_away,
     ),
     ("a_roll_that_fails_ends_in_update_rollback_complete", stage::rolling::that_fails),
+    ("authentication_goes_off_and_on_again_and_no_login_comes_back", stage::revoked::without_authentication),
 ];
 const CAUSAL: &[Test] = &[
     ("causal_cores_form_one_cluster_and_come_to_rest", stage::causal::forms_and_rests),

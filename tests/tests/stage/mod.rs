@@ -7,6 +7,7 @@ pub mod election;
 pub mod forming;
 pub mod freezing;
 pub mod processes;
+pub mod revoked;
 pub mod rolling;
 pub mod slow;
 pub mod stacks;
@@ -26,6 +27,7 @@ use local::{
     cloud::{Cloud, Settings},
     control::{self, HTTP_PORT, Status},
     demo, deploy,
+    gateway::deliveries::{Events, Twice, When},
     layout::Layout,
     login::User,
     report,
@@ -49,6 +51,10 @@ const SWEEP: &[u8] = include_bytes!("../../../events/sweep.json");
 /// What an operator asks after the fact.
 const HISTORY: &[u8] = include_bytes!("../../../events/history.json");
 
+/// Lambda's queue delivers at least once: here every request of CloudFormation comes twice, at once and late by turns.
+const TWICE: Twice =
+    Twice { events: Events::CustomResources, when: When::Alternately(Duration::from_secs(20)) };
+
 pub type Outcome = Result<(), String>;
 
 /// A running cloud with the stack in it.
@@ -71,6 +77,7 @@ impl Stage {
         let cloud = runtime.block_on(async {
             let layout = Layout::find(run).map_err(|error| error.to_string())?;
             let cloud = Cloud::start(layout, settings).await.map_err(|error| error.to_string())?;
+            cloud.gateway.deliveries.twice(Some(TWICE));
             let built = deploy::build(&cloud.layout, cloud.endpoint).await;
             let deployed = match built {
                 Ok(()) => deploy::deploy(&cloud.layout, cloud.endpoint, &parameters).await,

@@ -14,10 +14,10 @@ use serde_json::{Value, json};
 
 use super::{Outcome, Stage, ask, ask_function, master, rest, stacks, status, wait};
 
-const FUNCTION: &str = "user-creation";
-const RECONCILE: &[u8] = include_bytes!("../../../events/user-reconcile.json");
-const PAUSE: &[u8] = include_bytes!("../../../events/pause.json");
-const RESUME: &[u8] = include_bytes!("../../../events/resume.json");
+pub const FUNCTION: &str = "user-creation";
+pub const RECONCILE: &[u8] = include_bytes!("../../../events/user-reconcile.json");
+pub const PAUSE: &[u8] = include_bytes!("../../../events/pause.json");
+pub const RESUME: &[u8] = include_bytes!("../../../events/resume.json");
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Everything that Cypher, a URL, a shell, JSON or the basic scheme might trip over, and that HTTP can carry to 3.4.
 const NASTY: &str = "/ ' \" \\ : `$u` %41 {\"password\":1} \u{fc}";
@@ -74,8 +74,8 @@ pub fn failing_create(stage: &Stage) -> Outcome {
         template["Resources"]["User"]["Properties"]["PasswordSecretArn"] =
             json!("arn:aws:secretsmanager:us-east-1:000000000000:secret:no-such-secret-AbCdEf");
         let ended = stacks::create(cloud, "nobody", &template).await?.must_be("ROLLBACK_COMPLETE")?;
-        if !ended.reasons.contains("no-such-secret") {
-            return Err(format!("the reason does not name the secret: {}", ended.reasons));
+        if !ended.reasons().contains("no-such-secret") {
+            return Err(format!("the reason does not name the secret: {}", ended.reasons()));
         }
         stacks::delete(cloud, "nobody").await?;
         exists(cloud, &nodes, "nobody", false).await
@@ -97,8 +97,8 @@ pub fn one_node_away(stage: &Stage) -> Outcome {
         signal_group(away.pid, Signal::CONT);
         ask(cloud, RESUME).await?;
         let failed = failed?.must_be("ROLLBACK_COMPLETE")?;
-        if !failed.reasons.contains(&away.service) {
-            return Err(format!("the reason does not name {}: {}", away.service, failed.reasons));
+        if !failed.reasons().contains(&away.service) {
+            return Err(format!("the reason does not name {}: {}", away.service, failed.reasons()));
         }
         stacks::delete(cloud, "partly").await?;
         let nodes = rest(cloud).await?.nodes;
@@ -141,7 +141,7 @@ pub fn lost_volume(stage: &Stage) -> Outcome {
 }
 
 /// A stack with one user and its secret.
-fn stack(user: &str, role: &str, password: &str) -> Value {
+pub fn stack(user: &str, role: &str, password: &str) -> Value {
     let token = format!("arn:aws:lambda:us-east-1:000000000000:function:{}-{FUNCTION}", deploy::STACK);
     json!({"Resources": {
         "Password": {"Type": "AWS::SecretsManager::Secret", "Properties": {
@@ -164,11 +164,11 @@ fn token() -> String {
     format!("00000000-0000-0000-0000-{:012x}", now.as_micros() & 0xffff_ffff_ffff)
 }
 
-fn http(node: &Node) -> SocketAddr {
+pub fn http(node: &Node) -> SocketAddr {
     (node.address, HTTP_PORT).into()
 }
 
-async fn logs_in(nodes: &[Node], login: &Login) -> Outcome {
+pub async fn logs_in(nodes: &[Node], login: &Login) -> Outcome {
     for node in nodes {
         let tried = demo::cypher(http(node), login, "RETURN 1", json!({}), PATIENCE).await;
         tried.map_err(|error| format!("{} does not log in on {}: {error}", login.user, node.service))?;
@@ -176,7 +176,7 @@ async fn logs_in(nodes: &[Node], login: &Login) -> Outcome {
     Ok(())
 }
 
-async fn stays_out(nodes: &[Node], login: &Login) -> Outcome {
+pub async fn stays_out(nodes: &[Node], login: &Login) -> Outcome {
     for node in nodes {
         match demo::cypher(http(node), login, "RETURN 1", json!({}), PATIENCE).await {
             Err(refused) if refused.contains("Unauthorized") => {}
@@ -195,12 +195,17 @@ async fn may_write(nodes: &[Node], login: &Login) -> Result<bool, String> {
     }
 }
 
-async fn exists(cloud: &Cloud, nodes: &[Node], user: &str, wanted: bool) -> Outcome {
+/// A row for each user: name, roles, flags.
+pub async fn accounts(cloud: &Cloud, node: &Node) -> Result<Vec<Value>, String> {
     let admin = cloud.login(User::Admin).await?;
+    let listed =
+        demo::cypher(http(node), &admin, "CALL dbms.security.listUsers()", json!({}), PATIENCE).await?;
+    Ok(listed["results"][0]["data"].as_array().cloned().unwrap_or_default())
+}
+
+pub async fn exists(cloud: &Cloud, nodes: &[Node], user: &str, wanted: bool) -> Outcome {
     for node in nodes {
-        let listed =
-            demo::cypher(http(node), &admin, "CALL dbms.security.listUsers()", json!({}), PATIENCE).await?;
-        let rows = listed["results"][0]["data"].as_array().cloned().unwrap_or_default();
+        let rows = accounts(cloud, node).await?;
         let there = rows.iter().any(|row| row["row"][0] == user);
         if there != wanted {
             return Err(format!("{user} on {}: {there} instead of {wanted}", node.service));
