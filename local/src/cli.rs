@@ -54,6 +54,10 @@ pub enum Command {
     ReviveAgent(Slot),
     /// Terminates the instance of a slot with all that is on it; the next one gets its volume
     TerminateInstance(Slot),
+    /// Takes the instance of a slot away: its task ends, and no new one is placed
+    TakeHost(Slot),
+    /// Gives the slot an instance again
+    GiveHost(Slot),
     /// Kills and freezes the master again and again, side by side with HAProxy in front of the same nodes
     BenchFailover(Bench),
     /// Leaves a cluster at rest and counts what is asked of AWS
@@ -154,6 +158,8 @@ impl Command {
             Self::KillAgent(slot) => act(&layout, slot.into(), Act::KillAgent).await,
             Self::ReviveAgent(slot) => act(&layout, slot.into(), Act::ReviveAgent).await,
             Self::TerminateInstance(slot) => act(&layout, slot.into(), Act::TerminateInstance).await,
+            Self::TakeHost(slot) => act(&layout, slot.into(), Act::TakeHost).await,
+            Self::GiveHost(slot) => act(&layout, slot.into(), Act::GiveHost).await,
             Self::Demo(demo) => {
                 on_stage(layout, &demo.cloud, async |cloud| demo::run(cloud, &demo.dialect).await).await
             }
@@ -335,10 +341,15 @@ mod tests {
             ("kill-agent", Act::KillAgent),
             ("revive-agent", Act::ReviveAgent),
             ("terminate-instance", Act::TerminateInstance),
+            ("take-host", Act::TakeHost),
+            ("give-host", Act::GiveHost),
         ] {
             let command = Command::try_parse_from(["local", word, "core-2"]).unwrap();
-            let (Command::KillAgent(slot) | Command::ReviveAgent(slot) | Command::TerminateInstance(slot)) =
-                command
+            let (Command::KillAgent(slot)
+            | Command::ReviveAgent(slot)
+            | Command::TerminateInstance(slot)
+            | Command::TakeHost(slot)
+            | Command::GiveHost(slot)) = command
             else {
                 panic!("{word} is {command:?}")
             };

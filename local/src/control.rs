@@ -31,6 +31,9 @@ pub struct Status {
     pub nodes: Vec<Node>,
     /// Every balancer.
     pub balancers: Vec<elb::BalancerStatus>,
+    /// Slots (services) that have no instance.
+    #[serde(default)]
+    pub without_host: Vec<String>,
     /// Resources of the template that the emulator lacks: `Logical (Type)`.
     pub left_out: Vec<String>,
 }
@@ -73,6 +76,10 @@ pub enum Act {
     ReviveAgent,
     /// Its instance is terminated with all that is on it; the volume is kept.
     TerminateInstance,
+    /// The same, and no other instance takes its place: no task is placed in the slot.
+    TakeHost,
+    /// The slot has an instance again.
+    GiveHost,
 }
 
 /// An act on a node.
@@ -110,7 +117,8 @@ pub async fn status(gateway: &Gateway) -> Status {
     }
     nodes.iter_mut().for_each(|node: &mut Node| node.agent_dead = dead.contains(&node.service));
     nodes.sort_by(|a, b| a.service.cmp(&b.service));
-    Status { nodes, balancers: gateway.elb.status(), left_out: gateway.left_out.all() }
+    let without_host = gateway.ecs.without_host().into_iter().collect();
+    Status { nodes, balancers: gateway.elb.status(), without_host, left_out: gateway.left_out.all() }
 }
 
 /// Where a node of the running cluster says `200 true` if it is the master: Neo4j's own endpoint, not the node program's.
@@ -155,6 +163,17 @@ fn node(task: &Task, role: String) -> Node {
 
 async fn act(State(gateway): State<Gateway>, Json(order): Json<Order>) -> Response {
     let status = status(&gateway).await;
+    if let Act::GiveHost = order.act {
+        // There is no node in such a slot.
+        let mut slots = status.without_host.into_iter();
+        return match slots.find(|service| is_named(service, &order.node)) {
+            Some(service) => {
+                gateway.ecs.give_host(&service);
+                Json(service).into_response()
+            }
+            None => (StatusCode::NOT_FOUND, format!("{} has its host", order.node)).into_response(),
+        };
+    }
     let Some(node) = status.nodes.iter().find(|node| node.answers_to(&order.node)) else {
         let known: Vec<&str> = status.nodes.iter().map(|node| node.service.as_str()).collect();
         let message = format!("no node {}: there are {}", order.node, known.join(", "));
@@ -181,6 +200,11 @@ async fn act(State(gateway): State<Gateway>, Json(order): Json<Order>) -> Respon
             ecs.terminate_instance(&node.service);
             None
         }
+        Act::TakeHost => {
+            ecs.take_host(&node.service);
+            None
+        }
+        Act::GiveHost => None,
     };
     let Some(which) = which else { return Json(node).into_response() };
     if order.jvm {
@@ -205,8 +229,11 @@ async fn metadata(State(gateway): State<Gateway>, Path(task): Path<String>) -> R
 impl Node {
     /// Whether a person means this node by `name`.
     pub fn answers_to(&self, name: &str) -> bool {
-        let by_name =
-            self.service == name || self.task == name || self.service.ends_with(&format!("-{name}"));
-        by_name || (name == "master" && self.role == "master")
+        is_named(&self.service, name) || self.task == name || (name == "master" && self.role == "master")
     }
+}
+
+/// Whether a person means this service by `name`: all of it, or its end.
+fn is_named(service: &str, name: &str) -> bool {
+    service == name || service.ends_with(&format!("-{name}"))
 }

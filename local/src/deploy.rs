@@ -9,7 +9,7 @@ use std::{
 
 use tokio::process::Command;
 
-use crate::{emulator::cloud_environment, layout::Layout, processes::tail};
+use crate::{emulator::cloud_environment, layout::Layout, processes::tail, stacks};
 
 /// The stack's name, as `samconfig.toml` has it for the local environment.
 pub const STACK: &str = "neo4j-local";
@@ -23,7 +23,7 @@ pub enum Error {
     #[error("sam cannot be run: {0}")]
     Io(#[from] io::Error),
     /// It failed.
-    #[error("`sam {verb}` failed ({status}); the end of {log}:\n{tail}")]
+    #[error("`sam {verb}` failed ({status}); the end of {log}:\n{tail}\nthe stack says: {reasons}")]
     Failed {
         /// `build` or `deploy`.
         verb: String,
@@ -33,6 +33,8 @@ pub enum Error {
         log: String,
         /// The end of it.
         tail: String,
+        /// What failed in the stack, in CloudFormation's own words; empty when no operation was begun.
+        reasons: String,
     },
 }
 
@@ -41,7 +43,8 @@ pub async fn build(layout: &Layout, cloud: SocketAddr) -> Result<(), Error> {
     sam(layout, cloud, &["build", "--config-env", "local"]).await
 }
 
-/// Deploys the stack, with `overrides` (`Name=value`) in place of the values in `samconfig.toml`.
+/// Deploys the stack, with `overrides` (`Name=value`) in place of the values in `samconfig.toml`: creates it, or updates it when it is
+/// there. [`stacks::last_operation`] of [`STACK`] has the end status and all events.
 pub async fn deploy(layout: &Layout, cloud: SocketAddr, overrides: &[(&str, &str)]) -> Result<(), Error> {
     let mut arguments = vec!["deploy".to_owned(), "--config-env".into(), "local".into()];
     if !overrides.is_empty() {
@@ -49,7 +52,15 @@ pub async fn deploy(layout: &Layout, cloud: SocketAddr, overrides: &[(&str, &str
         arguments.extend(merged(layout, overrides)?);
     }
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    sam(layout, cloud, &arguments).await
+    let before = stacks::last_operation(cloud, STACK).await.ok();
+    let mut outcome = sam(layout, cloud, &arguments).await;
+    if let Err(Error::Failed { reasons, .. }) = &mut outcome
+        && let Ok(last) = stacks::last_operation(cloud, STACK).await
+        && before.is_none_or(|before| before != last)
+    {
+        *reasons = last.reasons();
+    }
+    outcome
 }
 
 /// On the command line overrides replace those of the file as a whole, so both are put together here.
@@ -88,5 +99,5 @@ async fn sam(layout: &Layout, cloud: SocketAddr, arguments: &[&str]) -> Result<(
         return Ok(());
     }
     let (verb, tail) = (verb.to_owned(), tail(&path, 30));
-    Err(Error::Failed { verb, status, log: path.display().to_string(), tail })
+    Err(Error::Failed { verb, status, log: path.display().to_string(), tail, reasons: String::new() })
 }

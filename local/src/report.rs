@@ -15,6 +15,9 @@ pub fn status(status: &Status) -> String {
         let agent = if node.agent_dead { " (its agent is dead)" } else { "" };
         line([&node.service, &node.address.to_string(), &node.status, &format!("{}{agent}", node.role)]);
     }
+    for service in &status.without_host {
+        line([service, "(none)", "", "(its slot has no host)"]);
+    }
     line(["LISTENER", "TARGET", "HEALTH", "REASON"]);
     for balancer in &status.balancers {
         for listener in &balancer.listeners {

@@ -21,7 +21,7 @@ const LOOK: Duration = Duration::from_millis(200);
 const STACK: &str = "AWS::CloudFormation::Stack";
 
 /// How an operation on a stack ended.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ended {
     /// `StackStatus`.
     pub status: String,
@@ -32,6 +32,8 @@ pub struct Ended {
 /// One event of a stack.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
+    /// `EventId`.
+    pub id: String,
     /// `LogicalResourceId`; the stack's name for the stack itself.
     pub logical_id: String,
     /// `ResourceType`.
@@ -69,7 +71,7 @@ pub async fn create(
     template: &Value,
     patience: Duration,
 ) -> Result<Ended, String> {
-    call(cloud, "CreateStack", name, Some(template)).await?;
+    call(cloud, "CreateStack", name, &with(template)).await?;
     ended(cloud, name, patience).await
 }
 
@@ -83,7 +85,7 @@ pub async fn update(
     template: &Value,
     patience: Duration,
 ) -> Result<Ended, String> {
-    call(cloud, "UpdateStack", name, Some(template)).await?;
+    call(cloud, "UpdateStack", name, &with(template)).await?;
     ended(cloud, name, patience).await
 }
 
@@ -92,7 +94,7 @@ pub async fn update(
 /// # Errors
 /// When it ends in DELETE_FAILED, or not at all.
 pub async fn delete(cloud: SocketAddr, name: &str, patience: Duration) -> Result<(), String> {
-    call(cloud, "DeleteStack", name, None).await?;
+    call(cloud, "DeleteStack", name, "").await?;
     // A stack that is gone is not found by its name any more.
     let Ok(ended) = ended(cloud, name, patience).await else { return Ok(()) };
     ended.must_be("DELETE_COMPLETE").map(drop)
@@ -121,18 +123,25 @@ pub async fn ended(cloud: SocketAddr, name: &str, patience: Duration) -> Result<
 /// # Errors
 /// When there is no such stack.
 pub async fn last_operation(cloud: SocketAddr, name: &str) -> Result<Ended, String> {
-    let stack = call(cloud, "DescribeStacks", name, None).await?;
+    let stack = call(cloud, "DescribeStacks", name, "").await?;
     let status = element(&stack, "StackStatus").ok_or_else(|| format!("no status in {stack}"))?;
-    let events = call(cloud, "DescribeStackEvents", name, None).await?;
-    Ok(Ended { status, events: of_last_operation(name, &events) })
+    let mut events = Vec::new();
+    let mut page = call(cloud, "DescribeStackEvents", name, "").await?;
+    while !of_last_operation(name, &page, &mut events)
+        && let Some(token) = element(&page, "NextToken")
+    {
+        page = call(cloud, "DescribeStackEvents", name, &format!("&NextToken={}", encode(&token))).await?;
+    }
+    events.reverse();
+    Ok(Ended { status, events })
 }
 
-/// A page of `DescribeStackEvents` has the newest event first.
-fn of_last_operation(name: &str, page: &str) -> Vec<Event> {
-    let mut events = Vec::new();
+/// Adds the events of a page, which has the newest one first, up to the one that began the operation; returns whether it was there.
+fn of_last_operation(name: &str, page: &str, events: &mut Vec<Event>) -> bool {
     for member in page.split("<member>").skip(1) {
         let text = |field: &str| element(member, field).unwrap_or_default();
         let event = Event {
+            id: text("EventId"),
             logical_id: text("LogicalResourceId"),
             kind: text("ResourceType"),
             physical_id: text("PhysicalResourceId"),
@@ -143,11 +152,10 @@ fn of_last_operation(name: &str, page: &str) -> Vec<Event> {
         let first = event.kind == STACK && event.logical_id == name && begins.contains(&&*event.status);
         events.push(event);
         if first {
-            break;
+            return true;
         }
     }
-    events.reverse();
-    events
+    false
 }
 
 /// The text of the first element of that name; this XML has no attributes that matter here.
@@ -158,17 +166,12 @@ fn element(xml: &str, name: &str) -> Option<String> {
     Some(plain.replace("&#x27;", "'").replace("&apos;", "'").replace("&amp;", "&"))
 }
 
-async fn call(
-    cloud: SocketAddr,
-    action: &str,
-    name: &str,
-    template: Option<&Value>,
-) -> Result<String, String> {
-    let mut body = format!("Action={action}&Version=2010-05-15&StackName={name}");
-    if let Some(template) = template {
-        body +=
-            &format!("&Capabilities.member.1=CAPABILITY_IAM&TemplateBody={}", encode(&template.to_string()));
-    }
+fn with(template: &Value) -> String {
+    format!("&Capabilities.member.1=CAPABILITY_IAM&TemplateBody={}", encode(&template.to_string()))
+}
+
+async fn call(cloud: SocketAddr, action: &str, name: &str, more: &str) -> Result<String, String> {
+    let body = format!("Action={action}&Version=2010-05-15&StackName={name}{more}");
     let scope = format!("AWS4-HMAC-SHA256 Credential={KEY}/20260101/{REGION}/cloudformation/aws4_request");
     let request = Request::post("/")
         .header("host", cloud.to_string())
@@ -202,7 +205,11 @@ mod tests {
             member("neo4j", STACK, "UPDATE_IN_PROGRESS", "User Initiated"),
             member("User", "Custom::Neo4jUser", "UPDATE_FAILED", "an earlier one"),
         ];
-        let ended = Ended { status: String::new(), events: of_last_operation("neo4j", &page.concat()) };
+        let mut events = Vec::new();
+        assert!(!of_last_operation("neo4j", &page[..2].concat(), &mut events), "it goes on on the next page");
+        assert!(of_last_operation("neo4j", &page[2..].concat(), &mut events));
+        events.reverse();
+        let ended = Ended { status: String::new(), events };
         assert_eq!(ended.reasons(), "User: no <node> answers");
         let order: Vec<&str> = ended.events.iter().map(|event| event.logical_id.as_str()).collect();
         assert_eq!(order, ["neo4j", "Slot", "User", "neo4j"]);

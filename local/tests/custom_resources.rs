@@ -23,7 +23,7 @@ fn twice(when: When) -> Option<Twice> {
 }
 
 fn with(account: &Account, properties: Value) -> Value {
-    json!({"F": account.function(FUNCTION, json!({})), "Thing": Account::custom(properties)})
+    json!({"F": account.function(FUNCTION, &json!({})), "Thing": Account::custom(&properties)})
 }
 
 /// `cfn/crpg-ref-requests`: the fields of each request; an Update and a Delete name the resource, an Update its old properties.
@@ -59,11 +59,11 @@ async fn an_answer_with_a_content_type_is_refused() {
 #[tokio::test]
 async fn a_request_to_a_throttled_function_waits_in_the_queue() {
     let account = Account::start("throttled").await;
-    let function = account.function(FUNCTION, json!({"ReservedConcurrentExecutions": 1}));
+    let function = account.function(FUNCTION, &json!({"ReservedConcurrentExecutions": 1}));
     account.create(STACK, json!({"F": function})).await.must_be("CREATE_COMPLETE").unwrap();
     assert_eq!(account.invoke(FUNCTION, &json!({"Sleep": 3})).await.0, 202);
     account.until("it is busy", PATIENCE, |account| account.invocations().len() == 1).await;
-    let resources = json!({"F": function, "Thing": Account::custom(json!({}))});
+    let resources = json!({"F": function, "Thing": Account::custom(&json!({}))});
     account.update(STACK, resources).await.must_be("UPDATE_COMPLETE").unwrap();
     let begun: Vec<f64> = account.invocations().iter().map(|one| one["at"].as_f64().unwrap()).collect();
     assert!(
@@ -72,7 +72,8 @@ async fn a_request_to_a_throttled_function_waits_in_the_queue() {
     );
 }
 
-/// `lambda/invocation-async-error-handling`: a function might get the same event more than once. A presigned URL takes what is sent
+/// `lambda/invocation-async-error-handling`: "it's possible for it to receive the same event from Lambda multiple times because the
+/// queue itself is eventually consistent". A presigned URL takes what is sent
 /// to it until it expires; to CloudFormation the first answer counts.
 #[tokio::test]
 async fn events_are_delivered_twice_side_by_side_or_late() {
@@ -111,7 +112,7 @@ async fn events_are_delivered_twice_side_by_side_or_late() {
 #[tokio::test]
 async fn every_event_is_delivered_twice_when_asked_for() {
     let account = Account::start("all").await;
-    account.create(STACK, json!({"F": account.function(FUNCTION, json!({}))})).await;
+    account.create(STACK, json!({"F": account.function(FUNCTION, &json!({}))})).await;
     account.gateway.deliveries.twice(Some(Twice { events: Events::All, when: When::AtOnce }));
     account.invoke(FUNCTION, &json!({"n": 1})).await;
     account.until("it comes twice", PATIENCE, |account| account.invocations().len() == 2).await;
@@ -155,7 +156,7 @@ async fn a_create_without_an_answer_is_followed_by_a_delete_with_an_invented_id(
     let account = Account::start("silent-create").await;
     account.create(STACK, with(&account, json!({"Value": "1"}))).await.must_be("CREATE_COMPLETE").unwrap();
     let mut resources = with(&account, json!({"Value": "2"}));
-    resources["Other"] = Account::custom(json!({"Silent": ["Create"], "ServiceTimeout": 1}));
+    resources["Other"] = Account::custom(&json!({"Silent": ["Create"], "ServiceTimeout": 1}));
     resources["Other"]["DependsOn"] = "Thing".into();
     let ended = account.update(STACK, resources).await.must_be("UPDATE_ROLLBACK_COMPLETE").unwrap();
     assert!(ended.reasons().contains("Other: CloudFormation did not receive a response"), "{ended:?}");
@@ -188,7 +189,7 @@ async fn a_replaced_resource_is_rolled_back_by_a_delete_of_the_new_one_only() {
     let first = json!({"PhysicalId": "old"});
     account.create(STACK, with(&account, first)).await.must_be("CREATE_COMPLETE").unwrap();
     let mut resources = with(&account, json!({"PhysicalId": "new"}));
-    resources["Other"] = Account::custom(json!({"Fails": ["Create"], "PhysicalId": "other"}));
+    resources["Other"] = Account::custom(&json!({"Fails": ["Create"], "PhysicalId": "other"}));
     resources["Other"]["DependsOn"] = "Thing".into();
     account.update(STACK, resources).await.must_be("UPDATE_ROLLBACK_COMPLETE").unwrap();
     assert_eq!(account.requests(), ["Create -", "Update old", "Create -", "Delete other", "Delete new"]);
@@ -225,7 +226,7 @@ async fn a_function_is_killed_after_its_answer_and_gets_the_event_again() {
 #[tokio::test]
 async fn a_function_is_named_in_many_ways() {
     let account = Account::start("named").await;
-    account.create(STACK, json!({"F": account.function(FUNCTION, json!({}))})).await;
+    account.create(STACK, json!({"F": account.function(FUNCTION, &json!({}))})).await;
     let full = "arn:aws:lambda:us-east-1:000000000000:function:provider";
     let (encoded, version) = (full.replace(':', "%3A"), format!("{full}:$LATEST"));
     let names = [

@@ -7,6 +7,9 @@ use super::task::Task;
 /// `DescribeTasks` takes at most so many, and so does a page of `ListTasks`.
 const PAGE: usize = 100;
 
+/// `DescribeServices`.
+const MOST_SERVICES: usize = 10;
+
 /// An error as the API gives it: HTTP 400 with a type and a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
@@ -78,16 +81,14 @@ pub fn stop_task<'a>(tasks: &'a [Task], request: &Value) -> Result<(&'a Task, St
     Ok((task, request["reason"].as_str().unwrap_or("Task stopped by user").to_owned()))
 }
 
-/// Puts the true counts into a `DescribeServices` answer of the emulator.
-pub fn count_tasks(tasks: &[Task], answer: &mut Value) {
-    for service in answer["services"].as_array_mut().into_iter().flatten() {
-        let count = |status: &str| {
-            let own = tasks.iter().filter(|task| service["serviceName"] == *task.service);
-            own.filter(|task| service["clusterArn"] == *task.cluster && task.last_status() == status).count()
-        };
-        let running = count("RUNNING");
-        service["runningCount"] = running.into();
-        service["pendingCount"] = 0.into();
+/// `DescribeServices` takes at most ten; the emulator takes any number.
+pub fn check_services(request: &Value) -> Result<(), Refusal> {
+    match request["services"].as_array().map_or(0, Vec::len) {
+        1..=MOST_SERVICES => Ok(()),
+        0 => Err(invalid("Services cannot be empty.")),
+        number => {
+            Err(invalid(format!("Services must hold 1 to {MOST_SERVICES} names or ARNs, not {number}.")))
+        }
     }
 }
 

@@ -6,12 +6,14 @@
 mod agent;
 pub mod api;
 mod definition;
+mod host;
 mod plan;
 mod run;
 mod task;
+mod told;
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     fs, io,
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard},
@@ -26,6 +28,7 @@ pub use definition::{Definition, parse};
 pub use plan::{Service, Step, reconcile};
 pub use run::Image;
 pub use task::{Stopped, Task};
+pub use told::Told;
 
 use crate::{
     address::random,
@@ -59,6 +62,8 @@ struct Running {
     tasks: Vec<Task>,
     stops: HashMap<String, oneshot::Sender<run::Stop>>,
     dead: agent::Dead,
+    without_host: BTreeSet<String>,
+    told: Told,
     closed: bool,
 }
 
@@ -108,14 +113,35 @@ impl Ecs {
         let seen: Vec<_> = self.tasks().iter().map(|task| task.seen(now)).collect();
         for step in reconcile(&services, &seen) {
             match step {
-                Step::Stop(task, reason) => self.stop(&task, reason, "ServiceSchedulerInitiated"),
+                Step::Stop(task, reason) => {
+                    self.tell_of_stop(&task);
+                    self.stop(&task, reason, "ServiceSchedulerInitiated");
+                }
+                Step::Start(service) if !self.can_be_placed(&service.name) => {}
                 Step::Start(service) => {
                     let definition = self.definition(&service.definition).await?;
                     self.start(&service, definition);
                 }
             }
         }
+        let mut running = self.running();
+        let tasks = running.tasks.clone();
+        running.told.look(&services, &tasks, SystemTime::now());
         Ok(())
+    }
+
+    /// Puts what the services tell into a `DescribeServices` answer of the emulator.
+    pub fn complete(&self, answer: &mut Value) {
+        let running = self.running();
+        running.told.complete(&running.tasks, answer);
+    }
+
+    fn tell_of_stop(&self, arn: &str) {
+        let mut running = self.running();
+        let found = running.tasks.iter().find(|task| task.arn == arn);
+        if let Some((service, id)) = found.map(|task| (task.service.clone(), task.id().to_owned())) {
+            running.told.stopped(&service, &id, SystemTime::now());
+        }
     }
 
     /// Asks a task to stop; one that stops already, or is gone, is left alone. ECS writes it down at once; with a dead agent
@@ -231,7 +257,10 @@ impl Ecs {
         let place = (&inner.network, address);
         let child = match run::start(&inner.image, &inner.processes, own, &definition, place, inner.gateway) {
             Ok(child) => child,
-            Err(error) => return warn!(service = service.name, %error, "a task cannot be started"),
+            Err(error) => {
+                running.told.did_not_start(&service.name, SystemTime::now());
+                return warn!(service = service.name, %error, "a task cannot be started");
+            }
         };
         let task = Task {
             arn: format!("{}/{id}", service.cluster.replacen(":cluster/", ":task/", 1)),
@@ -248,6 +277,7 @@ impl Ecs {
         info!(task = task.arn, service = task.service, %address, pid = task.pid, "started a task");
         let (ask, asked) = oneshot::channel();
         let (this, arn) = (self.clone(), task.arn.clone());
+        running.told.started(&service.name, &id, task.started);
         running.stops.insert(task.arn.clone(), ask);
         self.changed(&task);
         running.tasks.push(task);

@@ -156,6 +156,7 @@ impl Task {
     }
 }
 
-fn epoch(time: SystemTime) -> f64 {
+/// A time as the API writes it: seconds.
+pub(super) fn epoch(time: SystemTime) -> f64 {
     time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs_f64()
 }

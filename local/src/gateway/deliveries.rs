@@ -1,7 +1,8 @@
 //! What Lambda's queue delivers, what of it twice, and the last events again when a test asks for it.
 //!
-//! `lambda/invocation-async-error-handling`: "functions might receive the same event multiple times", because the queue is
-//! eventually consistent. So an event may come a second time at once, or late.
+//! Lambda's developer guide, invocation-async-error-handling: "Even if your function doesn't return an error, it's possible for it to
+//! receive the same event from Lambda multiple times because the queue itself is eventually consistent." So an event may come a
+//! second time at once, or late. (That an event may also be deleted without being sent is not played.)
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -88,8 +89,8 @@ impl Deliveries {
     }
 
     /// Puts an event into the queue of `function`, a name with or without a qualifier.
-    pub fn put(&self, function: &str, event: Value) {
-        let second = self.remember(function, &event);
+    pub fn put(&self, function: &str, event: &Value) {
+        let second = self.remember(function, event);
         let mut waits = vec![Duration::ZERO];
         waits.extend(second);
         for wait in waits {
@@ -134,7 +135,7 @@ impl Deliveries {
 
     fn last(&self, wanted: impl Fn(&str, &Value) -> bool) -> Option<(String, Value)> {
         let state = self.state();
-        let found = state.remembered.iter().flat_map(|(function, events)| {
+        let found = state.remembered.iter().filter_map(|(function, events)| {
             events.iter().rev().map(move |event| (function, event)).find(|(name, event)| wanted(name, event))
         });
         // Of several functions the first one by name: a test that means one names it.

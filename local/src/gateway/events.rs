@@ -99,7 +99,7 @@ fn event(source: &str, kind: &str, resources: &Value, detail: &Value) -> Value {
 async fn route(deliveries: &Deliveries, bus: &str, event: &Value) {
     match targets(deliveries.emulator(), bus, event).await {
         Ok(invocations) => {
-            invocations.into_iter().for_each(|(function, payload)| deliveries.put(&function, payload));
+            invocations.into_iter().for_each(|(function, payload)| deliveries.put(&function, &payload));
         }
         Err(reason) => warn!(reason, bus, "an event is lost: the rules cannot be read"),
     }

@@ -36,6 +36,9 @@ pub struct Fault {
     /// HTTP status.
     #[serde(default)]
     pub status: u16,
+    /// What the answer says; "injected" when it is empty.
+    #[serde(default)]
+    pub message: String,
 }
 
 /// What becomes of a call that fails.
@@ -94,14 +97,20 @@ impl Fault {
     pub(super) fn response(&self, json: bool) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::BAD_REQUEST);
         let code = &self.code;
+        let message = if self.message.is_empty() { "injected" } else { &self.message };
+        if self.service == "lambda" {
+            let body = serde_json::json!({"Type": "User", "message": message}).to_string();
+            let kind = [("content-type", "application/json"), ("x-amzn-errortype", code.as_str())];
+            return (status, kind, body).into_response();
+        }
         let (kind, body) = if json {
-            let body = serde_json::json!({"__type": code, "message": "injected"}).to_string();
+            let body = serde_json::json!({"__type": code, "message": message}).to_string();
             ("application/x-amz-json-1.1", body)
         } else if self.service == "s3" {
             // Of the services that answer in XML, S3 is the one without an envelope.
-            ("application/xml", format!("<Error><Code>{code}</Code><Message>injected</Message></Error>"))
+            ("application/xml", format!("<Error><Code>{code}</Code><Message>{message}</Message></Error>"))
         } else {
-            let error = format!("<Type>Sender</Type><Code>{code}</Code><Message>injected</Message>");
+            let error = format!("<Type>Sender</Type><Code>{code}</Code><Message>{message}</Message>");
             (
                 "text/xml",
                 format!("<ErrorResponse><Error>{error}</Error><RequestId>0</RequestId></ErrorResponse>"),

@@ -94,7 +94,7 @@ async fn queue(deliveries: &Deliveries, named: &str, query: &str, body: &[u8]) -
             return Err(refusal(StatusCode::INTERNAL_SERVER_ERROR, "ServiceException", &error.to_string()));
         }
     }
-    deliveries.put(&function, event);
+    deliveries.put(&function, &event);
     Ok((StatusCode::ACCEPTED, [("x-amz-executed-version", "$LATEST")]).into_response())
 }
 

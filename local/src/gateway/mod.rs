@@ -8,10 +8,11 @@ mod faults;
 pub mod invoke;
 pub mod pattern;
 pub mod queue;
+mod rates;
 mod request;
 mod stacks;
 
-use std::{collections::BTreeMap, convert::Infallible, net::SocketAddr, sync::Arc};
+use std::{collections::BTreeMap, convert::Infallible, net::SocketAddr, sync::Arc, time::Instant};
 
 use axum::{
     Router,
@@ -33,6 +34,7 @@ use tracing::warn;
 pub use calls::{Call, Calls};
 pub use deliveries::{Deliveries, Twice};
 pub use faults::{Fault, Faults, How};
+pub use rates::Rates;
 pub use request::encode;
 use request::{Parsed, decode_form, encode_form};
 pub use stacks::LeftOut;
@@ -64,6 +66,8 @@ pub struct Gateway {
     pub calls: Calls,
     /// Calls that shall fail.
     pub faults: Faults,
+    /// Actions that are throttled.
+    pub rates: Rates,
     /// What Lambda's queue delivers, and what of it twice.
     pub deliveries: Deliveries,
     /// What was left out of the deployed stacks.
@@ -80,7 +84,18 @@ impl Gateway {
         let (calls, faults, left_out, ending) =
             (Calls::default(), Faults::default(), LeftOut::default(), Arc::default());
         let deliveries = Deliveries::new(emulator);
-        Self { emulator, ecs, elb, calls, faults, deliveries, left_out, ending, client }
+        Self {
+            emulator,
+            ecs,
+            elb,
+            calls,
+            faults,
+            rates: Rates::default(),
+            deliveries,
+            left_out,
+            ending,
+            client,
+        }
     }
 
     /// Serves until the process ends.
@@ -138,6 +153,9 @@ impl Gateway {
                 let now = self.ecs.tasks().into_iter().find(|now| now.arn == task.arn);
                 serde_json::json!({"task": now.as_ref().unwrap_or(task).describe()})
             }),
+            "DescribeServices" => {
+                return api::check_services(&request).err().map(|refusal| answered(Err(refusal)));
+            }
             "RunTask" | "StartTask" => Err(api::Refusal {
                 kind: "UnsupportedFeatureException",
                 message: "The local cloud runs the tasks of services only.".into(),
@@ -158,7 +176,7 @@ impl Gateway {
         let body = match (service.as_str(), action.as_str()) {
             ("ecs", "DescribeServices") if status.is_success() => {
                 let mut answer: Value = serde_json::from_slice(&body).map_err(|error| error.to_string())?;
-                api::count_tasks(&self.ecs.tasks(), &mut answer);
+                self.ecs.complete(&mut answer);
                 answer.to_string().into()
             }
             ("cloudformation" | "elasticloadbalancing", _) => self.resolve_names(&body),
@@ -212,7 +230,10 @@ async fn handle(State(gateway): State<Gateway>, request: Request) -> Result<Resp
         return Ok(gateway.perform(parsed).await);
     }
     let call = gateway.calls.begin(&parsed.service, &parsed.action);
-    let fault = gateway.faults.next(&parsed.service, &parsed.action, &parsed.path_and_query);
+    // A throttled call uses up no fault: it never gets as far.
+    let fault = gateway.rates.refuse(&parsed.service, &parsed.action, Instant::now());
+    let fault =
+        fault.or_else(|| gateway.faults.next(&parsed.service, &parsed.action, &parsed.path_and_query));
     let response = match &fault {
         Some(fault) if fault.how == How::Refused => fault.response(parsed.is_json()),
         _ => gateway.perform(parsed).await,
@@ -241,7 +262,7 @@ fn json_response(status: StatusCode, body: &Value) -> Response {
 }
 
 /// A random identifier in the form of a UUID.
-fn uuid() -> String {
+pub(crate) fn uuid() -> String {
     let (high, low) = (random(), random());
     format!(
         "{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}",

@@ -33,13 +33,22 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Account {
     pub gateway: Gateway,
     pub at: SocketAddr,
-    layout: Layout,
+    pub layout: Layout,
 }
 
 impl Account {
     pub async fn start(name: &str) -> Self {
+        Self::with_tasks(name, "exit 1").await
+    }
+
+    /// An account whose tasks run `script`, and are looked at often.
+    pub async fn with_tasks(name: &str, script: &str) -> Self {
         let mut layout = Layout::find("unused").unwrap();
         layout.run = std::env::temp_dir().join(format!("account-{}-{name}", std::process::id()));
+        Self::at(layout, script).await
+    }
+
+    async fn at(layout: Layout, script: &str) -> Self {
         layout.make_run().unwrap();
         let network = Network::set_up(Kind::Loopback).unwrap();
         let ip = network.services.next();
@@ -48,8 +57,8 @@ impl Account {
         let processes = Processes::new(layout.journal());
         let (emulator, _child) = Emulator::start(&layout, &processes, ip, 4565, at).await.unwrap();
         let image = Image {
-            program: "/bin/false".into(),
-            arguments: vec![],
+            program: "/bin/sh".into(),
+            arguments: vec!["-c".into(), script.into()],
             environment: vec![],
             volumes: layout.run.join("volumes"),
             logs: layout.run.join("logs"),
@@ -57,6 +66,13 @@ impl Account {
         let elb = Elb::new(&format!("http://{}", emulator.at), network.services.clone(), Duration::ZERO);
         let gateway = Gateway::new(emulator, Ecs::new(emulator, at, image, processes, network), elb);
         tokio::spawn(gateway.clone().serve(listener));
+        let ecs = gateway.ecs.clone();
+        tokio::spawn(async move {
+            loop {
+                ecs.reconcile().await.unwrap();
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        });
         let account = Self { gateway, at, layout };
         account.package().await;
         account
@@ -78,7 +94,7 @@ impl Account {
     }
 
     /// The function `name` as a resource, with these further properties.
-    pub fn function(&self, name: &str, further: Value) -> Value {
+    pub fn function(&self, name: &str, further: &Value) -> Value {
         let mut function = json!({"Type": "AWS::Lambda::Function", "Properties": {
             "FunctionName": name,
             "Runtime": "provided.al2023",
@@ -94,7 +110,7 @@ impl Account {
     }
 
     /// A custom resource of the function `F` of the same template.
-    pub fn custom(properties: Value) -> Value {
+    pub fn custom(properties: &Value) -> Value {
         let mut all = json!({"ServiceToken": {"Fn::GetAtt": ["F", "Arn"]}, "ServiceTimeout": 60});
         all.as_object_mut().unwrap().extend(properties.as_object().unwrap().clone());
         json!({"Type": "Custom::Thing", "Properties": all})
@@ -129,7 +145,20 @@ impl Account {
         (status, String::from_utf8_lossy(&body).into_owned())
     }
 
-    fn journal(&self) -> PathBuf {
+    /// A call of a service with a JSON protocol; the HTTP status and the answer.
+    pub async fn json(&self, service: &str, target: &str, body: &Value) -> (u16, Value) {
+        let scope = format!("AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/{service}/aws4_request");
+        let request = Request::post("/")
+            .header("host", self.at.to_string())
+            .header("authorization", format!("{scope}, SignedHeaders=host, Signature=0"))
+            .header("content-type", "application/x-amz-json-1.1")
+            .header("x-amz-target", target)
+            .body(Full::new(Bytes::from(body.to_string())));
+        let (status, body) = wire::send(self.at, request.unwrap(), PATIENCE).await.unwrap();
+        (status, serde_json::from_slice(&body).unwrap_or_default())
+    }
+
+    pub fn journal(&self) -> PathBuf {
         self.layout.run.join("journal-of-the-function")
     }
 
@@ -171,6 +200,7 @@ impl Account {
 
 impl Drop for Account {
     fn drop(&mut self) {
+        self.gateway.ecs.shutdown();
         processes::end_all(&self.layout.journal(), Duration::from_secs(2));
         if !std::thread::panicking() {
             let _left = fs::remove_dir_all(&self.layout.run);
