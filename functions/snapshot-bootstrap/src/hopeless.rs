@@ -13,25 +13,25 @@ const PLACED_WITHIN: Duration = Duration::from_secs(600);
 /// How the service events begin that are about a task which was not placed ("Amazon ECS service event messages" in the ECS
 /// developer guide); what follows is the reason.
 const UNPLACED: &str = "was unable to place a task";
+/// The same page: a task was placed.
+const STARTED: &str = "has started";
 
-/// Why the slots in `slots` that are not there will not come by waiting: a sentence with ECS's own words. What happened before
-/// `began` is the business of an earlier deployment, and of another task definition than `definition` (when there is one) too.
+/// Why the slots in `slots` that are not there will not come by waiting: a sentence with ECS's own words. A task that ended before
+/// `began` is the business of an earlier deployment, and so is a task with another definition than the service asks for now.
 pub(crate) fn hopeless(
     services: &[Service],
     slots: &[Slot],
-    definition: Option<&str>,
     began: SystemTime,
     now: SystemTime,
 ) -> Option<String> {
     services.iter().find_map(|service| {
-        ends_again_and_again(service, definition, began)
-            .or_else(|| cannot_be_placed(service, slots, began, now))
+        ends_again_and_again(service, began).or_else(|| cannot_be_placed(service, slots, began, now))
     })
 }
 
-fn ends_again_and_again(service: &Service, definition: Option<&str>, began: SystemTime) -> Option<String> {
+fn ends_again_and_again(service: &Service, began: SystemTime) -> Option<String> {
     let of_this = |ended: &&aws::Ended| {
-        ended.at >= began && definition.is_none_or(|wanted| revision(&ended.definition) == revision(wanted))
+        ended.at >= began && revision(&ended.definition) == revision(&service.definition)
     };
     let ended: Vec<&aws::Ended> = service.ended.iter().filter(of_this).collect();
     let last = ended.iter().max_by_key(|ended| ended.at).filter(|_| ended.len() >= ENDED)?;
@@ -50,7 +50,12 @@ fn cannot_be_placed(service: &Service, slots: &[Slot], began: SystemTime, now: S
     if !has_no_task || waited < PLACED_WITHIN {
         return None;
     }
-    let (_, words) = service.events.iter().find(|(at, words)| *at >= began && words.contains(UNPLACED))?;
+    // ECS says it once and not again for hours, so that the moment does not matter: it holds until a task is started.
+    let (_, words) =
+        service.events.iter().find(|(_, words)| words.contains(UNPLACED) || words.contains(STARTED))?;
+    if !words.contains(UNPLACED) {
+        return None;
+    }
     Some(format!("no task of {} could be placed for {} s; ECS says: {words}", service.name, waited.as_secs()))
 }
 
@@ -78,12 +83,17 @@ mod tests {
     }
 
     fn said(service: &Service, slots: &[Slot], after: u64) -> Option<String> {
-        hopeless(std::slice::from_ref(service), slots, Some("core-3:8"), at(BEGAN), at(BEGAN + after))
+        hopeless(std::slice::from_ref(service), slots, at(BEGAN), at(BEGAN + after))
     }
 
     #[test]
     fn three_tasks_that_ended_by_themselves_are_no_accident() {
-        let with = |ended: Vec<Ended>| Service { name: "core-3".into(), ended, ..Service::default() };
+        let with = |ended: Vec<Ended>| Service {
+            name: "core-3".into(),
+            definition: "core-3:8".into(),
+            ended,
+            ..Service::default()
+        };
         let two = vec![ended("core-3:8", 1010), ended("core-3:8", 1020)];
         assert_eq!(said(&with(two.clone()), &[], 60), None);
         let another = [two.clone(), vec![ended("core-3:7", 1030)]].concat();
@@ -109,7 +119,10 @@ mod tests {
             ..Service::default()
         };
         assert_eq!(said(&event(1050), &without_a_task(), 599), None);
-        assert_eq!(said(&event(999), &without_a_task(), 600), None, "said of an earlier deployment");
+        let mut placed = event(1050);
+        placed.events.insert(0, (at(1060), "(service core-3) has started 1 tasks: (task a).".into()));
+        assert_eq!(said(&placed, &without_a_task(), 600), None, "another one was placed since");
+        assert!(said(&event(10), &without_a_task(), 600).is_some(), "said once, and true ever since");
         assert_eq!(said(&event(1050), &[], 600), None, "it has a task by now");
         assert_eq!(
             said(&event(1050), &without_a_task(), 600),

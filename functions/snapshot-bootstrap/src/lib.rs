@@ -11,9 +11,11 @@
 mod config;
 mod hopeless;
 mod live;
+mod progress;
 mod ready;
 mod ready_resource;
 mod record;
+mod rejoined;
 mod resolve;
 mod roll;
 mod snapshot_resource;

@@ -1,17 +1,15 @@
 //! `Custom::ClusterReady`: waits until the cluster, or one slot, is there; seals the founding of a whole one.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use aws::{Kind, Operation};
+use aws::Kind;
 use backups::{Counts, Founding};
 use custom_resource::{Call, Data, Failure, Outcome, Resource, text};
-use serde::{Deserialize, Serialize};
-use serde_json::json;
-use topology::Answer;
+use serde::Deserialize;
 
 use crate::{
-    Expected, Readiness, Record, Slot, Standing, Storage, Uncounted, Untold, Wanted, World,
-    hopeless::hopeless,
+    Expected, Readiness, Record, Slot, Standing, Storage, Uncounted, Wanted, World,
+    progress::Progress,
     ready,
     roll::{Degraded, degraded},
     sole_master,
@@ -20,17 +18,12 @@ use crate::{
 const SUFFIX: &str = "-ready";
 /// Between two looks. A look is two ECS calls, and several of these resources wait at the same time.
 pub(crate) const PAUSE: Duration = Duration::from_secs(2);
-/// From one question to the next what ECS itself says of a slot that does not come: three more calls, and it says little new.
-const ASK_ECS: Duration = Duration::from_secs(10);
-/// While no core slot says master a slot cannot have a role, so that waiting for it would be waiting for ever. An election
-/// takes seconds.
-const NO_MASTER: Duration = Duration::from_secs(60);
 /// After a wrong password, which must not be tried as often as Neo4j locks users out for.
 const PAUSE_UNAUTHORIZED: Duration = Duration::from_secs(15);
 
 /// Looks again and again, in further invocations if need be, until what is expected is there.
 pub struct ClusterReady<W, S> {
-    world: W,
+    pub(crate) world: W,
     record: Record<S>,
     core_services: Vec<String>,
     slave_only_services: Vec<String>,
@@ -53,10 +46,10 @@ pub struct Properties {
     /// One slot in place of the whole cluster: on Create until it waits for its peers, later until it has rejoined and the
     /// next slot may be stopped.
     #[serde(default, deserialize_with = "text::optional_number")]
-    slot: Option<usize>,
+    pub(crate) slot: Option<usize>,
     /// `yes`: later only until it has rejoined, whatever the other slots are.
     #[serde(default, deserialize_with = "degraded")]
-    roll_when_degraded: Degraded,
+    pub(crate) roll_when_degraded: Degraded,
     /// The task definition that the slot must run.
     #[serde(default)]
     definition: String,
@@ -72,39 +65,10 @@ struct ExpectCounts {
     relationships: Option<u64>,
 }
 
-/// What a look leaves for the next one.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
-struct Progress {
-    /// Since when no core slot has said master, in seconds since 1970.
-    no_master: Option<u64>,
-    /// When ECS itself was last asked, the same.
-    asked_ecs: u64,
-}
-
-impl Progress {
-    fn of(call: &Call) -> Self {
-        call.progress.clone().and_then(|progress| serde_json::from_value(progress).ok()).unwrap_or_default()
-    }
-
-    fn note_master(&mut self, slots: &[Slot], now: Duration) {
-        let is_led = slots.iter().any(|slot| slot.answer() == Some(Answer::Master));
-        self.no_master = if is_led { None } else { self.no_master.or(Some(now.as_secs())) };
-    }
-
-    fn has_no_master(&self, now: Duration) -> bool {
-        self.no_master.is_some_and(|since| now.as_secs().saturating_sub(since) >= NO_MASTER.as_secs())
-    }
-}
-
 impl Properties {
     fn wanted(&self) -> Wanted {
         let ExpectCounts { nodes, relationships } = self.expect_counts;
         Wanted { nodes, relationships }
-    }
-
-    fn definition(&self) -> Option<&str> {
-        Some(self.definition.as_str()).filter(|definition| !definition.is_empty())
     }
 }
 
@@ -131,10 +95,8 @@ impl<W: World, S: Storage> ClusterReady<W, S> {
         progress.note_master(&slots, call.now);
         let readiness = match properties.slot {
             None => ready(&properties.cluster(), &slots),
-            Some(number) => {
-                let of = |standing| ready(&self.slot(properties, number, standing), &slots);
-                self.slot_readiness(call, properties, &progress, is_update, of).await
-            }
+            Some(_) if !is_update => ready(&self.slot(properties, Standing::WaitsForPeers), &slots),
+            Some(_) => self.slot_rejoined(call, properties, &mut progress, &slots).await,
         };
         if let Readiness::NotYet(says) = readiness {
             if let Some(why) = self.hopeless(call, properties, &slots, &mut progress).await {
@@ -143,73 +105,8 @@ impl<W: World, S: Storage> ClusterReady<W, S> {
             return Ok(progress.not_yet(&says, PAUSE));
         }
         match properties.slot {
-            Some(number) => Ok(Outcome::Done(data(&self.own(number, slots), None))),
+            Some(_) => Ok(Outcome::Done(data(&self.own(properties, slots), None))),
             None => self.whole(call, properties, &slots).await,
-        }
-    }
-
-    /// On a Create a slot has to be made; on an Update the next slot is stopped as soon as this one is ready, so that the
-    /// whole cluster has to be well, unless that must not be asked for: in a roll-back, which is the way back to what worked,
-    /// and when the deployment is the mend.
-    async fn slot_readiness(
-        &self,
-        call: &Call,
-        properties: &Properties,
-        progress: &Progress,
-        is_update: bool,
-        of: impl Fn(Standing) -> Readiness,
-    ) -> Readiness {
-        if !is_update {
-            return of(Standing::WaitsForPeers);
-        }
-        let Readiness::NotYet(says) = of(Standing::AmongAll) else { return Readiness::Ready };
-        let enough =
-            if progress.has_no_master(call.now) { Standing::WaitsForPeers } else { Standing::Rejoined };
-        if of(enough) != Readiness::Ready {
-            return Readiness::NotYet(says);
-        }
-        if properties.roll_when_degraded == Degraded::GoesOn {
-            return Readiness::Ready;
-        }
-        call.step("ask CloudFormation whether it rolls back");
-        match self.world.operation(&call.stack_id).await {
-            Ok(Operation::RollBack) => Readiness::Ready,
-            Ok(Operation::Other) => Readiness::NotYet(says),
-            Err(error) => {
-                Readiness::NotYet(format!("{says} (and {error}, so that a roll-back would not be known)"))
-            }
-        }
-    }
-
-    /// Why waiting is of no use, if ECS says so.
-    async fn hopeless(
-        &self,
-        call: &Call,
-        properties: &Properties,
-        slots: &[Slot],
-        progress: &mut Progress,
-    ) -> Option<String> {
-        if call.now.as_secs().saturating_sub(progress.asked_ecs) < ASK_ECS.as_secs() {
-            return None;
-        }
-        progress.asked_ecs = call.now.as_secs();
-        call.step("ask ECS about the services");
-        let names = match properties.slot {
-            Some(number) => self.name(number).into_iter().collect(),
-            None => self.services(properties, true),
-        };
-        match self.world.services(&names).await {
-            Ok(said) => hopeless(
-                &said,
-                slots,
-                properties.definition(),
-                SystemTime::UNIX_EPOCH + call.began,
-                SystemTime::UNIX_EPOCH + call.now,
-            ),
-            Err(error) => {
-                tracing::warn!(event = "services-not-described", "{error}");
-                None
-            }
         }
     }
 
@@ -258,26 +155,27 @@ impl<W: World, S: Storage> ClusterReady<W, S> {
     }
 
     /// What is looked at: of a slot that is made only itself, because the others are made after it.
-    fn services(&self, properties: &Properties, is_update: bool) -> Vec<&str> {
+    pub(crate) fn services(&self, properties: &Properties, is_update: bool) -> Vec<&str> {
         match properties.slot {
-            Some(number) if !is_update => self.name(number).into_iter().collect(),
+            Some(_) if !is_update => vec![self.name(properties)],
             Some(_) => self.core_services.iter().map(String::as_str).collect(),
             None => self.core_services.iter().chain(&self.slave_only_services).map(String::as_str).collect(),
         }
     }
 
-    fn slot(&self, properties: &Properties, number: usize, standing: Standing) -> Expected {
-        let name = self.name(number).unwrap_or_default().to_owned();
-        Expected::Slot { name, standing, definition: properties.definition().map(str::to_owned) }
+    pub(crate) fn slot(&self, properties: &Properties, standing: Standing) -> Expected {
+        let definition = Some(properties.definition.clone()).filter(|definition| !definition.is_empty());
+        Expected::Slot { name: self.name(properties).to_owned(), standing, definition }
     }
 
-    fn own(&self, number: usize, slots: Vec<Slot>) -> Vec<Slot> {
-        slots.into_iter().filter(|slot| Some(slot.name.as_str()) == self.name(number)).collect()
+    fn own(&self, properties: &Properties, slots: Vec<Slot>) -> Vec<Slot> {
+        slots.into_iter().filter(|slot| slot.name == self.name(properties)).collect()
     }
 
-    /// The service of a slot, which are counted from 1.
-    fn name(&self, number: usize) -> Option<&str> {
-        self.core_services.get(number.checked_sub(1)?).map(String::as_str)
+    /// The service of the slot, which are counted from 1; the properties are valid.
+    pub(crate) fn name(&self, properties: &Properties) -> &str {
+        let index = properties.slot.and_then(|number| number.checked_sub(1));
+        index.and_then(|index| self.core_services.get(index)).map(String::as_str).unwrap_or_default()
     }
 }
 
@@ -286,21 +184,6 @@ impl Properties {
         Expected::Cluster {
             nodes: self.expect_nodes.unwrap_or_default(),
             master: self.expect_master.unwrap_or(true),
-        }
-    }
-}
-
-impl Progress {
-    fn not_yet(self, waiting_for: &impl ToString, after: Duration) -> Outcome {
-        Outcome::Unfinished { progress: json!(self), after, waiting_for: waiting_for.to_string() }
-    }
-
-    /// A call that failed is made again with the next look, unless that cannot help.
-    fn may_pass(self, untold: Untold) -> Result<Outcome, Failure> {
-        match untold {
-            Untold::Call(error) if error.kind != Kind::Denied => Ok(self.not_yet(&error, PAUSE)),
-            Untold::Unanswered(error) => Ok(self.not_yet(&error, PAUSE)),
-            untold => Err(Failure::new(untold)),
         }
     }
 }

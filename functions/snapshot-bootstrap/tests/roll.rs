@@ -173,6 +173,29 @@ async fn the_next_slot_waits_until_all_others_are_well_and_says_for_what() {
     );
 }
 
+/// The roll-back of a slot's stack may make a further revision of the task definition that was before: the properties name one that
+/// no service asks for any more.
+#[tokio::test(start_paused = true)]
+async fn in_a_roll_back_the_slot_runs_what_its_service_asks_for() {
+    let slots = around(running(2, Answer::Slave, "running"), running(3, Answer::Slave, "running"));
+    let service = |revision: u8| {
+        let definition =
+            format!("arn:aws:ecs:us-east-1:000000000000:task-definition/neo4j-local-core-2:{revision}");
+        vec![Service { name: "core-2".into(), definition, ..Service::default() }]
+    };
+    let update = event_with("cluster-ready-slot-update", &[("ServiceTimeout", json!("30"))]);
+    let scene = || Cluster::default().then(Ok(slots.clone()));
+    let (ready, took) = answer(&scene().during(Ok(Operation::RollBack)).saying(service(1)), &update).await;
+    assert_eq!((data(&ready)["Nodes"].as_str(), took), (Some("core-2"), Duration::ZERO));
+    let (refused, _) = answer(&scene().during(Ok(Operation::RollBack)).saying(service(3)), &update).await;
+    assert!(
+        reason(&refused).contains("core-2 still runs neo4j-local-core-2:1"),
+        "not yet replaced: {refused}"
+    );
+    let (refused, _) = answer(&scene().saying(service(1)), &update).await;
+    assert!(reason(&refused).contains("core-2 still runs neo4j-local-core-2:1"), "no roll-back: {refused}");
+}
+
 /// A slot cannot have a role while no majority is left: a deployment that mends goes on to the slot that is missing.
 #[tokio::test(start_paused = true)]
 async fn without_any_master_a_slot_that_waits_for_its_peers_is_enough_for_a_deployment_that_mends() {
@@ -199,7 +222,10 @@ async fn tasks_that_end_again_and_again_end_the_wait_with_the_words_of_ecs() {
         at: SystemTime::UNIX_EPOCH + Duration::from_secs(now + seconds),
         reason: "Essential container in task exited; exit code 1".into(),
     };
-    let said = |ended: Vec<Ended>| vec![Service { name: "core-2".into(), events: Vec::new(), ended }];
+    let said = |ended: Vec<Ended>| {
+        let definition = "arn:aws:ecs:us-east-1:000000000000:task-definition/neo4j-local-core-2:2".into();
+        vec![Service { name: "core-2".into(), definition, events: Vec::new(), ended }]
+    };
     let starting = around(
         replaced(Answer::NotKnown(NotKnown::Refused), "starting"),
         running(3, Answer::Slave, "running"),

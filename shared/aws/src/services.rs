@@ -30,6 +30,8 @@ pub struct Services {
 pub struct Service {
     /// Its name.
     pub name: String,
+    /// ARN of the task definition that it asks for.
+    pub definition: String,
     /// Its events, newest first: when, and ECS's own words.
     pub events: Vec<(SystemTime, String)>,
     /// Its tasks that ended by themselves, of the last hour.
@@ -83,6 +85,7 @@ impl Services {
                     .filter_map(|event| Some((time(event.created_at()?), event.message()?.to_owned())));
                 services.push(Service {
                     name: service.service_name().unwrap_or_default().to_owned(),
+                    definition: service.task_definition().unwrap_or_default().to_owned(),
                     events: events.collect(),
                     ended: Vec::new(),
                 });
@@ -170,7 +173,7 @@ mod tests {
             let answer = if request.head.contains("describeservices") {
                 json!({
                     "services": [
-                        {"serviceName": "core-1", "status": "ACTIVE", "events": [
+                        {"serviceName": "core-1", "status": "ACTIVE", "taskDefinition": "arn:core:8", "events": [
                             {"id": "2", "createdAt": 20.5, "message": "(service core-1) was unable to place a task."},
                             {"id": "1", "createdAt": 10.0, "message": "(service core-1) has started 1 tasks: (task a)."},
                         ]},
@@ -195,6 +198,7 @@ mod tests {
         let at = |seconds: f64| SystemTime::UNIX_EPOCH + Duration::from_secs_f64(seconds);
         let expected = Service {
             name: "core-1".into(),
+            definition: "arn:core:8".into(),
             events: vec![
                 (at(20.5), "(service core-1) was unable to place a task.".into()),
                 (at(10.0), "(service core-1) has started 1 tasks: (task a).".into()),

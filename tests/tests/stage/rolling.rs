@@ -12,7 +12,6 @@ use local::{
     deploy,
     gateway::Gateway,
     login::User,
-    stacks::Ended,
 };
 use serde_json::json;
 use tokio::task::JoinHandle;

@@ -1,0 +1,55 @@
+//! What one look at the nodes leaves for the next one, in whatever invocation that is.
+
+use std::time::Duration;
+
+use aws::Kind;
+use custom_resource::{Call, Failure, Outcome};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use topology::Answer;
+
+use crate::{Slot, Untold, ready_resource::PAUSE};
+
+/// While no core slot says master a slot cannot have a role, so that waiting for it would be waiting for ever. An election
+/// takes seconds.
+const NO_MASTER: Duration = Duration::from_secs(60);
+
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Progress {
+    /// Since when no core slot has said master, in seconds since 1970.
+    no_master: Option<u64>,
+    /// When ECS itself was last asked, the same.
+    pub asked_ecs: u64,
+    /// Whether the request belongs to a roll-back, which it does from its beginning or never; none while CloudFormation has not told.
+    pub rolls_back: Option<bool>,
+}
+
+impl Progress {
+    pub(crate) fn of(call: &Call) -> Self {
+        call.progress.clone().and_then(|progress| serde_json::from_value(progress).ok()).unwrap_or_default()
+    }
+
+    pub(crate) fn note_master(&mut self, slots: &[Slot], now: Duration) {
+        let is_led = slots.iter().any(|slot| slot.answer() == Some(Answer::Master));
+        self.no_master = if is_led { None } else { self.no_master.or(Some(now.as_secs())) };
+    }
+
+    /// Whether there has been none for so long that no election is under way.
+    pub(crate) fn has_no_master(&self, now: Duration) -> bool {
+        self.no_master.is_some_and(|since| now.as_secs().saturating_sub(since) >= NO_MASTER.as_secs())
+    }
+
+    pub(crate) fn not_yet(self, waiting_for: &impl ToString, after: Duration) -> Outcome {
+        Outcome::Unfinished { progress: json!(self), after, waiting_for: waiting_for.to_string() }
+    }
+
+    /// A call that failed is made again with the next look, unless that cannot help.
+    pub(crate) fn may_pass(self, untold: Untold) -> Result<Outcome, Failure> {
+        match untold {
+            Untold::Call(error) if error.kind != Kind::Denied => Ok(self.not_yet(&error, PAUSE)),
+            Untold::Unanswered(error) => Ok(self.not_yet(&error, PAUSE)),
+            untold => Err(Failure::new(untold)),
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! When the next slot of a roll may be stopped, and when waiting for this one is of no use.
+
+use std::time::{Duration, SystemTime};
+
+use aws::{Error, Operation};
+use custom_resource::Call;
+
+use crate::{
+    ClusterReady, Expected, Readiness, Slot, Standing, Storage, World, hopeless::hopeless,
+    progress::Progress, ready, ready_resource::Properties, roll::Degraded,
+};
+
+/// From one question to the next what ECS itself says of a slot that does not come: three more calls, and it says little new.
+const ASK_ECS: Duration = Duration::from_secs(10);
+
+impl<W: World, S: Storage> ClusterReady<W, S> {
+    /// The next slot is stopped as soon as this one is ready, so that the whole cluster has to be well, unless that must not
+    /// be asked for: when the deployment is the mend, and in a roll-back, which is the way back to what worked.
+    pub(crate) async fn slot_rejoined(
+        &self,
+        call: &Call,
+        properties: &Properties,
+        progress: &mut Progress,
+        slots: &[Slot],
+    ) -> Readiness {
+        let Readiness::NotYet(says) = ready(&self.slot(properties, Standing::AmongAll), slots) else {
+            return Readiness::Ready;
+        };
+        let enough =
+            if progress.has_no_master(call.now) { Standing::WaitsForPeers } else { Standing::Rejoined };
+        let own = self.slot(properties, enough);
+        let is_there = ready(&own, slots) == Readiness::Ready;
+        if is_there && properties.roll_when_degraded == Degraded::GoesOn {
+            return Readiness::Ready;
+        }
+        // It is there, or it is there with another task definition than the one that is wanted.
+        if !is_there && ready(&running(&own, None), slots) != Readiness::Ready {
+            return Readiness::NotYet(says);
+        }
+        match self.rolls_back(call, progress).await {
+            Ok(false) => Readiness::NotYet(says),
+            Ok(true) if is_there => Readiness::Ready,
+            // The slot's stack went back to the settings of before, which may be a further revision with the same content:
+            // what counts is what the service asks for.
+            Ok(true) => match self.world.services(&[self.name(properties)]).await {
+                Ok(said) => {
+                    let asked = said.into_iter().next().map(|service| service.definition);
+                    match asked.map(|definition| ready(&running(&own, Some(definition)), slots)) {
+                        Some(Readiness::Ready) => Readiness::Ready,
+                        _ => Readiness::NotYet(says),
+                    }
+                }
+                Err(error) => Readiness::NotYet(format!("{says} ({error})")),
+            },
+            Err(error) => {
+                Readiness::NotYet(format!("{says} (and {error}, so that a roll-back would not be known)"))
+            }
+        }
+    }
+
+    async fn rolls_back(&self, call: &Call, progress: &mut Progress) -> Result<bool, Error> {
+        if let Some(known) = progress.rolls_back {
+            return Ok(known);
+        }
+        call.step("ask CloudFormation whether it rolls back");
+        let rolls_back = self.world.operation(&call.stack_id).await? == Operation::RollBack;
+        progress.rolls_back = Some(rolls_back);
+        Ok(rolls_back)
+    }
+
+    /// Why waiting is of no use, if ECS says so.
+    pub(crate) async fn hopeless(
+        &self,
+        call: &Call,
+        properties: &Properties,
+        slots: &[Slot],
+        progress: &mut Progress,
+    ) -> Option<String> {
+        if call.now.as_secs().saturating_sub(progress.asked_ecs) < ASK_ECS.as_secs() {
+            return None;
+        }
+        progress.asked_ecs = call.now.as_secs();
+        call.step("ask ECS about the services");
+        let names = match properties.slot {
+            Some(_) => vec![self.name(properties)],
+            None => self.services(properties, true),
+        };
+        let since_1970 = |time: Duration| SystemTime::UNIX_EPOCH + time;
+        match self.world.services(&names).await {
+            Ok(said) => hopeless(&said, slots, since_1970(call.began), since_1970(call.now)),
+            Err(error) => {
+                tracing::warn!(event = "services-not-described", "{error}");
+                None
+            }
+        }
+    }
+}
+
+/// The same of a slot that runs another definition; none for any.
+fn running(expected: &Expected, definition: Option<String>) -> Expected {
+    match expected.clone() {
+        Expected::Slot { name, standing, .. } => Expected::Slot { name, standing, definition },
+        whole @ Expected::Cluster { .. } => whole,
+    }
+}
