@@ -95,6 +95,9 @@ impl Emulator {
         port: u16,
         gateway: SocketAddr,
     ) -> Result<(Self, Child), Error> {
+        // It unpacks functions where its port says, and clears that place first: runs side by side must not share it.
+        let temporary = layout.run.join("tmp");
+        std::fs::create_dir_all(&temporary)?;
         let mut command = Command::new(layout.cloud_python());
         // Functions inherit this environment, so it is made from nothing: a developer's own AWS settings stay out.
         command
@@ -105,6 +108,7 @@ impl Emulator {
             .envs([
                 ("PATH", "/usr/bin:/bin".into()),
                 ("HOME", layout.run.display().to_string()),
+                ("TMPDIR", temporary.display().to_string()),
                 ("BIND_HOST", ip.to_string()),
                 ("MINISTACK_HOST", ip.to_string()),
                 ("GATEWAY_PORT", port.to_string()),

@@ -42,7 +42,7 @@ pub enum Events {
 pub enum When {
     /// With the first time, so that two invocations run side by side.
     AtOnce,
-    /// So long after the first delivery began, whatever became of it.
+    /// So long after it was put into the queue, whatever became of the first delivery.
     After(Duration),
     /// Of each function's events the first one at once, the second one after this time, the third one at once, and so on.
     Alternately(Duration),

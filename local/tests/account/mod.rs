@@ -188,6 +188,13 @@ impl Account {
         self.entries().iter().filter_map(|entry| entry["status"].as_u64()).collect()
     }
 
+    /// When each of them was sent, in seconds.
+    pub fn answered_at(&self) -> Vec<f64> {
+        let entries = self.entries();
+        let answers = entries.iter().filter(|entry| entry["status"].is_u64());
+        answers.filter_map(|entry| entry["at"].as_f64()).collect()
+    }
+
     pub async fn until(&self, what: &str, within: Duration, wanted: impl Fn(&Self) -> bool) {
         let deadline = Instant::now() + within;
         while !wanted(self) {
