@@ -285,8 +285,12 @@ fn without_authentication_the_function_answers_and_only_its_events_stop() {
         assert_eq!(event["Properties"]["State"], state, "{name}");
     }
     let mut given = vec![variables["ADMIN_SECRET_ARN"].to_string()];
-    given.push(resources["SnapshotBootstrap"]["Properties"]["Environment"]["Variables"]["ADMIN_SECRET_ARN"].to_string());
-    let slots = of_type(&main, "AWS::CloudFormation::Stack").into_iter().filter(|(name, _)| name.starts_with("Core"));
+    given.push(
+        resources["SnapshotBootstrap"]["Properties"]["Environment"]["Variables"]["ADMIN_SECRET_ARN"]
+            .to_string(),
+    );
+    let slots =
+        of_type(&main, "AWS::CloudFormation::Stack").into_iter().filter(|(name, _)| name.starts_with("Core"));
     given.extend(slots.map(|(_, slot)| slot["Parameters"]["AdminSecretArn"].to_string()));
     assert_eq!(given.len(), 7);
     for arn in given {
@@ -320,12 +324,14 @@ fn the_administrators_secret_is_named_by_its_own_arn() {
     let text = text("template.yml");
     assert!(!text.contains("/admin-*") && !text.contains("/admin*"), "{text}");
     let main = template("template.yml");
-    let (_, role) = of_type(&main, "AWS::IAM::Role").into_iter().find(|(name, _)| *name == "UserCreationRole").unwrap();
+    let (_, role) =
+        of_type(&main, "AWS::IAM::Role").into_iter().find(|(name, _)| *name == "UserCreationRole").unwrap();
     let statements = role["Policies"][0]["PolicyDocument"]["Statement"].as_array().unwrap();
     let secrets = statements.iter().find(|one| one["Action"] == "secretsmanager:GetSecretValue").unwrap();
     assert!(secrets["Resource"][0].to_string().contains("AdminSecret"), "{secrets}");
     let paths = ["users", "users/*", "requests", "requests/*"];
-    let read = statements.iter().find(|one| one["Action"].to_string().contains("GetParametersByPath")).unwrap();
+    let read =
+        statements.iter().find(|one| one["Action"].to_string().contains("GetParametersByPath")).unwrap();
     let write = statements.iter().find(|one| one["Action"].to_string().contains("PutParameter")).unwrap();
     for path in paths {
         let named = |statement: &Value| statement["Resource"].to_string().contains(&format!("}}/{path}\""));

@@ -55,6 +55,7 @@ fn main() -> ExitCode {
         a_user_locked_out_by_others_is_waited_for,
         a_delete_waits_for_an_administrator_that_is_locked_out,
         twenty_users_are_made_and_deleted_while_aws_throttles,
+        a_user_deleted_while_authentication_was_off_is_refused_when_it_is_back,
         the_administrators_password_is_rotated,
         an_unknown_administrator_is_named_with_what_to_do,
         two_hundred_nasty_passwords_are_stored_exactly,
@@ -646,8 +647,9 @@ async fn twenty_users_are_made_and_deleted_while_aws_throttles(stage: &Stage, _:
     let users: Vec<Value> = (0..20).map(|user| create(&format!("user-{user}"), Role::Reader)).collect();
     let all = async |events: Vec<Value>| {
         let stages: Vec<Stage> = events.iter().map(|_| stage_like(stage)).collect();
-        for call in ["write", "say", "nodes", "secret", "record", "forget"] {
-            stage.cloud.fail(call, aws::Kind::Throttled, 20);
+        // Some thirty refusals over twenty users: two or three pauses each, of real seconds.
+        for call in ["write", "say", "nodes"] {
+            stage.cloud.fail(call, aws::Kind::Throttled, 10);
         }
         let local = tokio::task::LocalSet::new();
         let sent = events
@@ -661,6 +663,7 @@ async fn twenty_users_are_made_and_deleted_while_aws_throttles(stage: &Stage, _:
         }
     };
     all(users.clone()).await;
+    assert_eq!(stage.cloud.count("write user-"), 20 + 10, "each is recorded once, however often it waited");
     for user in 0..20 {
         assert_eq!(stage.login(&format!("user-{user}"), APP_PASSWORD).await, Ok(()), "user-{user}");
     }
@@ -668,6 +671,27 @@ async fn twenty_users_are_made_and_deleted_while_aws_throttles(stage: &Stage, _:
     assert!(stage.cloud.records.lock().unwrap().is_empty());
     let accounts = stage.instance().accounts(&admin()).await.expect("a list");
     assert_eq!(accounts.len(), 1, "only neo4j is left: {accounts:?}");
+}
+
+/// Authentication is switched off, a user's resource is removed, and authentication is switched on again: each node's files have the
+/// account still, and the password.
+async fn a_user_deleted_while_authentication_was_off_is_refused_when_it_is_back(stage: &Stage, _: &Logs) {
+    stage.send(event("user-create")).await.succeeded();
+    let mut config = stage.config.clone();
+    config.auth_enabled = false;
+    let off = Stage::on(std::sync::Arc::clone(&stage.cloud), stage.address, config);
+    off.send(event("user-delete")).await.succeeded();
+    off.reconcile().await;
+    assert_eq!(stage.login("app", APP_PASSWORD).await, Ok(()), "nothing was done on the node");
+    assert_eq!(stage.reconcile().await.applied, 1);
+    assert_eq!(stage.login("app", APP_PASSWORD).await, Err(Denied::Unauthorized));
+    assert_eq!(stage.cloud.record_of("app"), None);
+    stage.send(event("user-create")).await.succeeded();
+    assert_eq!(
+        stage.login("app", APP_PASSWORD).await,
+        Ok(()),
+        "made again, by a resource that is there again"
+    );
 }
 
 async fn the_administrators_password_is_rotated(stage: &Stage, logs: &Logs) {
