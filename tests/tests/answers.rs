@@ -284,7 +284,8 @@ async fn fault_6_7_a_long_reason_is_cut_and_the_same_event_has_the_same_answer()
 async fn fault_8_11_13_what_needs_nobody_asks_nobody() {
     let gone = json!({"__type": "ClusterNotFoundException", "message": "Cluster not found."});
     let replies = [
-        ("ListTasks", Some((400, gone))),
+        ("ListTasks", Some((400, gone.clone()))),
+        ("DescribeServices", Some((400, gone))),
         ("PutParameter", Some((200, json!({"Version": 2})))),
         ("DeleteParameter", Some((400, json!({"__type": "ParameterNotFound", "message": "none"})))),
         ("GetParameter", Some((400, json!({"__type": "ParameterNotFound", "message": "none"})))),

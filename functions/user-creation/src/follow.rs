@@ -16,7 +16,7 @@ use crate::{
 /// A user whose record is another one after each of so many applications is changed by something that does not end.
 const MOST_RECORDS: usize = 4;
 /// The look after an application decides whether what was made may stay, so it is tried more often than once.
-const MOST_LOOKS: usize = 3;
+const MOST_LOOKS: u32 = 3;
 
 /// Where users are made what they are to be.
 pub(crate) struct Ground<'a> {
@@ -144,9 +144,7 @@ pub(crate) async fn forget_if_still<W: World>(world: &W, absent: &Record) -> Res
 async fn look_again<W: World>(world: &W, user: &UserName) -> Result<Option<Record>, Trouble> {
     for failed in 1..MOST_LOOKS {
         match world.record(user).await {
-            Err(trouble) if trouble.passes() => {
-                sleep(first_pause() * u32::try_from(failed).unwrap_or(1)).await
-            }
+            Err(trouble) if trouble.passes() => sleep(first_pause() * failed).await,
             found => return found,
         }
     }

@@ -1,5 +1,6 @@
 //! Users on a real Neo4j 3.4.6: everything that CloudFormation may ask for, and everything that may get in its way.
 
+mod overtaken;
 mod stage;
 
 use std::{
@@ -9,6 +10,16 @@ use std::{
 };
 
 use neo4j::{Administration, Denied, Role, commit};
+use overtaken::{
+    a_failed_rename_takes_the_new_login_away_again, a_late_second_create_after_the_delete_makes_nobody,
+    a_late_second_delete_does_not_delete_the_next_user_of_that_name,
+    a_late_second_try_of_a_failure_fails_as_before, a_late_second_update_changes_no_role,
+    a_reconcile_whose_time_is_up_leaves_nothing_made_that_no_record_speaks_of,
+    a_rename_to_a_login_of_another_resource_leaves_that_one_its_login,
+    a_second_delivery_that_is_overtaken_makes_nobody, a_user_deleted_during_a_reconcile_stays_deleted,
+    a_user_suspended_during_a_reconcile_stays_suspended,
+    what_is_removed_again_is_recorded_until_every_node_has_done_it,
+};
 use serde_json::{Value, json};
 use stage::{
     ADMIN_PASSWORD, APP_PASSWORD, APP_SECRET, Stage, admin,
@@ -16,7 +27,7 @@ use stage::{
     create, credentials, delete, event,
     jvm::{V3_4_6, free_address},
     logs::Logs,
-    nasty, tests,
+    nasty, stage_like, tests,
 };
 
 fn main() -> ExitCode {
@@ -55,6 +66,7 @@ fn main() -> ExitCode {
         a_user_locked_out_by_others_is_waited_for,
         a_delete_waits_for_an_administrator_that_is_locked_out,
         twenty_users_are_made_and_deleted_while_aws_throttles,
+        a_user_deleted_while_authentication_was_off_is_refused_when_it_is_back,
         the_administrators_password_is_rotated,
         an_unknown_administrator_is_named_with_what_to_do,
         two_hundred_nasty_passwords_are_stored_exactly,
@@ -306,201 +318,6 @@ async fn a_delete_while_a_create_runs_leaves_nobody(stage: &Stage, _: &Logs) {
     }
 }
 
-/// Of a rename that failed because a node was away, CloudFormation takes back what it can: an Update to the old properties. No Delete
-/// of the new login ever comes.
-async fn a_failed_rename_takes_the_new_login_away_again(stage: &Stage, logs: &Logs) {
-    stage.cloud.node("core-2", Some(stage.address));
-    stage.send(event("user-create")).await.succeeded();
-    stage.cloud.node("core-2", None);
-    let renamed = stage.send(event("user-rename")).await;
-    assert!(renamed.failed().contains("core-2: it has no running task"), "{}", renamed.failed());
-    assert_eq!(renamed.id(), "neo4j-local/app", "a failed replacement leaves the old one in force");
-    assert_eq!(stage.login("app-2", APP_PASSWORD).await, Ok(()), "the new login is on a node");
-    let start = logs.len();
-    let rolled_back = stage.send(event("user-rename-rollback")).await;
-    assert_eq!(rolled_back.succeeded().id(), "neo4j-local/app");
-    assert_eq!(stage.login("app-2", APP_PASSWORD).await, Err(Denied::Unauthorized));
-    assert_eq!(stage.login("app", APP_PASSWORD).await, Ok(()));
-    let absent = stage.cloud.record_of("app-2").expect("core-2 may have it still");
-    assert_eq!(absent.desired, None);
-    assert!(logs.since(start).contains("user-removed-in-part"), "{}", logs.since(start));
-    assert_eq!(stage.reconcile().await.applied, 0);
-    stage.cloud.node("core-2", Some(stage.address));
-    stage.reconcile().await;
-    assert_eq!((stage.roles("app-2").await, stage.cloud.record_of("app-2")), (None, None));
-}
-
-async fn a_rename_to_a_login_of_another_resource_leaves_that_one_its_login(stage: &Stage, _: &Logs) {
-    let mut other = create("app-2", Role::Reader);
-    stage.send(other.clone()).await.succeeded();
-    stage.send(event("user-create")).await.succeeded();
-    // Away for the rename only.
-    stage.cloud.node("core-2", None);
-    stage.send(event("user-rename")).await.failed();
-    stage.cloud.node("core-2", Some(stage.address));
-    stage.send(event("user-rename-rollback")).await.succeeded();
-    assert_eq!(stage.login("app-2", APP_PASSWORD).await, Ok(()));
-    other["RequestType"] = json!("Delete");
-    stage.send(delete(&other)).await.succeeded();
-    assert_eq!(stage.roles("app-2").await, None);
-}
-
-/// The reconcile has read both records, or the one record, when an Update of the second user is done and answered.
-async fn a_user_suspended_during_a_reconcile_stays_suspended(stage: &Stage, _: &Logs) {
-    let first = "arn:aws:secretsmanager:us-east-1:000000000000:secret:first";
-    stage.cloud.secret(first, APP_PASSWORD, None);
-    let mut before = create("aaa", Role::Reader);
-    before["ResourceProperties"]["PasswordSecretArn"] = json!(first);
-    stage.send(before).await.succeeded();
-    for held_at in [first, APP_SECRET] {
-        stage.send(event("user-create")).await.succeeded();
-        let held = stage.cloud.hold(&format!("secret {held_at}"));
-        let suspended = async {
-            held.reached().await;
-            stage_like(stage).send(event("user-suspend")).await.succeeded();
-            held.open();
-        };
-        let (_summary, ()) = tokio::join!(stage.reconcile(), suspended);
-        assert_eq!(stage.login("app", APP_PASSWORD).await, Err(Denied::Unauthorized), "held at {held_at}");
-        assert_eq!(stage.login("aaa", APP_PASSWORD).await, Ok(()), "held at {held_at}");
-    }
-}
-
-async fn a_user_deleted_during_a_reconcile_stays_deleted(stage: &Stage, _: &Logs) {
-    stage.send(event("user-create")).await.succeeded();
-    let held = stage.cloud.hold(&format!("secret {APP_SECRET}"));
-    let deleted = async {
-        held.reached().await;
-        stage_like(stage).send(event("user-delete")).await.succeeded();
-        held.open();
-    };
-    // It has read the record, and makes the user again where it is missing.
-    let (summary, ()) = tokio::join!(stage.reconcile(), deleted);
-    assert_eq!((summary.applied, summary.in_order()), (2, true), "{summary:?}");
-    assert_eq!((stage.roles("app").await, stage.cloud.record_of("app")), (None, None));
-}
-
-async fn a_reconcile_whose_time_is_up_leaves_nothing_made_that_no_record_speaks_of(stage: &Stage, _: &Logs) {
-    stage.send(event("user-create")).await.succeeded();
-    let until = tokio::time::Instant::now() + Duration::from_secs(3);
-    let read = stage.cloud.hold(&format!("secret {APP_SECRET}"));
-    let deleted = async {
-        read.reached().await;
-        stage_like(stage).send(event("user-delete")).await.succeeded();
-        let applied = stage.cloud.hold("record app");
-        read.open();
-        applied.reached().await;
-        tokio::time::sleep_until(until).await;
-        applied.open();
-    };
-    let (summary, ()) = tokio::join!(stage.reconcile_until(until), deleted);
-    assert!(!summary.in_order(), "{summary:?}");
-    assert!(stage.roles("app").await.is_some(), "it had no time to remove what it had made");
-    assert_eq!(
-        stage.cloud.record_of("app").map(|record| record.desired),
-        Some(None),
-        "so a record speaks of it"
-    );
-    assert_eq!(stage.reconcile_until(until).await.not_compared, 1, "nothing is begun when time is up");
-    stage.reconcile().await;
-    assert_eq!((stage.roles("app").await, stage.cloud.record_of("app")), (None, None));
-}
-
-async fn what_is_removed_again_is_recorded_until_every_node_has_done_it(stage: &Stage, _: &Logs) {
-    let held = stage.cloud.hold("nodes");
-    let deleted = async {
-        held.reached().await;
-        stage_like(stage).send(event("user-delete")).await.succeeded();
-        assert_eq!(stage.cloud.record_of("app"), None, "the Delete is done");
-        stage.cloud.node("core-2", None);
-        held.open();
-    };
-    let (answer, ()) = tokio::join!(stage.send(event("user-create")), deleted);
-    assert!(answer.failed().contains("but not everywhere: core-2"), "{}", answer.failed());
-    assert_eq!(stage.roles("app").await, None);
-    let absent = stage.cloud.record_of("app").expect("core-2 may have it");
-    assert_eq!(absent.desired, None);
-    stage.reconcile().await;
-    assert!(stage.cloud.record_of("app").is_some(), "core-2 is away still");
-    stage.cloud.node("core-2", Some(stage.address));
-    stage.reconcile().await;
-    assert_eq!(stage.cloud.record_of("app"), None);
-}
-
-/// Lambda delivers an asynchronous event at least once, up to an hour later.
-async fn a_late_second_create_after_the_delete_makes_nobody(stage: &Stage, _: &Logs) {
-    let first = event("user-create");
-    let answer = stage.send(first.clone()).await;
-    stage.send(event("user-delete")).await.succeeded();
-    let late = stage.send(first).await;
-    assert_eq!(late.value, answer.value, "answered with what was said");
-    assert_eq!((stage.roles("app").await, stage.cloud.record_of("app")), (None, None));
-}
-
-async fn a_late_second_update_changes_no_role(stage: &Stage, _: &Logs) {
-    stage.send(event("user-create")).await.succeeded();
-    let mut admin = event("user-update-role");
-    admin["ResourceProperties"]["Role"] = json!("admin");
-    let answer = stage.send(admin.clone()).await;
-    let mut reader = event("user-update-role");
-    reader["ResourceProperties"]["Role"] = json!("reader");
-    reader["OldResourceProperties"] = admin["ResourceProperties"].clone();
-    stage.send(reader).await.succeeded();
-    let late = stage.send(admin).await;
-    assert_eq!(late.value, answer.value);
-    assert_eq!(stage.roles("app").await, Some(vec!["reader".to_owned()]));
-    assert_eq!(stage.reconcile().await.applied, 0);
-    assert_eq!(stage.roles("app").await, Some(vec!["reader".to_owned()]));
-}
-
-async fn a_late_second_delete_does_not_delete_the_next_user_of_that_name(stage: &Stage, _: &Logs) {
-    stage.send(event("user-create")).await.succeeded();
-    let gone = event("user-delete");
-    stage.send(gone.clone()).await.succeeded();
-    stage.send(event("user-create")).await.succeeded();
-    stage.send(gone).await.succeeded();
-    assert_eq!(stage.login("app", APP_PASSWORD).await, Ok(()));
-}
-
-async fn a_late_second_try_of_a_failure_fails_as_before(stage: &Stage, _: &Logs) {
-    stage.cloud.secrets.lock().unwrap().retain(|(arn, _), _| arn != APP_SECRET);
-    let first = event("user-create");
-    let answer = stage.send(first.clone()).await;
-    answer.failed();
-    stage.cloud.secret(APP_SECRET, APP_PASSWORD, None);
-    let late = stage.send(first).await;
-    assert_eq!(late.value, answer.value, "the physical id that a Delete ignores, too");
-    assert_eq!((stage.roles("app").await, stage.cloud.record_of("app")), (None, None));
-}
-
-/// The second delivery has asked what was said, and is slow: the first one is answered, and the user deleted, before it writes.
-async fn a_second_delivery_that_is_overtaken_makes_nobody(stage: &Stage, _: &Logs) {
-    for held_at in ["nodes", "record app", "write app"] {
-        let twice = event("user-create");
-        let slow = stage_like(stage);
-        let held = stage.cloud.hold(held_at);
-        let overtaken = async {
-            held.reached().await;
-            let first = stage.send(twice.clone()).await;
-            stage.send(event("user-delete")).await.succeeded();
-            held.open();
-            first
-        };
-        let (second, first) = tokio::join!(slow.send(twice.clone()), overtaken);
-        assert_eq!(second.value, first.succeeded().value, "held at {held_at}");
-        assert_eq!(
-            (stage.roles("app").await, stage.cloud.record_of("app")),
-            (None, None),
-            "held at {held_at}"
-        );
-    }
-}
-
-/// Another invocation on the same cloud.
-fn stage_like(stage: &Stage) -> Stage {
-    Stage::on(std::sync::Arc::clone(&stage.cloud), stage.address, stage.config.clone())
-}
-
 async fn a_delete_while_nothing_runs_is_fast_and_the_login_is_refused_when_the_nodes_are_back(
     stage: &Stage,
     _: &Logs,
@@ -646,8 +463,9 @@ async fn twenty_users_are_made_and_deleted_while_aws_throttles(stage: &Stage, _:
     let users: Vec<Value> = (0..20).map(|user| create(&format!("user-{user}"), Role::Reader)).collect();
     let all = async |events: Vec<Value>| {
         let stages: Vec<Stage> = events.iter().map(|_| stage_like(stage)).collect();
-        for call in ["write", "say", "nodes", "secret", "record", "forget"] {
-            stage.cloud.fail(call, aws::Kind::Throttled, 20);
+        // Some thirty refusals over twenty users: two or three pauses each, of real seconds.
+        for call in ["write", "say", "nodes"] {
+            stage.cloud.fail(call, aws::Kind::Throttled, 10);
         }
         let local = tokio::task::LocalSet::new();
         let sent = events
@@ -661,6 +479,7 @@ async fn twenty_users_are_made_and_deleted_while_aws_throttles(stage: &Stage, _:
         }
     };
     all(users.clone()).await;
+    assert_eq!(stage.cloud.count("write user-"), 20 + 10, "each is recorded once, however often it waited");
     for user in 0..20 {
         assert_eq!(stage.login(&format!("user-{user}"), APP_PASSWORD).await, Ok(()), "user-{user}");
     }
@@ -668,6 +487,27 @@ async fn twenty_users_are_made_and_deleted_while_aws_throttles(stage: &Stage, _:
     assert!(stage.cloud.records.lock().unwrap().is_empty());
     let accounts = stage.instance().accounts(&admin()).await.expect("a list");
     assert_eq!(accounts.len(), 1, "only neo4j is left: {accounts:?}");
+}
+
+/// Authentication is switched off, a user's resource is removed, and authentication is switched on again: each node's files have the
+/// account still, and the password.
+async fn a_user_deleted_while_authentication_was_off_is_refused_when_it_is_back(stage: &Stage, _: &Logs) {
+    stage.send(event("user-create")).await.succeeded();
+    let mut config = stage.config.clone();
+    config.auth_enabled = false;
+    let off = Stage::on(std::sync::Arc::clone(&stage.cloud), stage.address, config);
+    off.send(event("user-delete")).await.succeeded();
+    off.reconcile().await;
+    assert_eq!(stage.login("app", APP_PASSWORD).await, Ok(()), "nothing was done on the node");
+    assert_eq!(stage.reconcile().await.applied, 1);
+    assert_eq!(stage.login("app", APP_PASSWORD).await, Err(Denied::Unauthorized));
+    assert_eq!(stage.cloud.record_of("app"), None);
+    stage.send(event("user-create")).await.succeeded();
+    assert_eq!(
+        stage.login("app", APP_PASSWORD).await,
+        Ok(()),
+        "made again, by a resource that is there again"
+    );
 }
 
 async fn the_administrators_password_is_rotated(stage: &Stage, logs: &Logs) {

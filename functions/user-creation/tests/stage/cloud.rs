@@ -91,8 +91,9 @@ impl Cloud {
         self.calls.lock().unwrap().iter().filter(|name| name.starts_with(call)).count()
     }
 
-    pub fn failures_left(&self) -> usize {
-        self.failures.lock().unwrap().len()
+    /// How many failures no call has met; they are taken back.
+    pub fn spare_failures(&self) -> usize {
+        std::mem::take(&mut *self.failures.lock().unwrap()).len()
     }
 
     async fn called(&self, call: String) -> Result<(), Trouble> {

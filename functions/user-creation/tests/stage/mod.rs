@@ -198,6 +198,11 @@ impl Answer {
     }
 }
 
+/// Another invocation on the same cloud.
+pub fn stage_like(stage: &Stage) -> Stage {
+    Stage::on(Arc::clone(&stage.cloud), stage.address, stage.config.clone())
+}
+
 /// One of the files below `events`, as a request of its own: CloudFormation gives no two the same id.
 pub fn event(name: &str) -> Value {
     static NUMBER: AtomicUsize = AtomicUsize::new(0);
