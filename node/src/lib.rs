@@ -16,6 +16,8 @@ mod conf;
 mod doorbell;
 mod forming;
 mod guard;
+mod login;
+mod members;
 mod peers;
 mod role;
 mod settings;
@@ -97,9 +99,10 @@ pub async fn run(environment: &Environment) -> Result<(), Failure> {
     let ready = async {
         let administrator = admin::Administrator::fetch(&settings).await?;
         let doorbell = doorbell::Doorbell::new(&settings).await;
-        let guard = guard::Guard::new(&settings, address, doorbell, administrator.clone());
         let at = |port| std::net::SocketAddr::new(address, port);
         let (http, bolt) = (at(child::HTTP_PORT), at(guard::BOLT_PORT));
+        let members = members::MemberLook::new(http, administrator.clone());
+        let guard = guard::Guard::new(&settings, address, doorbell, members);
         let role = role::RoleCheck::new(settings.dialect, http, bolt, administrator.clone());
         tokio::spawn(status::serve(address, guard.clone(), role));
         let hosts = peers::wait_for_all(&settings, address).await;

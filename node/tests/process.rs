@@ -298,7 +298,15 @@ fn a_neo4j_whose_http_alone_is_silent_stops_in_good_order() {
 }
 
 fn fetch(task: &Task, path: &str) -> (u16, String) {
-    let mut stream = TcpStream::connect((task.address, 7475)).unwrap();
+    // The port is bound beside the start of Neo4j.
+    let bound = Instant::now() + PATIENCE;
+    let mut stream = loop {
+        match TcpStream::connect((task.address, 7475)) {
+            Err(error) if Instant::now() > bound => panic!("{error}"),
+            Err(_) => std::thread::sleep(Duration::from_millis(10)),
+            Ok(stream) => break stream,
+        }
+    };
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
     let mut answer = String::new();

@@ -52,8 +52,13 @@ async fn http(time: Duration, answer: &'static str) -> SocketAddr {
     at
 }
 
+/// Refuses connections. The port stays taken: a test beside this one must not get it.
 async fn closed() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let at = socket.local_addr().unwrap();
+    std::mem::forget(socket);
+    at
 }
 
 /// Answers each statement after `time` with a row, or the login with a failure.
@@ -112,6 +117,23 @@ async fn message(stream: &mut TcpStream) -> Option<()> {
         }
         stream.read_exact(&mut vec![0; length]).await.ok()?;
     }
+}
+
+/// For tests of the other path: HTTP that is always late.
+pub async fn silent_http() -> SocketAddr {
+    http(LATE, TRUE).await
+}
+
+/// Bolt that refuses every password, and how many it has.
+pub async fn refusing_bolt() -> (SocketAddr, impl Fn() -> usize) {
+    let (at, seen) = bolt(AT_ONCE, UNAUTHORIZED).await;
+    (at, move || seen.logins.load(SeqCst))
+}
+
+/// Bolt of a master.
+pub async fn master_bolt() -> (SocketAddr, impl Fn() -> usize) {
+    let (at, seen) = bolt(AT_ONCE, MASTER).await;
+    (at, move || seen.logins.load(SeqCst))
 }
 
 fn check(http: SocketAddr, bolt: SocketAddr) -> RoleCheck {
