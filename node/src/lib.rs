@@ -24,7 +24,7 @@ mod settings;
 mod status;
 mod watch;
 
-pub use conf::{Conf, NotOurs, Volume, conf};
+pub use conf::{Conf, NotASetting, Volume, conf};
 pub use forming::{Formation, Forming};
 pub use settings::{Replication, Settings};
 pub use watch::{Bell, Watch};
@@ -39,7 +39,7 @@ pub enum Failure {
     Invalid(#[from] Invalid),
     /// A `NEO4J_*` variable.
     #[error(transparent)]
-    NotOurs(#[from] NotOurs),
+    NotASetting(#[from] NotASetting),
     /// The administrator's password.
     #[error(
         "the administrator's password cannot be had ({0}); Neo4j is not started, because it would start with the password \
@@ -74,7 +74,7 @@ impl Failure {
     /// The log event.
     pub fn event(&self) -> &'static str {
         match self {
-            Self::Invalid(_) | Self::NotOurs(_) => "bad-parameter",
+            Self::Invalid(_) | Self::NotASetting(_) => "bad-parameter",
             Self::NoPassword(_) => "no-admin-password",
             Self::Address(_) => "no-address",
             Self::Io { .. } => "system-error",

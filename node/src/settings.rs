@@ -122,6 +122,11 @@ impl Settings {
         self.core_services.iter().enumerate().map(slot).collect()
     }
 
+    /// The variable that sets `name`.
+    pub(crate) fn variable(name: &str) -> String {
+        format!("NEO4J_{}", name.replace('_', "__").replace('.', "_"))
+    }
+
     fn check(&self, environment: &Environment) -> Result<(), Invalid> {
         let refuse = |name, reason: &str| {
             let value = environment.text(name).unwrap_or_default().to_owned();
