@@ -53,7 +53,7 @@ async fn http(time: Duration, answer: &'static str) -> SocketAddr {
 }
 
 /// Refuses connections. The port stays taken: a test beside this one must not get it.
-async fn closed() -> SocketAddr {
+fn closed() -> SocketAddr {
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let at = socket.local_addr().unwrap();
@@ -157,7 +157,7 @@ async fn http_that_answers_soon_is_the_answer_and_bolt_is_left_alone() {
         assert_eq!(seen.connections.load(SeqCst), 0, "{expected:?}");
     }
     let (bolt, seen) = bolt(AT_ONCE, MASTER).await;
-    assert_eq!(check(closed().await, bolt).ask().await, not(NotKnown::Refused), "it starts or stops");
+    assert_eq!(check(closed(), bolt).ask().await, not(NotKnown::Refused), "it starts or stops");
     assert_eq!(seen.connections.load(SeqCst), 0);
 }
 
@@ -181,7 +181,7 @@ async fn when_bolt_does_not_know_a_slow_http_is_waited_for() {
         let (bolt, _) = bolt(delay, answer).await;
         assert_eq!(asked(&check(http(slow, TRUE).await, bolt)).await.0, Answer::Master);
     }
-    assert_eq!(asked(&check(http(slow, FALSE).await, closed().await)).await.0, Answer::Slave);
+    assert_eq!(asked(&check(http(slow, FALSE).await, closed())).await.0, Answer::Slave);
 }
 
 #[tokio::test]
@@ -194,7 +194,7 @@ async fn silence_is_silence_on_both_and_anything_else_is_not_known() {
         let (bolt, _) = bolt(AT_ONCE, refusal).await;
         assert_eq!(asked(&check(http(LATE, TRUE).await, bolt)).await.0, not(NotKnown::Unexpected));
     }
-    assert_eq!(asked(&check(http(LATE, TRUE).await, closed().await)).await.0, not(NotKnown::Unexpected));
+    assert_eq!(asked(&check(http(LATE, TRUE).await, closed())).await.0, not(NotKnown::Unexpected));
 }
 
 #[tokio::test]
