@@ -2,7 +2,7 @@
 //! tells nobody else.
 
 use std::{
-    fmt::Write as _,
+    fmt::{self, Write as _},
     fs,
     io::{self, Write as _},
     os::unix::fs::OpenOptionsExt,
@@ -18,29 +18,35 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use tracing::{info, warn};
 
-use crate::{Failure, Settings};
+use crate::{
+    Failure, Settings,
+    login::{AGAIN, Logins},
+};
 
 /// A task's role may be known everywhere only seconds after the task has started.
 const TRIES: u32 = 10;
 const APART: Duration = Duration::from_secs(3);
-/// After a refusal the node gets one try a minute: three wrong ones lock the administrator out for five seconds, for every
-/// client. The reconcile that brings a rotated password to the node comes every five minutes. The secret is looked up no
-/// more often.
-const AGAIN: Duration = Duration::from_secs(60);
 
 /// The administrator; none when authentication is off. Clones know the same password.
 #[derive(Clone)]
 pub struct Administrator(Option<Arc<Known>>);
 
 /// How to log in now.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub enum Login {
     /// Authentication is off.
     Without,
-    /// As the administrator. The caller reports what came of it: `accepted` or `refused`.
-    As(Credentials),
-    /// Not now: the node has refused this password less than a minute ago.
+    /// As the administrator.
+    As(Attempt),
+    /// Not now: the node has refused this password less than a minute ago, or another login is finding out whether it does.
     NotNow,
+}
+
+/// One login. What came of it is reported; one that is dropped without a word ended without an answer.
+pub struct Attempt {
+    who: Credentials,
+    known: Arc<Known>,
+    is_over: bool,
 }
 
 type LookUp =
@@ -53,8 +59,7 @@ struct Known {
 
 struct Held {
     password: SecretString,
-    /// When the node refused it, or when the try that comes a minute later began.
-    refused: Option<Instant>,
+    logins: Logins,
     looked_up: Option<Instant>,
 }
 
@@ -110,60 +115,91 @@ impl Administrator {
     }
 
     fn knowing(password: SecretString, look_up: LookUp) -> Self {
-        let held = Mutex::new(Held { password, refused: None, looked_up: None });
+        let held = Mutex::new(Held { password, logins: Logins::new(), looked_up: None });
         Self(Some(Arc::new(Known { look_up, held })))
     }
 
-    /// How to log in now. After a refusal one caller a minute gets to try.
+    /// How to log in now, for every path of this program: three wrong passwords lock the administrator out.
     pub fn login(&self) -> Login {
         let Some(known) = &self.0 else { return Login::Without };
         let mut held = known.held();
-        match held.refused {
-            Some(at) if at.elapsed() < AGAIN => return Login::NotNow,
-            // Counted as refused until the node has accepted it, so that a second caller does not try beside this one.
-            Some(_) => held.refused = Some(Instant::now()),
-            None => {}
+        if !held.logins.begin(Instant::now()) {
+            return Login::NotNow;
         }
-        Login::As(Credentials::administrator(held.password.clone()))
+        let who = Credentials::administrator(held.password.clone());
+        Login::As(Attempt { who, known: Arc::clone(known), is_over: false })
+    }
+}
+
+impl Attempt {
+    /// As whom.
+    pub fn who(&self) -> &Credentials {
+        &self.who
     }
 
-    /// The node has accepted `tried`.
-    pub fn accepted(&self, tried: &Credentials) {
-        let Some(known) = &self.0 else { return };
+    /// The node has accepted the password.
+    pub fn accepted(mut self) {
+        let known = Arc::clone(&self.known);
         let mut held = known.held();
-        if held.has(tried) {
-            held.refused = None;
+        self.end(&mut held);
+        if held.has(&self.who) {
+            held.logins.accepted();
         }
     }
 
-    /// The node has refused `tried`: looks the secret up, because it may have been rotated. The look-up goes on by itself: a
+    /// The node has refused the password: looks the secret up, because it may have been rotated. The look-up goes on by itself: a
     /// slow Secrets Manager keeps no caller waiting.
-    pub fn refused(&self, tried: &Credentials) {
-        let Some(known) = &self.0 else { return };
+    pub fn refused(mut self) {
+        let known = Arc::clone(&self.known);
         {
             let mut held = known.held();
-            if !held.has(tried) {
-                return; // another one has been looked up meanwhile
-            }
-            held.refused = Some(Instant::now());
-            if held.looked_up.is_some_and(|at| at.elapsed() < AGAIN) {
+            self.end(&mut held);
+            let at_hand = held.has(&self.who);
+            held.logins.refused(Instant::now(), at_hand);
+            // Another one has been looked up meanwhile, or this one a short while ago.
+            if !at_hand || held.looked_up.is_some_and(|at| at.elapsed() < AGAIN) {
                 return;
             }
             held.looked_up = Some(Instant::now());
         }
-        let known = Arc::clone(known);
         tokio::spawn(async move {
             match (known.look_up)().await {
                 Ok(current) => {
                     let mut held = known.held();
                     if held.password.expose_secret() != current.expose_secret() {
                         // The node has not refused this one yet.
-                        (held.password, held.refused) = (current, None);
+                        held.password = current;
+                        held.logins.replaced();
                     }
                 }
                 Err(error) => warn!(event = "no-admin-password", "{error}"),
             }
         });
+    }
+
+    fn end(&mut self, held: &mut Held) {
+        self.is_over = true;
+        held.logins.ended();
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        if self.is_over {
+            return;
+        }
+        let known = Arc::clone(&self.known);
+        let mut held = known.held();
+        self.end(&mut held);
+        if held.has(&self.who) {
+            held.logins.unknown(Instant::now());
+        }
+    }
+}
+
+impl fmt::Debug for Attempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Attempt").field("who", &self.who).finish_non_exhaustive()
     }
 }
 
@@ -227,60 +263,70 @@ impl Administrator {
 mod tests {
     use super::*;
 
-    fn password(administrator: &Administrator) -> Option<String> {
+    fn attempt(administrator: &Administrator) -> Option<Attempt> {
         match administrator.login() {
-            Login::As(who) => Some(who.password.expose_secret().to_owned()),
+            Login::As(attempt) => Some(attempt),
             _ => None,
         }
     }
 
-    fn tried(password: &str) -> Credentials {
-        Credentials::administrator(password.to_owned().into())
+    fn password(attempt: &Attempt) -> &str {
+        attempt.who().password.expose_secret()
+    }
+
+    /// The next attempt that there is; the look-up goes on by itself.
+    async fn next(administrator: &Administrator) -> Attempt {
+        let deadline = Instant::now() + Duration::from_secs(5);
+        loop {
+            if let Some(attempt) = attempt(administrator) {
+                return attempt;
+            }
+            assert!(Instant::now() < deadline, "the rotated password was not looked up");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     #[tokio::test]
     async fn a_refused_password_is_not_tried_again_at_once_and_a_rotated_one_is() {
         let administrator = Administrator::of_a_test("old", "new", Duration::ZERO);
-        administrator.accepted(&tried("old"));
-        administrator.refused(&tried("old"));
-        assert_eq!(password(&administrator), None, "refused, and not looked up yet");
-        let deadline = Instant::now() + Duration::from_secs(5);
-        while password(&administrator).as_deref() != Some("new") {
-            assert!(Instant::now() < deadline, "the rotated password was not looked up");
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        administrator.refused(&tried("old"));
-        assert_eq!(password(&administrator).as_deref(), Some("new"), "that was another one");
-        administrator.refused(&tried("new"));
+        attempt(&administrator).unwrap().accepted();
+        let (first, late) = (attempt(&administrator).unwrap(), attempt(&administrator).unwrap());
+        assert_eq!((password(&first), password(&late)), ("old", "old"));
+        late.accepted();
+        first.refused();
+        assert!(attempt(&administrator).is_none(), "refused, and not looked up yet");
+        let rotated = next(&administrator).await;
+        assert_eq!(password(&rotated), "new");
+        rotated.refused();
         for _ in 0..3 {
-            assert_eq!(password(&administrator), None, "one try a minute after a refusal");
+            assert!(attempt(&administrator).is_none(), "one try a minute after a refusal");
         }
     }
 
     #[tokio::test]
-    async fn after_a_minute_one_caller_tries_again() {
+    async fn an_attempt_that_is_dropped_keeps_no_other_from_trying() {
         let administrator = Administrator::of_a_test("same", "same", Duration::ZERO);
-        let held = || administrator.0.as_ref().unwrap().held();
-        administrator.refused(&tried("same"));
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        assert_eq!(password(&administrator), None);
-        held().refused = Instant::now().checked_sub(AGAIN);
-        assert_eq!(password(&administrator).as_deref(), Some("same"));
-        assert_eq!(password(&administrator), None, "not a second one beside it");
-        administrator.accepted(&tried("same"));
-        assert_eq!(password(&administrator).as_deref(), Some("same"));
-        assert_eq!(password(&administrator).as_deref(), Some("same"), "as often as it is asked for");
+        for _ in 0..3 {
+            let first = attempt(&administrator).unwrap();
+            assert!(attempt(&administrator).is_none(), "not a second one beside it");
+            drop(first);
+        }
+        attempt(&administrator).unwrap().accepted();
+        let all: Vec<Attempt> = (0..3).filter_map(|_| attempt(&administrator)).collect();
+        assert_eq!(all.len(), 3, "as often as it is asked for");
     }
 
     #[tokio::test]
     async fn a_slow_look_up_keeps_no_caller_waiting() {
         let administrator = Administrator::of_a_test("old", "new", Duration::from_secs(3600));
         let begun = Instant::now();
-        administrator.refused(&tried("old"));
+        attempt(&administrator).unwrap().accepted();
+        let (first, second) = (attempt(&administrator).unwrap(), attempt(&administrator).unwrap());
+        first.refused();
         tokio::task::yield_now().await;
-        assert_eq!(password(&administrator), None);
-        administrator.accepted(&tried("old"));
-        assert_eq!(password(&administrator).as_deref(), Some("old"));
+        assert!(attempt(&administrator).is_none());
+        second.accepted();
+        assert_eq!(password(&attempt(&administrator).unwrap()), "old");
         assert!(begun.elapsed() < Duration::from_secs(5));
         assert!(matches!(Administrator::off().login(), Login::Without));
     }

@@ -1,8 +1,17 @@
 //! `neo4j.conf`, as a function of the settings and the addresses.
 
-use std::{collections::BTreeMap, fmt, fs, net::IpAddr, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt, fs,
+    io::{self, Write as _},
+    net::IpAddr,
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    path::Path,
+    time::Duration,
+};
 
 use neo4j::Dialect;
+use tracing::warn;
 
 use crate::{Failure, Replication, Settings};
 
@@ -20,18 +29,29 @@ const RAFT_PORT: u16 = 7000;
 /// seven writes a second made both survivors silent, so that nobody could see who was frozen). 200 is Jetty's own default.
 const WORKERS_PER_PROCESSOR: usize = 4;
 const FEWEST_WORKERS: usize = 200;
+/// Permissions of `neo4j.conf`.
+const OWNERS: u32 = 0o600;
 
 /// The lines of a `neo4j.conf`, sorted by name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Conf(BTreeMap<String, String>);
 
-/// A `NEO4J_*` variable that sets what follows from the stack's own parameters.
+/// A variable that would write what it must not into `neo4j.conf`. Its value is not repeated.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "{0} cannot be set by a NEO4J_ variable: it follows from the stack's parameters and the task's address, and another \
-     value would break the cluster"
-)]
-pub struct NotOurs(String);
+pub enum NotASetting {
+    /// A `NEO4J_*` variable that sets what follows from the stack's own parameters.
+    #[error(
+        "{0} cannot be set by a NEO4J_ variable: it follows from the stack's parameters and the task's address, and another \
+         value would break the cluster"
+    )]
+    NotOurs(String),
+    /// One that is more than its own line: a line break would add any line, owned settings too, and a backslash at the end would
+    /// swallow the line below.
+    #[error(
+        "{0} has a line break or another control character in it, or a backslash at its end: it must be one line of neo4j.conf"
+    )]
+    NotOneLine(String),
+}
 
 /// What a node finds on its volume.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,8 +73,13 @@ impl Volume {
 /// The configuration of the node at `address` in a cluster that starts from `hosts`.
 ///
 /// # Errors
-/// When a variable sets what only this program may set.
-pub fn conf(settings: &Settings, address: IpAddr, hosts: &[IpAddr], volume: Volume) -> Result<Conf, NotOurs> {
+/// When a variable sets what only this program may set, or more than one line.
+pub fn conf(
+    settings: &Settings,
+    address: IpAddr,
+    hosts: &[IpAddr],
+    volume: Volume,
+) -> Result<Conf, NotASetting> {
     let mut owned = common(settings, address, volume);
     match settings.dialect {
         Dialect::Ha => owned.extend(high_availability(settings, address, hosts)),
@@ -64,12 +89,27 @@ pub fn conf(settings: &Settings, address: IpAddr, hosts: &[IpAddr], volume: Volu
     let mut lines: BTreeMap<String, String> = defaults(settings).into_iter().map(named).collect();
     for (name, value) in &settings.overrides {
         if owned.iter().any(|(own, _)| own == name) {
-            return Err(NotOurs(name.clone()));
+            return Err(NotASetting::NotOurs(name.clone()));
+        }
+        if !is_one_line(name, value) {
+            // Its name may be what is not one line.
+            return Err(NotASetting::NotOneLine(Settings::variable(name).escape_debug().to_string()));
         }
         lines.insert(name.clone(), value.clone());
     }
     lines.extend(owned.into_iter().map(named));
-    Ok(Conf(lines))
+    // Directories are the task's variables too.
+    match lines.iter().find(|(name, value)| !is_one_line(name, value)) {
+        Some((name, _)) => Err(NotASetting::NotOneLine(name.clone())),
+        None => Ok(Conf(lines)),
+    }
+}
+
+/// Neo4j reads its file as properties of Java: a backslash at the end of a line joins it with the next one.
+fn is_one_line(name: &str, value: &str) -> bool {
+    let is_control = |character: char| character.is_control() && character != '\t';
+    let is_name = |character: char| character.is_ascii_alphanumeric() || "._-".contains(character);
+    name.chars().all(is_name) && !value.contains(is_control) && !value.ends_with('\\')
 }
 
 type Line = (&'static str, String);
@@ -172,9 +212,20 @@ impl Conf {
                 .map_err(|error| Failure::Io { what: format!("making {}", dir.display()), error })?;
         }
         let file = settings.conf.join("neo4j.conf");
-        fs::write(&file, self.to_string())
+        write(&file, &self.to_string())
             .map_err(|error| Failure::Io { what: format!("writing {}", file.display()), error })
     }
+}
+
+/// For its owner alone: Neo4j is this program's child and runs as the same user, and a setting may be a secret.
+fn write(file: &Path, text: &str) -> io::Result<()> {
+    let mut options = fs::OpenOptions::new();
+    let mut open = options.write(true).create(true).truncate(true).mode(OWNERS).open(file)?;
+    // An image brings a file of its own, readable by all. Where it belongs to another user it stays so: that user may be who reads it.
+    if let Err(error) = open.set_permissions(fs::Permissions::from_mode(OWNERS)) {
+        warn!(event = "conf-readable", "{} stays readable as it was: {error}", file.display());
+    }
+    open.write_all(text.as_bytes())
 }
 
 impl fmt::Display for Conf {

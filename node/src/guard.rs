@@ -12,13 +12,7 @@ use tokio::time::sleep;
 use topology::{Answer, NotKnown, PATIENCE};
 use tracing::{error, info};
 
-use crate::{
-    Settings,
-    admin::{Administrator, Login},
-    doorbell::Doorbell,
-    role::BESIDE,
-    watch::Watch,
-};
+use crate::{Settings, doorbell::Doorbell, members::MemberLook, role::BESIDE, watch::Watch};
 
 /// From one look to the next. Neo4j answers its role endpoint in under a millisecond.
 const LOOK: Duration = Duration::from_millis(75);
@@ -34,24 +28,19 @@ pub struct Guard {
     bolt: SocketAddr,
     watch: Arc<Mutex<Watch>>,
     doorbell: Doorbell,
-    administrator: Administrator,
+    members: MemberLook,
 }
 
 impl Guard {
     /// Over the node at `address`.
-    pub fn new(
-        settings: &Settings,
-        address: IpAddr,
-        doorbell: Doorbell,
-        administrator: Administrator,
-    ) -> Self {
+    pub fn new(settings: &Settings, address: IpAddr, doorbell: Doorbell, members: MemberLook) -> Self {
         Self {
             dialect: settings.dialect,
             http: SocketAddr::new(address, crate::child::HTTP_PORT),
             bolt: SocketAddr::new(address, BOLT_PORT),
             watch: Arc::new(Mutex::new(Watch::new(settings.fence_after))),
             doorbell,
-            administrator,
+            members,
         }
     }
 
@@ -121,7 +110,7 @@ impl Guard {
 
     /// What the status port tells, within [`neo4j::STATUS_BUDGET`].
     pub async fn status(&self) -> neo4j::Status {
-        let members = self.members().await;
+        let members = self.members.view().await;
         let watch = self.watch();
         neo4j::Status {
             phase: watch.phase().to_owned(),
@@ -130,25 +119,6 @@ impl Guard {
             alive: members.as_ref().map(|members| members.alive),
             last_transaction: members.as_ref().and_then(|members| members.last_transaction),
             members: members.and_then(|members| members.ids).map(|ids| ids.into_iter().collect()),
-        }
-    }
-
-    async fn members(&self) -> Option<neo4j::Members> {
-        let ask = async |who| neo4j::members(self.http, who, neo4j::STATUS_BUDGET).await;
-        match self.administrator.login() {
-            Login::NotNow => None,
-            Login::Without => ask(None).await.ok().flatten(),
-            Login::As(who) => match ask(Some(&who)).await {
-                Ok(Some(members)) => {
-                    self.administrator.accepted(&who);
-                    Some(members)
-                }
-                Ok(None) => None,
-                Err(neo4j::Unauthorized) => {
-                    self.administrator.refused(&who);
-                    None
-                }
-            },
         }
     }
 

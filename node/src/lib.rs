@@ -16,13 +16,15 @@ mod conf;
 mod doorbell;
 mod forming;
 mod guard;
+mod login;
+mod members;
 mod peers;
 mod role;
 mod settings;
 mod status;
 mod watch;
 
-pub use conf::{Conf, NotOurs, Volume, conf};
+pub use conf::{Conf, NotASetting, Volume, conf};
 pub use forming::{Formation, Forming};
 pub use settings::{Replication, Settings};
 pub use watch::{Bell, Watch};
@@ -37,7 +39,7 @@ pub enum Failure {
     Invalid(#[from] Invalid),
     /// A `NEO4J_*` variable.
     #[error(transparent)]
-    NotOurs(#[from] NotOurs),
+    NotASetting(#[from] NotASetting),
     /// The administrator's password.
     #[error(
         "the administrator's password cannot be had ({0}); Neo4j is not started, because it would start with the password \
@@ -72,7 +74,7 @@ impl Failure {
     /// The log event.
     pub fn event(&self) -> &'static str {
         match self {
-            Self::Invalid(_) | Self::NotOurs(_) => "bad-parameter",
+            Self::Invalid(_) | Self::NotASetting(_) => "bad-parameter",
             Self::NoPassword(_) => "no-admin-password",
             Self::Address(_) => "no-address",
             Self::Io { .. } => "system-error",
@@ -97,9 +99,10 @@ pub async fn run(environment: &Environment) -> Result<(), Failure> {
     let ready = async {
         let administrator = admin::Administrator::fetch(&settings).await?;
         let doorbell = doorbell::Doorbell::new(&settings).await;
-        let guard = guard::Guard::new(&settings, address, doorbell, administrator.clone());
         let at = |port| std::net::SocketAddr::new(address, port);
         let (http, bolt) = (at(child::HTTP_PORT), at(guard::BOLT_PORT));
+        let members = members::MemberLook::new(http, administrator.clone());
+        let guard = guard::Guard::new(&settings, address, doorbell, members);
         let role = role::RoleCheck::new(settings.dialect, http, bolt, administrator.clone());
         tokio::spawn(status::serve(address, guard.clone(), role));
         let hosts = peers::wait_for_all(&settings, address).await;

@@ -20,7 +20,7 @@ use tokio::{
 use topology::{Answer, NotKnown};
 use tracing::warn;
 
-use crate::admin::{Administrator, Login};
+use crate::admin::{Administrator, Attempt, Login};
 
 /// HTTP that has not answered after this is late: hundreds of times what it takes, and longer than a pause of a young
 /// collection, so that a healthy node is not logged into at every check. It leaves six times as much for Bolt.
@@ -124,18 +124,17 @@ impl Node {
         // lock the administrator out.
         let session = tokio::spawn(async move {
             let _turn = turn;
-            let who = match self.administrator.login() {
+            let attempt = match self.administrator.login() {
                 Login::NotNow => return None,
                 Login::Without => None,
-                Login::As(who) => Some(who),
+                Login::As(attempt) => Some(attempt),
             };
-            let answer = neo4j::ask_bolt(self.dialect, self.bolt, who.as_ref(), ROLE_BUDGET).await;
-            if let Some(who) = &who {
-                match &answer {
-                    Ok(_) => self.administrator.accepted(who),
-                    Err(Denied::Unauthorized) => self.administrator.refused(who),
-                    Err(_) => {}
-                }
+            let who = attempt.as_ref().map(Attempt::who);
+            let answer = neo4j::ask_bolt(self.dialect, self.bolt, who, ROLE_BUDGET).await;
+            match (attempt, &answer) {
+                (Some(attempt), Ok(_)) => attempt.accepted(),
+                (Some(attempt), Err(Denied::Unauthorized)) => attempt.refused(),
+                _ => {}
             }
             Some(answer.unwrap_or_else(|denied| match denied {
                 Denied::Unreachable(_) => Answer::NotKnown(NotKnown::Refused),
@@ -151,4 +150,4 @@ impl Node {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -122,6 +122,11 @@ impl Settings {
         self.core_services.iter().enumerate().map(slot).collect()
     }
 
+    /// The variable that sets `name`.
+    pub(crate) fn variable(name: &str) -> String {
+        format!("NEO4J_{}", name.replace('_', "__").replace('.', "_"))
+    }
+
     fn check(&self, environment: &Environment) -> Result<(), Invalid> {
         let refuse = |name, reason: &str| {
             let value = environment.text(name).unwrap_or_default().to_owned();
@@ -220,6 +225,8 @@ mod tests {
 
     #[test]
     fn every_parameter_of_no_use_is_named_in_one_sentence() {
+        // Twice as much would overflow.
+        const ABSURD: &str = "18446744073709551615";
         let table = [
             ("DIALECT", "", "DIALECT is not set"),
             (
@@ -237,6 +244,36 @@ mod tests {
             ("FENCE_AFTER_SECONDS", "7", "FENCE_AFTER_SECONDS is \"7\": it must be 0 or at least twice"),
             ("SLAVE_READ_TIMEOUT_SECONDS", "0", "SLAVE_READ_TIMEOUT_SECONDS is \"0\""),
             ("ECS_CONTAINER_METADATA_URI_V4", "", "ECS_CONTAINER_METADATA_URI_V4 is not set"),
+            (
+                "HEARTBEAT_INTERVAL_MS",
+                ABSURD,
+                "HEARTBEAT_INTERVAL_MS is \"18446744073709551615\": no time here may be",
+            ),
+            (
+                "HEARTBEAT_TIMEOUT_MS",
+                ABSURD,
+                "HEARTBEAT_TIMEOUT_MS is \"18446744073709551615\": no time here may be",
+            ),
+            (
+                "FENCE_AFTER_SECONDS",
+                ABSURD,
+                "FENCE_AFTER_SECONDS is \"18446744073709551615\": no time here may be",
+            ),
+            (
+                "STOP_TIMEOUT_SECONDS",
+                "86401",
+                "STOP_TIMEOUT_SECONDS is \"86401\": no time here may be longer than a day",
+            ),
+            (
+                "FORMATION_TIMEOUT_SECONDS",
+                ABSURD,
+                "FORMATION_TIMEOUT_SECONDS is \"18446744073709551615\": no time",
+            ),
+            (
+                "SLAVE_READ_TIMEOUT_SECONDS",
+                ABSURD,
+                "SLAVE_READ_TIMEOUT_SECONDS is \"18446744073709551615\": no time",
+            ),
         ];
         for (name, value, sentence) in table {
             let error = Settings::read(&environment(&[(name, value)])).unwrap_err().to_string();

@@ -92,3 +92,41 @@ fn what_is_a_default_can_be_set_and_what_forms_the_cluster_cannot() {
         assert!(error.contains("cannot be set by a NEO4J_ variable"), "{owned}: {error}");
     }
 }
+
+/// Neo4j reads properties of Java: what is not one line of them would add a line, or swallow the one below.
+#[test]
+fn a_variable_that_is_not_one_line_is_refused_by_name() {
+    let refused = |name: &'static str, value: &'static str| {
+        let error = conf(&settings(&[(name, value)]), hosts()[1], &hosts(), Volume::Filled).unwrap_err();
+        let sentence = error.to_string();
+        assert!(!sentence.contains('\n') && !sentence.contains("evil"), "{sentence}");
+        sentence
+    };
+    for value in [
+        "1g\ndbms.mode=SINGLE",
+        "1g\r\ndbms.security.auth_enabled=false",
+        "1g\rha.server_id=9",
+        "evil\0",
+        "evil\u{b}",
+        "evil\u{85}",
+        "evil\\",
+        "\n",
+    ] {
+        let sentence = refused("NEO4J_dbms_memory_heap_max__size", value);
+        assert!(
+            sentence.starts_with("NEO4J_dbms_memory_heap_max__size has a line break"),
+            "{value:?}: {sentence}"
+        );
+    }
+    // A name is a part of the line too, and so are the directories.
+    assert!(refused("NEO4J_dbms\nmode", "1").starts_with("NEO4J_dbms\\nmode has"));
+    for directory in ["DATA_DIR", "LOG_DIR"] {
+        assert!(refused(directory, "/data\nevil=1").starts_with("dbms.directories."), "{directory}");
+    }
+    let jvm = "-Dfile.encoding=UTF-8 -Dx=\"a b\"\t#1 = c:\\d";
+    let text = conf(&settings(&[("NEO4J_dbms_jvm_additional", jvm)]), hosts()[1], &hosts(), Volume::Filled);
+    assert!(
+        text.unwrap().to_string().contains(&format!("dbms.jvm.additional={jvm}\n")),
+        "anything else may be set"
+    );
+}

@@ -298,7 +298,15 @@ fn a_neo4j_whose_http_alone_is_silent_stops_in_good_order() {
 }
 
 fn fetch(task: &Task, path: &str) -> (u16, String) {
-    let mut stream = TcpStream::connect((task.address, 7475)).unwrap();
+    // The port is bound beside the start of Neo4j.
+    let bound = Instant::now() + PATIENCE;
+    let mut stream = loop {
+        match TcpStream::connect((task.address, 7475)) {
+            Err(error) if Instant::now() > bound => panic!("{error}"),
+            Err(_) => std::thread::sleep(Duration::from_millis(10)),
+            Ok(stream) => break stream,
+        }
+    };
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
     let mut answer = String::new();
@@ -510,10 +518,29 @@ fn a_bad_parameter_is_one_line_and_a_failure() {
     for (name, value, said) in [
         ("REPLICATION", "sync", "REPLICATION is"),
         ("NEO4J_ha_server__id", "7", "ha.server_id cannot be set by a NEO4J_ variable"),
+        (
+            "NEO4J_dbms_logs_query_enabled",
+            "true\nha.server_id=7",
+            "NEO4J_dbms_logs_query_enabled has a line break",
+        ),
     ] {
         let mut node = task.start(&[("DIALECT", "HA"), (name, value)]);
         assert_eq!(node.until_ended().code(), Some(1));
         assert_eq!(node.log().lines().count(), 1, "{}", node.log());
         assert!(node.log().contains(said), "{}", node.log());
+        assert!(!task.dir.join("conf/neo4j.conf").exists(), "nothing is written");
     }
+}
+
+#[test]
+fn neo4j_conf_is_readable_by_its_owner_alone_also_over_one_of_the_image() {
+    let task = Task::new(19, OBEYS);
+    let file = task.dir.join("conf/neo4j.conf");
+    fs::create_dir_all(file.parent().unwrap()).unwrap();
+    fs::write(&file, "dbms.mode=ARBITER\n").unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+    let node = task.start(&[]);
+    node.until_log("started\n");
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(!fs::read_to_string(&file).unwrap().contains("ARBITER"));
 }

@@ -417,6 +417,52 @@ fn every_parameter_is_described_and_documented() {
     }
 }
 
+/// No time is absurd, and no product of two numbers overflows.
+#[test]
+fn every_number_has_both_bounds_and_its_default_is_between_them() {
+    let main = template("template.yml");
+    let mut numbers = 0;
+    for (name, parameter) in main["Parameters"].as_object().unwrap() {
+        if parameter["Type"] != "Number" {
+            continue;
+        }
+        numbers += 1;
+        let number = |key: &str| parameter[key].as_i64().unwrap_or_else(|| panic!("{name} has no {key}"));
+        if let Some(allowed) = parameter["AllowedValues"].as_array() {
+            assert!(allowed.contains(&parameter["Default"]), "{name}");
+            continue;
+        }
+        let (least, most) = (number("MinValue"), number("MaxValue"));
+        assert!(least < most && (least..=most).contains(&number("Default")), "{name}");
+        let day = if name.ends_with("Ms") { 86_400_000 } else { 86_400 };
+        if name.ends_with("Ms") || name.ends_with("Seconds") {
+            assert!(most <= day, "{name}: a day at most, as the functions and the node program have it");
+        }
+    }
+    assert!(numbers >= 14, "{numbers}");
+    for name in ["HeapSize", "PageCacheSize"] {
+        let pattern = main["Parameters"][name]["AllowedPattern"].as_str().unwrap();
+        assert_eq!(pattern, r"^[1-9]\d{0,4}[mg]$", "{name}: digits are bounded too");
+    }
+}
+
+/// A function that ended before it took an event answers nobody; one whose parameter is invalid answers, and rings no bell.
+#[test]
+fn the_alarm_for_what_is_not_answered_knows_every_way() {
+    let main = template("template.yml");
+    let filters = of_type(&main, "AWS::Logs::MetricFilter");
+    let unanswered: Vec<_> = filters.iter().filter(|(name, _)| name.ends_with("Unanswered")).collect();
+    assert_eq!(unanswered.len(), 2, "users and snapshots");
+    for (name, filter) in unanswered {
+        let pattern = filter["FilterPattern"].as_str().unwrap();
+        for way in ["answer-lost", "answer-refused", "unanswerable", "panicked"] {
+            assert!(pattern.contains(&format!("$.event = \"custom-resource-{way}\"")), "{name}: {way}");
+        }
+        assert!(pattern.contains("$.event = \"init-failed\""), "{name}");
+        assert!(!pattern.contains("custom-resource-unable"), "{name}: that is answered");
+    }
+}
+
 /// What the local cloud leaves out is a short list, and each entry has a reason.
 #[test]
 fn what_the_emulator_lacks_is_listed_with_a_reason() {

@@ -54,9 +54,7 @@ impl Config {
             mode: mode(dialect),
             pause: environment.millis_or("PAUSE_MS", 50)?,
             confirmations: environment.parse_or("CONFIRMATIONS", 2)?,
-            heartbeat_timeout: environment
-                .parse("HEARTBEAT_TIMEOUT_MS")
-                .map(std::time::Duration::from_millis)?,
+            heartbeat_timeout: environment.millis("HEARTBEAT_TIMEOUT_MS")?,
             rearm: rearm(environment)?,
             fence_after: environment.seconds_or("FENCE_AFTER_SECONDS", 12)?,
             fence_hold_off: environment.seconds_or("FENCE_HOLD_OFF_SECONDS", 300)?,
@@ -100,16 +98,14 @@ fn mode(dialect: neo4j::Dialect) -> Mode {
 }
 
 fn rearm(environment: &Environment) -> Result<Rearm, Invalid> {
-    match environment.parse_or("STANDBY_REARM_SECONDS", 60)? {
-        -1 => Ok(Rearm::Never),
-        seconds => match u64::try_from(seconds) {
-            Ok(seconds) => Ok(Rearm::After(std::time::Duration::from_secs(seconds))),
-            Err(_) => Err(Invalid::Value {
-                name: "STANDBY_REARM_SECONDS",
-                value: i64::to_string(&seconds),
-                reason: "it must be -1 (never) or a number of seconds".into(),
-            }),
-        },
+    match environment.text("STANDBY_REARM_SECONDS") {
+        Some("-1") => Ok(Rearm::Never),
+        Some(text) if text.starts_with('-') => Err(Invalid::Value {
+            name: "STANDBY_REARM_SECONDS",
+            value: text.to_owned(),
+            reason: "it must be -1 (never) or a number of seconds".into(),
+        }),
+        _ => environment.seconds_or("STANDBY_REARM_SECONDS", 60).map(Rearm::After),
     }
 }
 
@@ -169,7 +165,20 @@ mod tests {
             (
                 "FENCE_AFTER_SECONDS",
                 "18446744073709551615",
-                "FENCE_AFTER_SECONDS (18446744073709551615) is too long",
+                "FENCE_AFTER_SECONDS is \"18446744073709551615\": no time here may be longer than a day",
+            ),
+            (
+                "HEARTBEAT_TIMEOUT_MS",
+                "18446744073709551615",
+                "HEARTBEAT_TIMEOUT_MS is \"18446744073709551615\": no time",
+            ),
+            ("PAUSE_MS", "18446744073709551615", "PAUSE_MS is \"18446744073709551615\": no time here"),
+            ("CONFIRMATIONS", "4294967295", "CONFIRMATIONS (4294967295) must be 1 to 10"),
+            ("FENCE_VERIFY_SECONDS", "86401", "FENCE_VERIFY_SECONDS is \"86401\": no time here"),
+            (
+                "STANDBY_REARM_SECONDS",
+                "9223372036854775807",
+                "STANDBY_REARM_SECONDS is \"9223372036854775807\": no time",
             ),
             (
                 "STOP_TIMEOUT_SECONDS",

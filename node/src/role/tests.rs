@@ -52,8 +52,13 @@ async fn http(time: Duration, answer: &'static str) -> SocketAddr {
     at
 }
 
-async fn closed() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
+/// Refuses connections. The port stays taken: a test beside this one must not get it.
+fn closed() -> SocketAddr {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let at = socket.local_addr().unwrap();
+    std::mem::forget(socket);
+    at
 }
 
 /// Answers each statement after `time` with a row, or the login with a failure.
@@ -114,6 +119,23 @@ async fn message(stream: &mut TcpStream) -> Option<()> {
     }
 }
 
+/// For tests of the other path: HTTP that is always late.
+pub async fn silent_http() -> SocketAddr {
+    http(LATE, TRUE).await
+}
+
+/// Bolt that refuses every password, and how many it has.
+pub async fn refusing_bolt() -> (SocketAddr, impl Fn() -> usize) {
+    let (at, seen) = bolt(AT_ONCE, UNAUTHORIZED).await;
+    (at, move || seen.logins.load(SeqCst))
+}
+
+/// Bolt of a master.
+pub async fn master_bolt() -> (SocketAddr, impl Fn() -> usize) {
+    let (at, seen) = bolt(AT_ONCE, MASTER).await;
+    (at, move || seen.logins.load(SeqCst))
+}
+
 fn check(http: SocketAddr, bolt: SocketAddr) -> RoleCheck {
     RoleCheck::new(Dialect::Ha, http, bolt, Administrator::of_a_test("secret", "secret", AT_ONCE))
 }
@@ -135,7 +157,7 @@ async fn http_that_answers_soon_is_the_answer_and_bolt_is_left_alone() {
         assert_eq!(seen.connections.load(SeqCst), 0, "{expected:?}");
     }
     let (bolt, seen) = bolt(AT_ONCE, MASTER).await;
-    assert_eq!(check(closed().await, bolt).ask().await, not(NotKnown::Refused), "it starts or stops");
+    assert_eq!(check(closed(), bolt).ask().await, not(NotKnown::Refused), "it starts or stops");
     assert_eq!(seen.connections.load(SeqCst), 0);
 }
 
@@ -159,7 +181,7 @@ async fn when_bolt_does_not_know_a_slow_http_is_waited_for() {
         let (bolt, _) = bolt(delay, answer).await;
         assert_eq!(asked(&check(http(slow, TRUE).await, bolt)).await.0, Answer::Master);
     }
-    assert_eq!(asked(&check(http(slow, FALSE).await, closed().await)).await.0, Answer::Slave);
+    assert_eq!(asked(&check(http(slow, FALSE).await, closed())).await.0, Answer::Slave);
 }
 
 #[tokio::test]
@@ -172,7 +194,7 @@ async fn silence_is_silence_on_both_and_anything_else_is_not_known() {
         let (bolt, _) = bolt(AT_ONCE, refusal).await;
         assert_eq!(asked(&check(http(LATE, TRUE).await, bolt)).await.0, not(NotKnown::Unexpected));
     }
-    assert_eq!(asked(&check(http(LATE, TRUE).await, closed().await)).await.0, not(NotKnown::Unexpected));
+    assert_eq!(asked(&check(http(LATE, TRUE).await, closed())).await.0, not(NotKnown::Unexpected));
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::{
     Call, Data, Failure, HandOver, Invocation, Outcome,
-    answer::Answer,
+    answer::{Answer, usable},
     continuation::Continuation,
     guard::{Panicked, Stopped, guarded, guarded_until},
     limits::{Limits, Next},
@@ -50,7 +50,7 @@ pub(crate) struct Run<'a> {
     not_before: Instant,
     progress: Option<Value>,
     waiting_for: String,
-    /// The id of what an earlier invocation may have made.
+    /// The id of what an earlier invocation of a Create may have made.
     begun_as: Option<String>,
 }
 
@@ -69,11 +69,18 @@ impl<'a> Run<'a> {
             Limits::new(begun, invocation.remaining, now.saturating_sub(started), request.service_timeout);
         let wait =
             continuation.as_ref().map_or(Duration::ZERO, |before| before.not_before().saturating_sub(now));
-        let (number, progress, waiting_for, begun_as) = continuation
-            .map_or((1, None, String::new(), None), |before| {
-                (before.number(), Some(before.progress), before.waiting_for, before.physical_id)
+        let (number, progress, waiting_for, begun_as) =
+            continuation.map_or((1, None, String::new(), None), |before| {
+                (
+                    before.number(),
+                    Some(before.progress),
+                    before.waiting_for,
+                    before.physical_id.filter(|id| usable(id)),
+                )
             });
         let not_before = begun + wait.min(request.service_timeout);
+        // Of an Update or a Delete the request itself says it.
+        let begun_as = begun_as.filter(|id| kind == Kind::Create && usable(id));
         Self {
             request,
             kind,

@@ -130,7 +130,8 @@ fn mutate(dice: &mut Dice, event: &mut Map<String, Value>) {
         }
         9 => {
             let continuation = json!({"Progress": 1, "Started": 1000 * (NOW.as_secs() - dice.below(400) as u64),
-                "NotBefore": 0, "WaitingFor": "paint", "Number": 2});
+                "NotBefore": 0, "WaitingFor": "paint", "Number": 2,
+                "PhysicalId": other(dice, &json!("library/A"))});
             event.insert("Continuation".into(), continuation);
         }
         10 => drop(event.insert("Continuation".into(), other(dice, &json!({"Progress": 1})))),

@@ -2,6 +2,9 @@
 
 use std::{collections::HashMap, env, fmt::Display, str::FromStr, time::Duration};
 
+/// No time that is chosen is longer. So none is absurd, and no multiple of one overflows or leaves the range of a clock.
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
+
 /// A parameter that can not be used: the sentence names it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Invalid {
@@ -70,14 +73,27 @@ impl Environment {
         self.text(name).map_or(Ok(default), |text| parse(name, text))
     }
 
-    /// Milliseconds in `name`, or `default` of them.
-    pub fn millis_or(&self, name: &'static str, default: u64) -> Result<Duration, Invalid> {
-        self.parse_or(name, default).map(Duration::from_millis)
+    /// Milliseconds in `name`, which must be set; a day at most.
+    pub fn millis(&self, name: &'static str) -> Result<Duration, Invalid> {
+        self.parse(name).map(Duration::from_millis).and_then(|time| self.bounded(name, time))
     }
 
-    /// Seconds in `name`, or `default` of them.
+    /// Milliseconds in `name`, or `default` of them; a day at most.
+    pub fn millis_or(&self, name: &'static str, default: u64) -> Result<Duration, Invalid> {
+        self.parse_or(name, default).map(Duration::from_millis).and_then(|time| self.bounded(name, time))
+    }
+
+    /// Seconds in `name`, or `default` of them; a day at most.
     pub fn seconds_or(&self, name: &'static str, default: u64) -> Result<Duration, Invalid> {
-        self.parse_or(name, default).map(Duration::from_secs)
+        self.parse_or(name, default).map(Duration::from_secs).and_then(|time| self.bounded(name, time))
+    }
+
+    fn bounded(&self, name: &'static str, time: Duration) -> Result<Duration, Invalid> {
+        if time <= LONGEST {
+            return Ok(time);
+        }
+        let value = self.text(name).unwrap_or_default().to_owned();
+        Err(Invalid::Value { name, value, reason: "no time here may be longer than a day".to_owned() })
     }
 
     /// The words of a comma-separated list, which must have one.
@@ -116,5 +132,21 @@ mod tests {
         assert_eq!(environment.need_list("EMPTY"), Err(Invalid::Missing("EMPTY")));
         assert_eq!(environment.millis_or("NONE", 7), Ok(Duration::from_millis(7)));
         assert_eq!(environment.with_prefix("E"), [("EMPTY", " ")]);
+    }
+
+    #[test]
+    fn no_time_is_longer_than_a_day() {
+        let environment: Environment =
+            [("DAY", "86400"), ("MORE", "86401"), ("ABSURD", "18446744073709551615")].into_iter().collect();
+        assert_eq!(environment.seconds_or("DAY", 1), Ok(LONGEST));
+        assert_eq!(environment.millis("DAY"), Ok(Duration::from_millis(86400)));
+        for (name, value) in [("MORE", "86401"), ("ABSURD", "18446744073709551615")] {
+            let sentence = format!("{name} is \"{value}\": no time here may be longer than a day");
+            assert_eq!(environment.seconds_or(name, 1).unwrap_err().to_string(), sentence);
+        }
+        for error in [environment.millis("ABSURD"), environment.millis_or("ABSURD", 1)] {
+            assert!(error.unwrap_err().to_string().starts_with("ABSURD is "));
+        }
+        assert_eq!(environment.millis("NONE"), Err(Invalid::Missing("NONE")));
     }
 }

@@ -99,7 +99,8 @@ impl Policy {
         let ms = |duration: Duration| duration.as_millis();
         // Nodes that answer at once: an early end waits for GRACE. A slow one may take its whole patience in each round, which no
         // parameter can shorten; it is confirmed later and harms nobody meanwhile, because the balancer's check has the same patience.
-        let confirming = (GRACE + self.pause) * self.confirmations + API_BUDGET;
+        let round = self.pause.saturating_add(GRACE);
+        let confirming = round.saturating_mul(self.confirmations).saturating_add(API_BUDGET);
         let silence = self.fence_after.saturating_mul(OTHERS).saturating_add(PATIENCE * AROUND_A_SILENCE);
         let rules = [
             (self.core_size > 0, "CORE_SERVICES must name at least one service".to_owned()),
@@ -254,6 +255,8 @@ mod tests {
         assert_eq!(local.validate(), Ok(()));
         assert!(Policy { fence_after: Duration::MAX, ..fitting() }.validate().is_err());
         assert!(Policy { heartbeat_timeout: Duration::MAX, ..fitting() }.validate().is_err());
+        assert!(Policy { pause: Duration::MAX, ..fitting() }.validate().is_err());
+        assert!(Policy { pause: Duration::MAX / 2, confirmations: 10, ..fitting() }.validate().is_err());
     }
 
     #[test]

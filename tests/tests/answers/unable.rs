@@ -35,6 +35,7 @@ const FUNCTIONS: [Function; 2] = [
             ("PROBE_PORT", "http"),
             ("BOLT_PORT", "99999"),
             ("NODE_WAIT_SECONDS", "-1"),
+            ("NODE_WAIT_SECONDS", "18446744073709551615"),
             ("CALL_DEADLINE_MS", "soon"),
             ("AWS_LAMBDA_FUNCTION_NAME", ""),
         ],
@@ -84,7 +85,7 @@ async fn answer(bench: &Bench, kind: &str, resource: &str, id: Option<&str>, mor
 }
 
 async fn is_answered(function: &Function, parameter: &str, value: Option<&str>) {
-    let test = format!("unable-{}-{parameter}-{}", function.name, value.is_some());
+    let test = format!("unable-{}-{parameter}-{}", function.name, value.unwrap_or("missing").trim());
     let bench = Bench::with(function.name, &test, [], &[(parameter, value)]).await;
     let what = format!("{} with {parameter}={value:?}", function.name);
     let is_refused = |answer: &Value, id: &str| {
