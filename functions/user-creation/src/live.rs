@@ -1,6 +1,6 @@
 //! The world as it is: AWS.
 
-use aws::{Inventory, Parameters, Secret, Secrets, Stage};
+use aws::{Inventory, Parameters, Secret, Secrets, Services, Stage};
 use neo4j::UserName;
 
 use crate::{Config, Node, Record, RequestId, Said, Trouble, World, desired::NotARecord};
@@ -8,6 +8,7 @@ use crate::{Config, Node, Record, RequestId, Said, Trouble, World, desired::NotA
 /// Clients made once, used by every invocation.
 pub(crate) struct Live {
     inventory: Inventory,
+    ecs: Services,
     services: Vec<String>,
     secrets: Secrets,
     records: Parameters,
@@ -18,6 +19,7 @@ impl Live {
     pub(crate) fn new(sdk: &aws::SdkConfig, config: &Config) -> Self {
         Self {
             inventory: Inventory::new(sdk, &config.cluster),
+            ecs: Services::new(sdk, &config.cluster),
             services: config.services.clone(),
             secrets: Secrets::new(sdk),
             records: Parameters::new(sdk, &config.users_path),
@@ -48,7 +50,7 @@ impl World for Live {
     }
 
     async fn gone(&self) -> Result<bool, Trouble> {
-        Ok(self.inventory.are_gone(&self.services).await?)
+        Ok(self.ecs.are_gone(&self.services).await?)
     }
 
     async fn secret(&self, arn: &str, stage: Stage) -> Result<Option<Secret>, Trouble> {

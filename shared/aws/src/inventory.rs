@@ -1,7 +1,5 @@
 //! Which tasks a cluster has, of which services, and at which addresses.
 
-mod services;
-
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,

@@ -5,17 +5,22 @@ use std::time::{Duration, SystemTime};
 use aws_config::SdkConfig;
 use aws_sdk_ecs::{
     Client,
+    error::ProvideErrorMetadata,
     primitives::DateTime,
-    types::{DesiredStatus, Task, TaskStopCode},
+    types::{DesiredStatus, Service as EcsService, ServiceEvent, Task, TaskStopCode},
 };
 
 use crate::{Error, Kind};
 
 /// DescribeServices takes at most so many.
 const SERVICES_AT_ONCE: usize = 10;
+/// More services than this are not of one cluster of this product.
+const MOST: usize = 100;
 /// DescribeTasks takes at most so many. ECS forgets a stopped task after an hour; a cluster of this product has not more.
 const TASKS_AT_ONCE: i32 = 100;
+/// The reason of a failure: ECS does not know the service.
 const MISSING: &str = "MISSING";
+/// The state of a deleted service.
 const INACTIVE: &str = "INACTIVE";
 
 /// The services of one ECS cluster. Clones share their connections.
@@ -62,35 +67,7 @@ impl Services {
     /// # Errors
     /// When a call failed.
     pub async fn describe(&self, names: &[String]) -> Result<Vec<Service>, Error> {
-        let mut services = Vec::new();
-        for names in names.chunks(SERVICES_AT_ONCE) {
-            let call = self.client.describe_services().cluster(&self.cluster);
-            let described = call.set_services(Some(names.to_vec())).send().await;
-            let described =
-                described.map_err(|error| Error::of("ecs:DescribeServices", self.name(), &error))?;
-            if let Some(failure) = described.failures().iter().find(|it| it.reason() != Some(MISSING)) {
-                let reason =
-                    format!("{} {}", failure.arn().unwrap_or_default(), failure.reason().unwrap_or_default());
-                return Err(Error {
-                    call: "ecs:DescribeServices",
-                    what: self.name(),
-                    reason,
-                    kind: Kind::Other,
-                });
-            }
-            for service in described.services().iter().filter(|service| service.status() != Some(INACTIVE)) {
-                let events = service
-                    .events()
-                    .iter()
-                    .filter_map(|event| Some((time(event.created_at()?), event.message()?.to_owned())));
-                services.push(Service {
-                    name: service.service_name().unwrap_or_default().to_owned(),
-                    definition: service.task_definition().unwrap_or_default().to_owned(),
-                    events: events.collect(),
-                    ended: Vec::new(),
-                });
-            }
-        }
+        let mut services: Vec<Service> = self.living(names).await?.iter().map(service).collect();
         for task in self.stopped().await? {
             let service = task.group().and_then(|group| group.strip_prefix("service:")).unwrap_or_default();
             if let Some(service) = services.iter_mut().find(|known| known.name == service) {
@@ -98,6 +75,47 @@ impl Services {
             }
         }
         Ok(services)
+    }
+
+    /// Whether the cluster is gone, or each of `names` is, which no listing of tasks shows: it is empty during an outage too. A
+    /// service that is scaled to zero is there.
+    ///
+    /// # Errors
+    /// When a call failed, or does not report one of them: then nothing is known to be gone.
+    pub async fn are_gone(&self, names: &[String]) -> Result<bool, Error> {
+        Ok(self.living(names).await?.is_empty())
+    }
+
+    /// Those of `names` that exist: ECS calls a deleted service INACTIVE, and later MISSING. None in a cluster that is gone.
+    async fn living(&self, names: &[String]) -> Result<Vec<EcsService>, Error> {
+        if names.len() > MOST {
+            return Err(self.unknown(format!("there are more than {MOST} services"), Kind::Other));
+        }
+        let mut living = Vec::new();
+        for names in names.chunks(SERVICES_AT_ONCE) {
+            let call = self.client.describe_services().cluster(&self.cluster);
+            let described = match call.set_services(Some(names.to_vec())).send().await {
+                Err(error) if error.code() == Some("ClusterNotFoundException") => return Ok(Vec::new()),
+                described => {
+                    described.map_err(|error| Error::of("ecs:DescribeServices", self.name(), &error))?
+                }
+            };
+            if let Some(failure) = described.failures().iter().find(|one| one.reason() != Some(MISSING)) {
+                let reason = failure.reason().unwrap_or("without a reason");
+                let arn = failure.arn().unwrap_or_default();
+                return Err(self.unknown(format!("{arn} {reason}"), Kind::Other));
+            }
+            if described.services().len() + described.failures().len() < names.len() {
+                return Err(self.unknown("the answer leaves services out".into(), Kind::Passing));
+            }
+            let services = described.services.unwrap_or_default();
+            living.extend(services.into_iter().filter(|service| service.status() != Some(INACTIVE)));
+        }
+        Ok(living)
+    }
+
+    fn unknown(&self, reason: String, kind: Kind) -> Error {
+        Error { call: "ecs:DescribeServices", what: self.name(), reason, kind }
     }
 
     /// The tasks that have stopped in the last hour, the newest hundred.
@@ -119,6 +137,16 @@ impl Services {
 
     fn name(&self) -> String {
         format!("cluster {}", self.cluster)
+    }
+}
+
+fn service(service: &EcsService) -> Service {
+    let told = |event: &ServiceEvent| Some((time(event.created_at()?), event.message()?.to_owned()));
+    Service {
+        name: service.service_name().unwrap_or_default().to_owned(),
+        definition: service.task_definition().unwrap_or_default().to_owned(),
+        events: service.events().iter().filter_map(told).collect(),
+        ended: Vec::new(),
     }
 }
 
@@ -151,7 +179,7 @@ fn time(at: &DateTime) -> SystemTime {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::fake::Fake;
@@ -222,5 +250,50 @@ mod tests {
         .await;
         let error = Services::new(&fake.config, "c").describe(&names(&["core-1"])).await.unwrap_err();
         assert_eq!(error.to_string(), "ecs:DescribeServices on cluster c failed: arn:core-1 ACCESS");
+    }
+
+    /// What is told of these services, each with its status; `MISSING` and `ACCESS_DENIED` are failures. The number of calls.
+    async fn told(statuses: &[&str]) -> (Result<bool, Error>, usize) {
+        let names: Vec<String> =
+            statuses.iter().enumerate().map(|(n, status)| format!("{status}-{n}")).collect();
+        let fake = Fake::start(|_, request| {
+            let asked: Value = serde_json::from_str(&request.body).unwrap();
+            assert_eq!(asked["cluster"], "c");
+            let (mut services, mut failures) = (vec![], vec![]);
+            for name in asked["services"].as_array().unwrap() {
+                match name.as_str().unwrap().split('-').next().unwrap() {
+                    reason @ ("MISSING" | "DENIED") => failures.push(json!({"arn": name, "reason": reason})),
+                    "SILENT" => {}
+                    status => services.push(json!({"serviceName": name, "status": status})),
+                }
+            }
+            Some((200, json!({"services": services, "failures": failures}).to_string()))
+        })
+        .await;
+        let told = Services::new(&fake.config, "c").are_gone(&names).await;
+        (told, fake.asked().len())
+    }
+
+    #[tokio::test]
+    async fn services_are_gone_when_each_of_them_is_inactive_or_missing() {
+        for (statuses, gone) in [
+            (&["INACTIVE", "MISSING"][..], true),
+            (&["INACTIVE", "ACTIVE"], false),
+            (&["MISSING", "DRAINING"], false),
+        ] {
+            assert_eq!(told(statuses).await.0, Ok(gone), "{statuses:?}");
+        }
+        assert_eq!(told(&["MISSING"; 25]).await, (Ok(true), 3), "ten at once");
+        let (many, calls) = told(&["MISSING"; 101]).await;
+        assert!(many.is_err() && calls == 0);
+        assert_eq!(told(&["MISSING", "DENIED"]).await.0.unwrap_err().kind, Kind::Other);
+        assert_eq!(told(&["MISSING", "SILENT"]).await.0.unwrap_err().kind, Kind::Passing);
+    }
+
+    #[tokio::test]
+    async fn with_the_cluster_its_services_are_gone() {
+        let gone = r#"{"__type":"ClusterNotFoundException","message":"Cluster not found."}"#;
+        let fake = Fake::start(move |_, _| Some((400, gone.into()))).await;
+        assert_eq!(Services::new(&fake.config, "c").are_gone(&["a".into()]).await, Ok(true));
     }
 }
