@@ -125,6 +125,11 @@ impl<W: World> Resource for UserRecords<W> {
     fn owns(&self, _call: &Call, physical_id: &str) -> bool {
         physical_id == self.id()
     }
+
+    /// What is left when it is not carried out are parameters without a secret; they must not keep a stack from being deleted.
+    fn needs_delete(_call: &Call, _physical_id: &str) -> bool {
+        false
+    }
 }
 
 #[cfg(test)]

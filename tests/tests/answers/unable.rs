@@ -27,11 +27,13 @@ const FUNCTIONS: [Function; 2] = [
         name: "user-creation",
         logical_id: "UserCreation",
         needed: &["DIALECT", "CLUSTER", "CORE_SERVICES", "STACK", "ADMIN_SECRET_ARN"],
-        optional: &["USERS_PATH"],
+        optional: &["AUTH_ENABLED", "REQUESTS_PATH", "USERS_PATH"],
         nonsense: &[
             ("DIALECT", "ORACLE"),
             ("CORE_SERVICES", " , "),
+            ("AUTH_ENABLED", "perhaps"),
             ("USERS_PATH", "users"),
+            ("REQUESTS_PATH", "/requests/"),
             ("PROBE_PORT", "http"),
             ("BOLT_PORT", "99999"),
             ("NODE_WAIT_SECONDS", "-1"),
@@ -59,9 +61,13 @@ const FUNCTIONS: [Function; 2] = [
 /// `(type, id of one that exists, whether its Delete has something to do)`.
 fn types(function: &str) -> &'static [(&'static str, &'static str, bool)] {
     match function {
-        "user-creation" => &[("Custom::Neo4jUser", "neo4j/app", true)],
+        "user-creation" => &[
+            ("Custom::Neo4jUser", "neo4j/app", true),
+            ("Custom::Neo4jUserRecords", "neo4j-user-records", false),
+        ],
         _ => &[
             ("Custom::SnapshotBootstrap", "neo4j-snapshot", false),
+            ("Custom::RollCheck", "neo4j-roll", false),
             ("Custom::ClusterReady", "neo4j-ready", false),
         ],
     }
