@@ -12,18 +12,28 @@ use crate::{
     everywhere::{Told, done_on, everywhere, problems},
     follow::{Ground, follow, take_back},
     node::{Problem, Target},
-    once::{Stop, now, said_before},
+    once::{Progress, Stop, now, said_before, said_to},
     properties::Properties,
-    said::Answer,
+    said::{Answer, Said},
     secrets::Passwords,
 };
 
 /// Kept of an invocation's time for the look at the record after nodes were changed.
 const FOR_THE_RECORD: Duration = Duration::from_secs(20);
 
+/// What a request is to the ones before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Create,
+    /// It undoes a failed one if the record that is there is of a failed one.
+    Update,
+    /// The roll-back of a rename.
+    RenameBack,
+}
+
 /// What a node that is away means for the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Away {
+enum Away {
     /// It is waited for, and then a failure.
     Fails,
     /// A failed update is being rolled back: the node had this user before, and the reconcile completes what it lacks.
@@ -50,15 +60,15 @@ fn standing(mine: &Record, found: Option<&Record>) -> Standing {
 }
 
 impl<W: World> Neo4jUser<W> {
-    /// Records what is wanted, applies it everywhere, and looks whether it is wanted still. `since` is when it was recorded.
+    /// Records what is wanted, applies it everywhere, and looks whether it is wanted still.
     pub(crate) async fn apply(
         &self,
         call: &Call,
         properties: &Properties,
-        away: Away,
-        since: &mut Option<u64>,
+        kind: Kind,
+        progress: &mut Progress,
     ) -> Result<Answer, Stop> {
-        let recorded = since.is_some();
+        let recorded = progress.since.is_some();
         let unless_recorded = |trouble: Trouble| {
             let stop = Stop::from(trouble);
             if recorded { stop } else { stop.nothing_made() }
@@ -71,9 +81,15 @@ impl<W: World> Neo4jUser<W> {
         if !recorded {
             call.step("record the user");
             let found = self.found(&desired.user).await?;
+            // Set by an earlier call too, which has written the record and was stopped right after it.
+            progress.undoes |= match (kind, &found) {
+                (Kind::Create, _) | (Kind::Update, None) => false,
+                (Kind::Update, Some(found)) => self.has_failed(&record, found).await?,
+                (Kind::RenameBack, _) => true,
+            };
             self.record(call, &record, found).await?;
         }
-        let begun = *since.get_or_insert_with(now);
+        let begun = *progress.since.get_or_insert_with(now);
         call.step(format!("look for the nodes of user {}", desired.user));
         let nodes = self.world.nodes().await?;
         let until = (Instant::now() + call.remaining()).checked_sub(FOR_THE_RECORD);
@@ -89,7 +105,18 @@ impl<W: World> Neo4jUser<W> {
         tell(&desired.user, &told);
         self.still_wanted(call, &record, &ground).await?;
         let waited = Duration::from_secs(now().saturating_sub(begun));
+        let away = if progress.undoes { Away::IsCompletedLater } else { Away::Fails };
         conclude(&desired, &told, away, waited < self.config.node_wait)
+    }
+
+    /// Whether the record that is there is of an earlier request of the same resource, and that one failed. CloudFormation says of no
+    /// Update that it is a roll-back; after a failed Update comes the one back.
+    async fn has_failed(&self, mine: &Record, found: &Record) -> Result<bool, Trouble> {
+        if found.owner != mine.owner || found.request == mine.request {
+            return Ok(false);
+        }
+        let said = said_to(&*self.world, &found.request).await?;
+        Ok(matches!(said, Some(Said { answer: Answer::Failure { .. }, .. })))
     }
 
     /// Writes the record of a request. An earlier delivery of the same request may have been concluded, and undone by a later request,

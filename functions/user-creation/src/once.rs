@@ -32,6 +32,8 @@ pub(crate) struct Progress {
     pub(crate) taken_back_since: Option<u64>,
     /// That login is dealt with.
     pub(crate) taken_back: bool,
+    /// This Update undoes one that failed. Found before the record of that one is replaced.
+    pub(crate) undoes: bool,
     /// Calls to AWS that failed in a row.
     pub(crate) failed: u32,
     /// The conclusion, when remembering it is all that is left.
@@ -160,7 +162,12 @@ where
 /// What was answered to this request, if anything was. An id that cannot be part of a parameter's name is not CloudFormation's, and is
 /// never remembered.
 pub(crate) async fn said_before<W: World>(world: &W, call: &Call) -> Result<Option<Said>, Trouble> {
-    match call.request_id.parse::<RequestId>() {
+    said_to(world, &call.request_id).await
+}
+
+/// What was answered to any request, if it is remembered.
+pub(crate) async fn said_to<W: World>(world: &W, request: &str) -> Result<Option<Said>, Trouble> {
+    match request.parse::<RequestId>() {
         Ok(id) => world.said(&id).await,
         Err(_) => Ok(None),
     }

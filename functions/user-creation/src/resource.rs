@@ -7,7 +7,7 @@ use neo4j::UserName;
 
 use crate::{
     Config, Desired, Record, Trouble, World,
-    apply::Away,
+    apply::Kind,
     desired::name,
     once::{Progress, Stop, once},
     properties::Properties,
@@ -32,6 +32,7 @@ impl<W: World> Neo4jUser<W> {
         &self,
         call: &Call,
         properties: &Properties,
+        kind: Kind,
         renamed: Option<UserName>,
         progress: &mut Progress,
     ) -> Result<Answer, Stop> {
@@ -48,8 +49,7 @@ impl<W: World> Neo4jUser<W> {
             ))
             .nothing_made());
         }
-        let away = if renamed.is_some() { Away::IsCompletedLater } else { Away::Fails };
-        self.apply(call, properties, away, &mut progress.since).await
+        self.apply(call, properties, kind, progress).await
     }
 
     pub(crate) async fn admin(&self) -> Result<Passwords, Trouble> {
@@ -88,7 +88,7 @@ impl<W: World> Resource for Neo4jUser<W> {
 
     async fn create(&self, call: &Call, properties: &Properties) -> Result<Outcome, Failure> {
         once(&*self.world, call, Progress::of(call), |mut progress| async move {
-            let ended = self.make(call, properties, None, &mut progress).await;
+            let ended = self.make(call, properties, Kind::Create, None, &mut progress).await;
             (progress, ended)
         })
         .await
@@ -103,8 +103,9 @@ impl<W: World> Resource for Neo4jUser<W> {
         // The physical id is the user's name, so an Update with another name in the old properties is the roll-back of a rename.
         let renamed = old.filter(|old| old.username != properties.username);
         let renamed = renamed.and_then(|old| name(&old.username).ok());
+        let kind = if renamed.is_some() { Kind::RenameBack } else { Kind::Update };
         once(&*self.world, call, Progress::of(call), |mut progress| async move {
-            let ended = self.make(call, properties, renamed, &mut progress).await;
+            let ended = self.make(call, properties, kind, renamed, &mut progress).await;
             (progress, ended)
         })
         .await

@@ -157,6 +157,62 @@ async fn without_authentication_users_are_refused_and_deletes_keep_the_login_rev
     );
 }
 
+/// CloudFormation says of no Update that it is a roll-back; that the one before it failed does.
+#[tokio::test(start_paused = true)]
+async fn a_node_that_is_away_fails_an_update_and_not_the_one_that_undoes_it() {
+    let other_secret = "arn:aws:secretsmanager:us-east-1:000000000000:secret:other";
+    for (property, value) in [
+        ("Role", json!("publisher")),
+        ("PasswordSecretArn", json!(other_secret)),
+        ("Suspended", json!("true")),
+    ] {
+        let stage = stage();
+        stage.cloud.secret(other_secret, "another-password", None);
+        let nodes = std::mem::take(&mut *stage.cloud.nodes.lock().unwrap());
+        let create = event("user-create");
+        stage.send(create.clone()).await.succeeded();
+        *stage.cloud.nodes.lock().unwrap() = nodes;
+        let update = |to_the_new: bool| {
+            let mut update = event("user-update-role");
+            let (before, mut after) =
+                (create["ResourceProperties"].clone(), create["ResourceProperties"].clone());
+            after[property] = value.clone();
+            let (old, new) = if to_the_new { (before, after) } else { (after, before) };
+            update["OldResourceProperties"] = old;
+            update["ResourceProperties"] = new;
+            update
+        };
+        let failed = stage.send(update(true)).await;
+        assert!(failed.failed().contains("core-1: it has no running task"), "{}", failed.failed());
+        // Its continuations find its own record, and no failed one.
+        stage.cloud.fail("nodes", Kind::Throttled, 1);
+        let written = stage.cloud.hold("write app");
+        let throttled = async {
+            written.reached().await;
+            stage.cloud.fail("said", Kind::Throttled, 1);
+            written.open();
+        };
+        let (back, ()) = tokio::join!(stage.send(update(false)), throttled);
+        back.succeeded();
+        assert_eq!(stage.cloud.spare_failures(), 0, "{property}");
+        let wanted = stage.cloud.record_of("app").and_then(|record| record.desired).expect("it is wanted");
+        assert_eq!((wanted.role, wanted.suspended), (neo4j::Role::Reader, false), "{property}");
+        let next = stage.send(update(true)).await;
+        assert!(next.failed().contains("core-1: it has no running task"), "after a success: {property}");
+    }
+}
+
+/// CloudFormation deletes what it failed to create; a second Create is not a roll-back, and neither is an Update of another resource.
+#[tokio::test(start_paused = true)]
+async fn only_an_update_of_the_same_resource_undoes_a_failed_one() {
+    let stage = stage();
+    recorded(&stage).await;
+    stage.send(event("user-create")).await.failed();
+    let mut other = event("user-update-role");
+    other["LogicalResourceId"] = json!("Other");
+    stage.send(other).await.failed();
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_is_answered_is_remembered_for_an_hour() {
     let stage = stage();

@@ -11,6 +11,7 @@ use std::{
 
 use neo4j::{Administration, Denied, Role, commit};
 use overtaken::{
+    a_failed_change_of_a_role_is_rolled_back_without_the_node_that_is_away,
     a_failed_rename_takes_the_new_login_away_again, a_late_second_create_after_the_delete_makes_nobody,
     a_late_second_delete_does_not_delete_the_next_user_of_that_name,
     a_late_second_try_of_a_failure_fails_as_before, a_late_second_update_changes_no_role,
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         a_delete_while_a_create_runs_leaves_nobody,
         a_delete_while_nothing_runs_is_fast_and_the_login_is_refused_when_the_nodes_are_back,
         a_node_that_missed_a_delete_hears_of_it_later,
+        a_failed_change_of_a_role_is_rolled_back_without_the_node_that_is_away,
         a_failed_rename_takes_the_new_login_away_again,
         a_rename_to_a_login_of_another_resource_leaves_that_one_its_login,
         a_user_suspended_during_a_reconcile_stays_suspended,

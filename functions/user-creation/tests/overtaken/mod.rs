@@ -31,6 +31,29 @@ pub async fn a_failed_rename_takes_the_new_login_away_again(stage: &Stage, logs:
     assert_eq!((stage.roles("app-2").await, stage.cloud.record_of("app-2")), (None, None));
 }
 
+/// A node goes away before a role is changed, and is away still when CloudFormation changes it back.
+pub async fn a_failed_change_of_a_role_is_rolled_back_without_the_node_that_is_away(
+    stage: &Stage,
+    logs: &Logs,
+) {
+    stage.cloud.node("core-2", Some(stage.address));
+    stage.send(event("user-create")).await.succeeded();
+    stage.cloud.node("core-2", None);
+    let forth = event("user-update-role");
+    let failed = stage.send(forth.clone()).await;
+    assert!(failed.failed().contains("core-2: it has no running task"), "{}", failed.failed());
+    assert_eq!(stage.roles("app").await, Some(vec!["publisher".to_owned()]), "it is done on core-1");
+    let mut back = event("user-update-role");
+    back["ResourceProperties"] = forth["OldResourceProperties"].clone();
+    back["OldResourceProperties"] = forth["ResourceProperties"].clone();
+    let start = logs.len();
+    stage.send(back).await.succeeded();
+    assert!(logs.since(start).contains("user-applied-in-part"), "{}", logs.since(start));
+    assert_eq!(stage.roles("app").await, Some(vec!["reader".to_owned()]));
+    stage.cloud.node("core-2", Some(stage.address));
+    assert!(stage.reconcile().await.in_order());
+}
+
 pub async fn a_rename_to_a_login_of_another_resource_leaves_that_one_its_login(stage: &Stage, _: &Logs) {
     let mut other = create("app-2", Role::Reader);
     stage.send(other.clone()).await.succeeded();
