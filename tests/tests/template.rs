@@ -367,6 +367,21 @@ fn every_user_depends_on_the_records_and_on_what_answers_its_delete() {
     assert_eq!(users, 3);
 }
 
+/// After ServiceTimeout CloudFormation has given up on a request: carried out later, it would change users that no stack describes so.
+#[test]
+fn no_request_for_a_user_is_delivered_after_cloudformation_gave_up_on_it() {
+    let main = template("template.yml");
+    let oldest =
+        &main["Resources"]["UserCreation"]["Properties"]["EventInvokeConfig"]["MaximumEventAgeInSeconds"];
+    let oldest = oldest.as_u64().unwrap();
+    let users = of_type(&main, "Custom::Neo4jUser");
+    assert!(!users.is_empty());
+    for (name, user) in users {
+        let waited = user["ServiceTimeout"].as_u64().unwrap();
+        assert!(oldest <= waited, "{name}: {oldest} s old, {waited} s waited for");
+    }
+}
+
 /// A name ending in a wildcard would match `<stack>/admin-of-something-else` too.
 #[test]
 fn the_administrators_secret_is_named_by_its_own_arn() {

@@ -5,8 +5,9 @@ use std::{collections::BTreeMap, str::FromStr};
 use custom_resource::{Data, Failure, Outcome};
 use serde::{Deserialize, Serialize};
 
-/// Lambda drops an asynchronous event after this (`MaximumEventAgeInSeconds` in template.yml), so no delivery is later.
-const LATEST_DELIVERY_SECONDS: u64 = 3600;
+/// Lambda drops an asynchronous event after 900 s (`MaximumEventAgeInSeconds` in template.yml), and an invocation ends after as many. An
+/// hour is twice that.
+const REMEMBERED_SECONDS: u64 = 3600;
 /// Of a reason, in bytes. An answer has 4096 bytes and ids beside the reason, a parameter has 4096 and braces beside it; quotes and
 /// backslashes take two bytes in JSON.
 const LONGEST_REASON: usize = 1900;
@@ -113,7 +114,7 @@ impl Said {
 /// Which of the remembered requests (name, value) no delivery can repeat any more; what cannot be read answers no delivery either.
 pub fn expired(remembered: &[(String, String)], now: u64) -> Vec<&str> {
     let is_over = |value: &str| {
-        Said::read(value).is_none_or(|said| now.saturating_sub(said.at) > LATEST_DELIVERY_SECONDS)
+        Said::read(value).is_none_or(|said| now.saturating_sub(said.at) > REMEMBERED_SECONDS)
     };
     remembered.iter().filter(|(_, value)| is_over(value)).map(|(name, _)| name.as_str()).collect()
 }

@@ -154,7 +154,7 @@ pub async fn what_is_removed_again_is_recorded_until_every_node_has_done_it(stag
     assert_eq!(stage.cloud.record_of("app"), None);
 }
 
-/// Lambda delivers an asynchronous event at least once, up to an hour later.
+/// Lambda delivers an asynchronous event at least once, up to a quarter of an hour later.
 pub async fn a_late_second_create_after_the_delete_makes_nobody(stage: &Stage, _: &Logs) {
     let first = event("user-create");
     let answer = stage.send(first.clone()).await;
