@@ -13,7 +13,7 @@ use crate::{
     everywhere::{Told, done_on, everywhere, problems},
     follow::{Ground, follow, forget_if_still},
     node::{Problem, Target},
-    once::{Stop, now},
+    once::{Stop, now, said_before},
     secrets::Passwords,
 };
 
@@ -140,15 +140,24 @@ impl<W: World> Neo4jUser<W> {
     /// What another resource has to do with the user that `call` wants to delete. A record that is restored is applied at once, where
     /// nodes answer.
     async fn let_go(&self, call: &Call, found: Record) -> Result<(), Stop> {
-        let user = found.user.clone();
-        let (restored, left) = match found.before {
-            Some(before) if found.owner == self.owner(call) => (true, *before),
-            _ => (false, Record { before: None, ..found }),
+        let (user, owner) = (found.user.clone(), self.owner(call));
+        let restored = found.owner == owner;
+        let left = match &found.before {
+            Some(before) if restored => Some((**before).clone()),
+            // A roll-back of the other resource must not put this one's user back.
+            Some(before) if before.owner == owner => Some(Record { before: None, ..found.clone() }),
+            // Not written again: it may be a newer one by now.
+            _ => None,
         };
         tracing::info!(
-            event = "user-taken-over", user = %user, owner = left.owner,
+            event = "user-taken-over", user = %user, owner = left.as_ref().unwrap_or(&found).owner,
             "user {user} belongs to another resource, so it was not removed; that one's record is what counts"
         );
+        let Some(left) = left else { return Ok(()) };
+        // Another delivery may have been concluded before the record was read: then it is a later request's.
+        if let Some(said) = said_before(&*self.world, call).await? {
+            return Err(Stop::Concluded(said.answer));
+        }
         self.world.write(&left).await?;
         if restored
             && self.config.auth_enabled

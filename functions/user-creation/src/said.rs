@@ -113,9 +113,8 @@ impl Said {
 
 /// Which of the remembered requests (name, value) no delivery can repeat any more; what cannot be read answers no delivery either.
 pub fn expired(remembered: &[(String, String)], now: u64) -> Vec<&str> {
-    let is_over = |value: &str| {
-        Said::read(value).is_none_or(|said| now.saturating_sub(said.at) > REMEMBERED_SECONDS)
-    };
+    let is_over =
+        |value: &str| Said::read(value).is_none_or(|said| now.saturating_sub(said.at) > REMEMBERED_SECONDS);
     remembered.iter().filter(|(_, value)| is_over(value)).map(|(name, _)| name.as_str()).collect()
 }
 

@@ -213,6 +213,58 @@ async fn only_an_update_of_the_same_resource_undoes_a_failed_one() {
     stage.send(other).await.failed();
 }
 
+/// The Create of the user by another resource of the stack.
+fn create_as(resource: &str) -> Value {
+    let mut create = event("user-create");
+    create["LogicalResourceId"] = json!(resource);
+    create
+}
+
+/// It is not of this request, and may be a newer one by the time of the write.
+#[tokio::test(start_paused = true)]
+async fn a_delete_that_changes_nothing_of_another_resources_record_writes_nothing() {
+    let stage = stage();
+    recorded(&stage).await;
+    stage.send(create_as("Other")).await.failed();
+    let before = |stage: &Stage| stage.cloud.record_of("app").and_then(|record| record.before);
+    assert!(before(&stage).is_some());
+    let writes = stage.cloud.count("write app");
+    let mut third = event("user-delete");
+    third["LogicalResourceId"] = json!("Third");
+    stage.send(third).await.succeeded();
+    assert_eq!(stage.cloud.count("write app"), writes);
+    assert!(before(&stage).is_some(), "the first resource's is what a roll-back puts back");
+    for _twice in 0..2 {
+        stage.send(event("user-delete")).await.succeeded();
+        assert_eq!(stage.cloud.count("write app"), writes + 1, "that it is not put back any more, once");
+        assert_eq!(before(&stage), None);
+    }
+}
+
+/// A second delivery has asked what was said, and is slow. The resource that it gave up takes the user over again meanwhile.
+#[tokio::test(start_paused = true)]
+async fn a_delivery_of_a_delete_that_is_overtaken_puts_no_other_resource_back() {
+    let stage = stage();
+    recorded(&stage).await;
+    stage.send(create_as("Other")).await.failed();
+    let mut delete = event("user-delete");
+    delete["LogicalResourceId"] = json!("Other");
+    let slow = Stage::on(Arc::clone(&stage.cloud), stage.address, stage.config.clone());
+    let held = stage.cloud.hold("record app");
+    let overtaken = async {
+        held.reached().await;
+        stage.send(delete.clone()).await.succeeded();
+        let owner = stage.cloud.record_of("app").expect("it is put back").owner;
+        assert!(owner.ends_with("/AppUser"), "{owner}");
+        stage.send(create_as("Other")).await.failed();
+        held.open();
+    };
+    let (second, ()) = tokio::join!(slow.send(delete.clone()), overtaken);
+    second.succeeded();
+    let record = stage.cloud.record_of("app").expect("it is wanted");
+    assert!(record.owner.ends_with("/Other") && record.before.is_some(), "{record:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_is_answered_is_remembered_for_an_hour() {
     let stage = stage();
