@@ -80,11 +80,13 @@ impl<W: World> Neo4jUser<W> {
         let admin = self.admin().await.map_err(unless_recorded)?;
         if !recorded {
             call.step("record the user");
-            let found = self.found(&desired.user).await?;
+            let found = self.found(&desired.user).await.map_err(unless_recorded)?;
             // Set by an earlier call too, which has written the record and was stopped right after it.
             progress.undoes |= match (kind, &found) {
                 (Kind::Create, _) | (Kind::Update, None) => false,
-                (Kind::Update, Some(found)) => self.has_failed(&record, found).await?,
+                (Kind::Update, Some(found)) => {
+                    self.has_failed(&record, found).await.map_err(unless_recorded)?
+                }
                 (Kind::RenameBack, _) => true,
             };
             self.record(call, &record, found).await?;
@@ -133,7 +135,12 @@ impl<W: World> Neo4jUser<W> {
         }
         let written =
             if record.desired.is_some() { record.clone().after(found.clone()) } else { record.clone() };
-        self.world.write(&written).await?;
+        if let Err(trouble) = self.world.write(&written).await {
+            let denied = matches!(&trouble, Trouble::Call(error) if error.kind == aws::Kind::Denied);
+            let stop = Stop::from(trouble);
+            // A Delete of what was not written would be denied too, and the roll-back fail with it.
+            return Err(if denied { stop.nothing_made() } else { stop });
+        }
         let Some(said) = said_before(&*self.world, call).await? else { return Ok(()) };
         if self.found(&record.user).await?.is_some_and(|now| now.is(record)) {
             match &found {
