@@ -23,12 +23,12 @@ const FOR_THE_RECORD: Duration = Duration::from_secs(20);
 
 /// What a request is to the ones before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum Kind<'a> {
     Create,
     /// It undoes a failed one if the record that is there is of a failed one.
     Update,
-    /// The roll-back of a rename.
-    RenameBack,
+    /// The roll-back of a rename to this login.
+    RenameBack(&'a UserName),
 }
 
 /// What a node that is away means for the answer.
@@ -65,7 +65,7 @@ impl<W: World> Neo4jUser<W> {
         &self,
         call: &Call,
         properties: &Properties,
-        kind: Kind,
+        kind: Kind<'_>,
         progress: &mut Progress,
     ) -> Result<Answer, Stop> {
         let recorded = progress.since.is_some();
@@ -87,7 +87,7 @@ impl<W: World> Neo4jUser<W> {
                 (Kind::Update, Some(found)) => {
                     self.has_failed(&record, found).await.map_err(unless_recorded)?
                 }
-                (Kind::RenameBack, _) => true,
+                (Kind::RenameBack(_), _) => true,
             };
             self.record(call, &record, found).await?;
         }

@@ -82,8 +82,8 @@ pub async fn reconcile<W: World>(world: &W, config: &Config, until: Instant) -> 
     Ok(summary)
 }
 
-/// Forgets requests that no delivery can repeat any more. That this fails holds no user up; the next reconcile goes on.
-async fn prune<W: World>(world: &W) {
+/// Forgets requests that no delivery can repeat any more. That this fails holds no user up; the next time goes on.
+pub(crate) async fn prune<W: World>(world: &W) {
     let pruned = async {
         let remembered = world.requests().await?;
         for name in expired(&remembered, now()) {

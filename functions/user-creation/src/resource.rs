@@ -11,6 +11,7 @@ use crate::{
     desired::name,
     once::{Progress, Stop, once},
     properties::Properties,
+    reconcile::prune,
     said::Answer,
     secrets::Passwords,
 };
@@ -27,17 +28,34 @@ impl<W: World> Neo4jUser<W> {
         Self { world, config }
     }
 
-    /// Makes the user. `renamed` is the login of a rename that is rolled back.
+    /// Does `work` once, whatever calls and deliveries it takes.
+    async fn concluded<F>(
+        &self,
+        call: &Call,
+        work: impl FnOnce(Progress) -> F + Send,
+    ) -> Result<Outcome, Failure>
+    where
+        F: Future<Output = (Progress, Result<Answer, Stop>)> + Send,
+    {
+        if !self.config.auth_enabled {
+            // No schedule runs then, and no reconcile does it.
+            prune(&*self.world).await;
+        }
+        once(&*self.world, call, Progress::of(call), work).await
+    }
+
+    /// Makes the user.
     async fn make(
         &self,
         call: &Call,
         properties: &Properties,
-        kind: Kind,
-        renamed: Option<UserName>,
+        kind: Kind<'_>,
         progress: &mut Progress,
     ) -> Result<Answer, Stop> {
         // First: it is the one that nothing else would ever remove.
-        if let Some(renamed) = renamed.as_ref().filter(|_| !progress.taken_back) {
+        if let Kind::RenameBack(renamed) = kind
+            && !progress.taken_back
+        {
             self.take_rename_back(call, renamed, &mut progress.taken_back_since).await?;
             progress.taken_back = true;
         }
@@ -87,8 +105,8 @@ impl<W: World> Resource for Neo4jUser<W> {
     }
 
     async fn create(&self, call: &Call, properties: &Properties) -> Result<Outcome, Failure> {
-        once(&*self.world, call, Progress::of(call), |mut progress| async move {
-            let ended = self.make(call, properties, Kind::Create, None, &mut progress).await;
+        self.concluded(call, |mut progress| async move {
+            let ended = self.make(call, properties, Kind::Create, &mut progress).await;
             (progress, ended)
         })
         .await
@@ -103,9 +121,9 @@ impl<W: World> Resource for Neo4jUser<W> {
         // The physical id is the user's name, so an Update with another name in the old properties is the roll-back of a rename.
         let renamed = old.filter(|old| old.username != properties.username);
         let renamed = renamed.and_then(|old| name(&old.username).ok());
-        let kind = if renamed.is_some() { Kind::RenameBack } else { Kind::Update };
-        once(&*self.world, call, Progress::of(call), |mut progress| async move {
-            let ended = self.make(call, properties, kind, renamed, &mut progress).await;
+        let kind = renamed.as_ref().map_or(Kind::Update, Kind::RenameBack);
+        self.concluded(call, |mut progress| async move {
+            let ended = self.make(call, properties, kind, &mut progress).await;
             (progress, ended)
         })
         .await
@@ -118,7 +136,7 @@ impl<W: World> Resource for Neo4jUser<W> {
         _properties: Option<&Properties>,
     ) -> Result<Outcome, Failure> {
         let Some(user) = self.user_of(physical_id) else { return Ok(Outcome::Done(Data::new())) };
-        once(&*self.world, call, Progress::of(call), |mut progress| async move {
+        self.concluded(call, |mut progress| async move {
             let ended = self.remove(call, &user, &mut progress.since).await;
             (progress, ended.map(|()| Answer::done()))
         })

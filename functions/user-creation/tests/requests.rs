@@ -108,8 +108,15 @@ async fn an_error_that_does_not_pass_is_a_failure_at_once() {
             assert_eq!(answer.id(), id, "{call}: what was made decides whether a Delete must come");
             assert_eq!(start.elapsed(), Duration::ZERO);
         }
-        // The work is done: that it cannot be remembered is not worth a failed stack.
         let stage = stage();
+        stage.cloud.fail("write", kind, 1);
+        let updated = stage.send(event("user-update-role")).await;
+        assert_eq!(
+            (updated.failed().contains("aws:Call"), updated.id()),
+            (true, "neo4j-local/app"),
+            "an Update"
+        );
+        // The work is done: that it cannot be remembered is not worth a failed stack.
         stage.cloud.fail("say", kind, 1);
         stage.send(event("user-delete")).await.succeeded();
     }
@@ -283,9 +290,19 @@ async fn what_is_answered_is_remembered_for_an_hour() {
         matches!(&said.answer, Answer::Failure { reason, nothing_made: false } if reason == first.failed())
     );
     let old = Said { at: said.at - 3601, ..said };
-    stage.cloud.requests.lock().unwrap().insert(request, old.to_json());
+    stage.cloud.requests.lock().unwrap().insert(request.clone(), old.to_json());
     stage.reconcile().await;
     assert!(stage.cloud.requests.lock().unwrap().is_empty());
+    // Without authentication no schedule runs, and the next request does it; that it cannot is no failure.
+    let off = without_authentication(&stage);
+    for (failing, forgotten) in [("requests", false), ("none", true)] {
+        stage.cloud.requests.lock().unwrap().insert(request.clone(), old.to_json());
+        stage.cloud.fail(failing, Kind::Denied, 1);
+        off.send(event("user-delete")).await.succeeded();
+        let remembered = stage.cloud.requests.lock().unwrap();
+        assert_eq!(remembered.contains_key(&request), !forgotten, "{failing}");
+        assert!(remembered.keys().any(|name| name.starts_with("user-delete")), "what was answered now");
+    }
 }
 
 #[tokio::test(start_paused = true)]
