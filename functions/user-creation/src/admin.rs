@@ -5,7 +5,7 @@ use secrecy::SecretString;
 
 use crate::{Problem, secrets::Passwords};
 
-/// What a Neo4j has whose administrator nobody has set; it lets nobody do anything before it is changed.
+/// What a Neo4j has whose administrator was never set; it refuses everything before it is changed.
 const FACTORY_SET: &str = "neo4j";
 
 /// How the administrator's password was found.

@@ -5,7 +5,7 @@ use std::{net::IpAddr, time::Duration};
 use neo4j::{Administration, Dialect, Instance};
 use runtime::{Environment, Invalid};
 
-/// Everything that the template tells the function.
+/// Everything that the template sets for the function.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// How the nodes' version is administered.
@@ -38,7 +38,7 @@ impl Config {
     /// Reads and checks all parameters.
     ///
     /// # Errors
-    /// The first that is of no use.
+    /// The first that is invalid.
     pub fn read(environment: &Environment) -> Result<Self, Invalid> {
         let dialect: Dialect = environment.parse("DIALECT")?;
         let core = environment.need_list("CORE_SERVICES")?;

@@ -23,7 +23,7 @@ pub struct Desired {
 pub struct Record {
     /// The user's name.
     pub user: UserName,
-    /// What it is meant to be; none when it is meant to be absent, and some node may have it still.
+    /// What it is meant to be; `None` if it is meant to be absent, and some node may have it still.
     pub desired: Option<Desired>,
     /// The resource that says so: its stack's ARN and its logical id.
     pub owner: String,
@@ -53,16 +53,16 @@ impl Record {
         Self { desired: None, before: None, ..self.clone() }
     }
 
-    /// Whether it says what `other` says, whoever came before.
+    /// Whether it says what `other` says, whatever came before.
     pub fn is(&self, other: &Record) -> bool {
         (&self.desired, &self.owner, &self.request) == (&other.desired, &other.owner, &other.request)
     }
 }
 
-/// A parameter that is no record of this version.
+/// A parameter that is not a record of this version.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the parameter of {user:?} is no record of a user ({reason}): update the user's resource, or delete the parameter"
+    "the parameter of {user:?} is not a record of a user ({reason}): update the user's resource, or delete the parameter"
 )]
 pub struct NotARecord {
     /// The parameter's name below the path.
@@ -111,7 +111,7 @@ impl Record {
     /// Reads the parameter of `user`.
     ///
     /// # Errors
-    /// For what is no record of this version.
+    /// For what is not a record of this version.
     pub fn read(user: &str, value: &str) -> Result<Self, NotARecord> {
         let not = |reason: String| NotARecord { user: user.to_owned(), reason };
         let name = name(user).map_err(not)?;
@@ -131,7 +131,7 @@ impl Record {
     }
 }
 
-/// A name that may be somebody's resource.
+/// A name that a resource may have.
 pub(crate) fn name(text: &str) -> Result<UserName, String> {
     let name = UserName::from_str(text).map_err(|error| error.to_string())?;
     if text.eq_ignore_ascii_case(ADMINISTRATOR) {
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_record_says_what_to_do() {
+    fn what_is_not_a_record_says_what_to_do() {
         for (user, value) in [
             ("app", "{}"),
             ("app", "no"),
@@ -183,6 +183,9 @@ mod tests {
         ] {
             let error = Record::read(user, value).unwrap_err().to_string();
             assert!(error.contains("update the user's resource"), "{error}");
+            let words = "is not a record of a user";
+            let runbook = include_str!("../../../docs/runbooks/users-out-of-order.md");
+            assert!(error.contains(words) && runbook.contains(words), "{error}");
         }
     }
 }

@@ -48,7 +48,7 @@ enum Next {
     Forget,
     /// There is another one: it counts.
     Follow(Box<Record>),
-    /// There is none: a Delete was completed while the user was made.
+    /// It is absent: a Delete was completed while the user was made.
     TakeBack,
 }
 
@@ -79,7 +79,7 @@ pub(crate) async fn follow<W: World>(
     for _record in 0..MOST_RECORDS {
         let target = target(world, &record).await?;
         let told = everywhere(config, ground.nodes, ground.admin, &target, false);
-        // None: time was up. What was begun may have been done.
+        // `None` if time was up. What was begun may have been done.
         let told = timeout_at(ground.until, told).await.ok();
         let changes = told.iter().flatten().map(changes).sum::<usize>();
         let all_done = told.as_ref().is_some_and(|told| told.iter().all(|told| told.outcome.is_ok()));

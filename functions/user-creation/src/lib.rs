@@ -6,7 +6,7 @@
 //! schedule --> reconcile: every record --> all nodes at once: [ look --> plan --> change ]... --> proof
 //! ```
 //!
-//! In 3.x users are files of each instance, so "the same everywhere" is nobody's work but this function's.
+//! In 3.x users are files of each instance, so only this function makes them "the same everywhere".
 
 mod admin;
 mod apply;

@@ -11,7 +11,7 @@ use crate::{
     secrets::Passwords,
 };
 
-/// Somebody else may change the same user between a look and a change; more than this often is no accident.
+/// A concurrent change of the same user may come between a look and a change; more than this often is not an accident.
 const MOST_LOOKS: usize = 3;
 /// How often a login waits for the end of a lock-out, 5.2 s each.
 const MOST_WAITS: usize = 2;
@@ -21,7 +21,7 @@ const MOST_WAITS: usize = 2;
 pub struct Target {
     /// The user.
     pub user: UserName,
-    /// What it is to be, and its passwords; none: absent.
+    /// What it is to be, and its passwords; `None` if it must be absent.
     pub wanted: Option<(Desired, Passwords)>,
 }
 
@@ -63,7 +63,7 @@ pub enum Problem {
     #[error("{0}")]
     Unproven(&'static str),
     /// Each look saw something else.
-    #[error("the user was changed by somebody else each time it was looked at: try again")]
+    #[error("a concurrent change of the user came before each look at it: try again")]
     Contended,
 }
 
@@ -72,7 +72,7 @@ impl Problem {
         Self::Denied { step: step.into(), denied }
     }
 
-    /// Whether it may be otherwise in a minute, without anybody doing anything.
+    /// Whether it may be otherwise in a minute, without a change by an operator.
     pub fn passes(&self) -> bool {
         match self {
             Self::NoTask => true,
@@ -103,7 +103,7 @@ pub(crate) async fn converge(
     for _look in 0..MOST_LOOKS {
         let observed = observe(at, &admin, target).await?;
         applied.was_previous |= observed.password == Password::Previous;
-        // Somebody goes on trying a wrong one: the right one is set, and cannot be proved.
+        // A client goes on trying a wrong one: the right one is set, and cannot be proved.
         if !applied.changes.is_empty() && is_locked_out(&observed, desired) {
             return Err(Problem::denied(format!("log in as {}", target.user), Denied::LockedOut));
         }
@@ -116,7 +116,7 @@ pub(crate) async fn converge(
         }
         for change in changes {
             match at.change(&admin, &target.user, &change, password).await {
-                // Done before, by us or by somebody else: the next look tells.
+                // Done before, by this function or by an operator: the next look shows it.
                 Ok(()) | Err(Denied::AlreadyThere | Denied::NotThere | Denied::SamePassword) => {}
                 Err(denied) => return Err(Problem::denied(format!("{change} {}", target.user), denied)),
             }
@@ -193,7 +193,7 @@ async fn proved(at: &Instance, target: &Target) -> Result<(), Problem> {
         return Ok(());
     }
     match at.write_and_roll_back(&credentials).await {
-        // A follower takes no writes from anybody; its roles are those that were listed.
+        // A follower refuses every write; its roles are those that were listed.
         Err(Denied::Forbidden(_) | Denied::NotLeader) => Ok(()),
         Ok(()) => Err(Problem::Unproven(
             "the user is a reader there, and could write all the same (it was rolled back)",

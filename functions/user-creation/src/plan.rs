@@ -7,7 +7,7 @@ use crate::Desired;
 /// What one node has of one user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Observed {
-    /// The account; none when there is none.
+    /// The account; `None` if absent.
     pub account: Option<Account>,
     /// Whether the password that is wanted logs in.
     pub password: Password,
@@ -15,7 +15,7 @@ pub struct Observed {
     pub roles: bool,
 }
 
-/// What a login with the wanted password told.
+/// What a login with the wanted password showed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Password {
     /// It is the right one.
@@ -45,8 +45,8 @@ pub enum Refusal {
     NoSuspension,
 }
 
-/// The changes that make `observed` what is `desired` (none: absent), in an order in which the user never has more than
-/// both states allow: rights go first and come last, and nobody is let in with an old password.
+/// The changes that make `observed` what is `desired` (`None`: absent), in an order in which the user never has more than
+/// both states allow: rights go first and come last, and an old password is never admitted.
 pub fn plan(desired: Option<&Desired>, observed: &Observed) -> Result<Vec<Change>, Refusal> {
     let Some(desired) = desired else {
         return Ok(observed.account.iter().map(|_| Change::Delete).collect());
@@ -59,7 +59,7 @@ pub fn plan(desired: Option<&Desired>, observed: &Observed) -> Result<Vec<Change
     }
     Ok(match &observed.account {
         None => made(desired, observed.roles),
-        // The same password again is refused, and the duty to change it would stay: such a user is made afresh.
+        // The same password again is refused, and the duty to change it would stay: such a user is made again from scratch.
         Some(account) if account.change_required => {
             [vec![Change::Delete], made(desired, observed.roles)].concat()
         }
@@ -81,7 +81,7 @@ fn corrected(desired: &Desired, account: &Account, password: Password) -> Vec<Ch
     let roles = account.roles.as_ref();
     let too_many = roles.into_iter().flatten().filter(|role| *role != desired.role.name());
     changes.extend(too_many.cloned().map(Change::Revoke));
-    // The password of a suspended user is of no use to anybody; it is set before the user is let in again.
+    // The password of a suspended user opens nothing; it is set before the user is admitted again.
     if !desired.suspended && password != Password::Fits {
         changes.push(Change::SetPassword);
     }
@@ -166,14 +166,14 @@ mod tests {
                 vec![],
             ),
             (
-                "let in again, with the right password and role",
+                "admitted again, with the right password and role",
                 desired(reader, false),
                 Some(account(&["editor"], &["suspended"])),
                 Untried,
                 vec![revoke("editor"), SetPassword, Grant(reader), Activate],
             ),
             (
-                "made by somebody with a duty to change the password",
+                "made by an operator, with a duty to change the password",
                 desired(reader, false),
                 Some(account(&["reader"], &["change"])),
                 Untried,
@@ -196,17 +196,17 @@ mod tests {
 
     #[test]
     fn without_roles_only_one_who_may_do_everything_is_made() {
-        let nobody = Observed { account: None, password: Untried, roles: false };
+        let absent = Observed { account: None, password: Untried, roles: false };
         for role in Role::ALL {
-            let planned = plan(Some(&desired(role, false)), &nobody);
+            let planned = plan(Some(&desired(role, false)), &absent);
             match role {
                 Role::Admin => assert_eq!(planned, Ok(vec![Create])),
                 role => assert_eq!(planned, Err(Refusal::NoRoles(role))),
             }
         }
-        assert_eq!(plan(Some(&desired(Role::Admin, true)), &nobody), Err(Refusal::NoSuspension));
-        let somebody = Account { roles: None, ..account(&[], &[]) };
-        let there = Observed { account: Some(somebody), password: Fits, roles: false };
+        assert_eq!(plan(Some(&desired(Role::Admin, true)), &absent), Err(Refusal::NoSuspension));
+        let there_without_roles = Account { roles: None, ..account(&[], &[]) };
+        let there = Observed { account: Some(there_without_roles), password: Fits, roles: false };
         assert_eq!(plan(Some(&desired(Role::Admin, false)), &there), Ok(vec![]));
     }
 }

@@ -25,7 +25,7 @@ impl Properties {
     /// What they mean, or one sentence that names the property.
     ///
     /// # Errors
-    /// For the first that is of no use.
+    /// For the first that is invalid.
     pub fn desired(&self) -> Result<Desired, Failure> {
         let user = name(&self.username).map_err(|reason| {
             Failure::new(format_args!("Username is {}: {reason}", shown(&self.username)))

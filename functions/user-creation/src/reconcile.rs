@@ -1,5 +1,5 @@
 //! Every few minutes: what every node has, against what is recorded. A secret's new content, a node that was replaced, a user that
-//! somebody changed by hand: no event tells of them reliably, and this finds them all.
+//! an operator changed by hand: no event reports them reliably, and this finds them all.
 
 use std::collections::BTreeSet;
 
@@ -35,7 +35,7 @@ pub struct Summary {
     pub sentence: String,
 }
 
-/// Compares, and applies what differs. Users that nobody recorded are named and left alone: people may have made them. No node is
+/// Compares, and applies what differs. Users without a record are named and left alone: operators may have made them. No node is
 /// changed after `until`.
 ///
 /// # Errors

@@ -1,4 +1,4 @@
-//! One look at all nodes before any user is compared: who answers, whether the administrator gets in, who is there. A node that does
+//! One look at all nodes before any user is compared: which answer, which admit the administrator, which users they have. A node that does
 //! not answer costs a reconcile one deadline, not one for each user.
 
 use neo4j::ADMINISTRATOR;
@@ -18,7 +18,7 @@ pub(crate) struct Seen {
     pub reached: Vec<Node>,
     /// Slots that do not answer, or have no task.
     pub away: Vec<String>,
-    /// Slots that answer and do not let the administrator do anything.
+    /// Slots that answer and refuse the administrator.
     pub locked: Vec<String>,
     /// Every user's name but the administrator's, on whichever node.
     pub users: Vec<String>,

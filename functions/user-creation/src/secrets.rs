@@ -10,7 +10,7 @@ use crate::{Trouble, World};
 pub struct Passwords {
     /// What every node must take.
     pub current: SecretString,
-    /// What a node that has not heard of the rotation takes still; none before the first one.
+    /// What a node that has not heard of the rotation takes still; `None` before the first one.
     pub previous: Option<SecretString>,
 }
 

@@ -18,7 +18,7 @@ pub struct UserRecords<W> {
     config: Config,
 }
 
-/// It has none.
+/// An empty list: no property is known.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NoProperties {}

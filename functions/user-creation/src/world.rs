@@ -17,16 +17,16 @@ pub trait World: Send + Sync + 'static {
     /// Whether the cluster is gone, or all its services are. Nodes without a running task are not gone: their files, with users in
     /// them, are there when the tasks are back.
     fn gone(&self) -> impl Future<Output = Result<bool, Trouble>> + Send;
-    /// One version of a secret; none when there is none.
+    /// One version of a secret; `None` if absent.
     fn secret(&self, arn: &str, stage: Stage)
     -> impl Future<Output = Result<Option<Secret>, Trouble>> + Send;
-    /// All records, and what is below their path and is none.
+    /// All records, and what is below their path and is malformed.
     fn records(&self) -> impl Future<Output = Result<Vec<Result<Record, NotARecord>>, Trouble>> + Send;
-    /// The record of `user`; none when there is none.
+    /// The record of `user`; `None` if absent.
     fn record(&self, user: &UserName) -> impl Future<Output = Result<Option<Record>, Trouble>> + Send;
     /// Writes a record, whatever is there.
     fn write(&self, record: &Record) -> impl Future<Output = Result<(), Trouble>> + Send;
-    /// Removes the record named `user`; one that is not there is no error.
+    /// Removes the record named `user`; one that is absent is not an error.
     fn forget(&self, user: &str) -> impl Future<Output = Result<(), Trouble>> + Send;
     /// What was answered to `request`; `None` when it was not concluded, or too long ago to be remembered.
     fn said(&self, request: &RequestId) -> impl Future<Output = Result<Option<Said>, Trouble>> + Send;
@@ -34,7 +34,7 @@ pub trait World: Send + Sync + 'static {
     fn say(&self, request: &RequestId, said: &Said) -> impl Future<Output = Result<Said, Trouble>> + Send;
     /// All remembered requests: their names below their path, and what is written there.
     fn requests(&self) -> impl Future<Output = Result<Vec<(String, String)>, Trouble>> + Send;
-    /// Removes a remembered request; one that is not there is no error.
+    /// Removes a remembered request; one that is absent is not an error.
     fn forget_request(&self, name: &str) -> impl Future<Output = Result<(), Trouble>> + Send;
 }
 
@@ -43,7 +43,7 @@ pub trait World: Send + Sync + 'static {
 pub struct Node {
     /// The service's name.
     pub slot: String,
-    /// None while no task of it is RUNNING.
+    /// `None` while no task of it is RUNNING.
     pub address: Option<IpAddr>,
 }
 

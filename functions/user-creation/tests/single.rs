@@ -12,12 +12,12 @@ use std::{
 use neo4j::{Administration, Denied, Role, commit};
 use overtaken::{
     a_failed_change_of_a_role_is_rolled_back_without_the_node_that_is_away,
-    a_failed_rename_takes_the_new_login_away_again, a_late_second_create_after_the_delete_makes_nobody,
+    a_failed_rename_takes_the_new_login_away_again, a_late_second_create_after_the_delete_makes_no_user,
     a_late_second_delete_does_not_delete_the_next_user_of_that_name,
     a_late_second_try_of_a_failure_fails_as_before, a_late_second_update_changes_no_role,
     a_reconcile_whose_time_is_up_leaves_nothing_made_that_no_record_speaks_of,
     a_rename_to_a_login_of_another_resource_leaves_that_one_its_login,
-    a_second_delivery_that_is_overtaken_makes_nobody, a_user_deleted_during_a_reconcile_stays_deleted,
+    a_second_delivery_that_is_overtaken_makes_no_user, a_user_deleted_during_a_reconcile_stays_deleted,
     a_user_suspended_during_a_reconcile_stays_suspended,
     what_is_removed_again_is_recorded_until_every_node_has_done_it,
 };
@@ -41,12 +41,12 @@ fn main() -> ExitCode {
         a_suspended_user_is_there_and_cannot_log_in,
         a_rename_is_another_user_until_the_delete_comes,
         a_deleted_user_is_gone_and_deleting_it_again_is_a_success,
-        nobody_deletes_the_administrator,
+        no_request_deletes_the_administrator,
         bad_properties_fail_at_once_and_call_nothing,
         a_secret_without_a_password_is_named_and_nothing_is_made,
         two_nodes_of_three_are_a_failure_that_names_the_third,
         a_node_that_comes_late_is_waited_for,
-        a_delete_while_a_create_runs_leaves_nobody,
+        a_delete_while_a_create_runs_leaves_no_user,
         a_delete_while_nothing_runs_is_fast_and_the_login_is_refused_when_the_nodes_are_back,
         a_node_that_missed_a_delete_hears_of_it_later,
         a_failed_change_of_a_role_is_rolled_back_without_the_node_that_is_away,
@@ -56,15 +56,15 @@ fn main() -> ExitCode {
         a_user_deleted_during_a_reconcile_stays_deleted,
         a_reconcile_whose_time_is_up_leaves_nothing_made_that_no_record_speaks_of,
         what_is_removed_again_is_recorded_until_every_node_has_done_it,
-        a_late_second_create_after_the_delete_makes_nobody,
-        a_second_delivery_that_is_overtaken_makes_nobody,
+        a_late_second_create_after_the_delete_makes_no_user,
+        a_second_delivery_that_is_overtaken_makes_no_user,
         a_late_second_update_changes_no_role,
         a_late_second_delete_does_not_delete_the_next_user_of_that_name,
         a_late_second_try_of_a_failure_fails_as_before,
         a_user_that_another_resource_took_over_stays,
         a_user_taken_over_by_a_resource_that_is_rolled_back_is_as_it_was,
-        a_reconcile_puts_right_what_people_changed,
-        a_user_with_a_duty_to_change_the_password_is_made_afresh,
+        a_reconcile_puts_right_what_operators_changed,
+        a_user_with_a_duty_to_change_the_password_is_made_again_from_scratch,
         a_user_locked_out_by_others_is_waited_for,
         a_delete_waits_for_an_administrator_that_is_locked_out,
         twenty_users_are_made_and_deleted_while_aws_throttles,
@@ -166,7 +166,7 @@ async fn a_suspended_user_is_there_and_cannot_log_in(stage: &Stage, _: &Logs) {
     assert_eq!(stage.roles("app").await, Some(vec!["reader".to_owned()]));
     let summary = stage.reconcile().await;
     assert_eq!((summary.applied, summary.in_order()), (0, true), "{summary:?}");
-    // Let in again, with the password that the secret has by then.
+    // Admitted again, with the password that the secret has by then.
     stage.cloud.secret(APP_SECRET, "changed-meanwhile", Some(APP_PASSWORD));
     stage.send(event("user-create")).await.succeeded();
     assert_eq!(stage.login("app", "changed-meanwhile").await, Ok(()));
@@ -198,7 +198,7 @@ async fn a_deleted_user_is_gone_and_deleting_it_again_is_a_success(stage: &Stage
     assert_eq!(stage.reconcile().await.applied, 0, "nothing brings it back");
 }
 
-async fn nobody_deletes_the_administrator(stage: &Stage, _: &Logs) {
+async fn no_request_deletes_the_administrator(stage: &Stage, _: &Logs) {
     for name in ["user-delete-administrator", "user-delete-unknown-id"] {
         let answer = stage.send(event(name)).await;
         assert_eq!(answer.succeeded().id(), event(name)["PhysicalResourceId"]);
@@ -291,7 +291,7 @@ async fn a_node_that_comes_late_is_waited_for(stage: &Stage, _: &Logs) {
     assert!(answer.took > Duration::from_millis(500));
 }
 
-async fn a_delete_while_a_create_runs_leaves_nobody(stage: &Stage, _: &Logs) {
+async fn a_delete_while_a_create_runs_leaves_no_user(stage: &Stage, _: &Logs) {
     let held = stage.cloud.hold("nodes");
     let deleted = async {
         held.reached().await;
@@ -347,7 +347,7 @@ async fn a_node_that_missed_a_delete_hears_of_it_later(stage: &Stage, logs: &Log
     answer.succeeded();
     assert!(answer.took < Duration::from_secs(2), "{:?}", answer.took);
     assert!(logs.since(start).contains("user-removed-in-part"));
-    assert!(stage.roles("app").await.is_some(), "nobody could tell the node");
+    assert!(stage.roles("app").await.is_some(), "the node did not hear of it");
     let away = stage.reconcile().await;
     assert_eq!((away.not_reached, away.applied), (2, 0), "{away:?}");
     stage.cloud.node("core-1", Some(stage.address));
@@ -385,7 +385,7 @@ async fn a_user_taken_over_by_a_resource_that_is_rolled_back_is_as_it_was(stage:
     assert_eq!(stage.roles("app").await, None);
 }
 
-async fn a_reconcile_puts_right_what_people_changed(stage: &Stage, logs: &Logs) {
+async fn a_reconcile_puts_right_what_operators_changed(stage: &Stage, logs: &Logs) {
     for (user, role) in [("reads", Role::Reader), ("writes", Role::Editor), ("gone", Role::Publisher)] {
         stage.send(create(user, role)).await.succeeded();
     }
@@ -414,7 +414,7 @@ async fn a_reconcile_puts_right_what_people_changed(stage: &Stage, logs: &Logs) 
     assert_eq!(stage.reconcile().await.out_of_order, 1, "a record that cannot be read stops no other");
 }
 
-async fn a_user_with_a_duty_to_change_the_password_is_made_afresh(stage: &Stage, _: &Logs) {
+async fn a_user_with_a_duty_to_change_the_password_is_made_again_from_scratch(stage: &Stage, _: &Logs) {
     let instance = stage.instance();
     let made = "CALL dbms.security.createUser('app', $password)";
     let parameters = json!({ "password": APP_PASSWORD });

@@ -155,7 +155,7 @@ pub async fn what_is_removed_again_is_recorded_until_every_node_has_done_it(stag
 }
 
 /// Lambda delivers an asynchronous event at least once, up to a quarter of an hour later.
-pub async fn a_late_second_create_after_the_delete_makes_nobody(stage: &Stage, _: &Logs) {
+pub async fn a_late_second_create_after_the_delete_makes_no_user(stage: &Stage, _: &Logs) {
     let first = event("user-create");
     let answer = stage.send(first.clone()).await;
     stage.send(event("user-delete")).await.succeeded();
@@ -201,7 +201,7 @@ pub async fn a_late_second_try_of_a_failure_fails_as_before(stage: &Stage, _: &L
 }
 
 /// The second delivery has asked what was said, and is slow: the first one is answered, and the user deleted, before it writes.
-pub async fn a_second_delivery_that_is_overtaken_makes_nobody(stage: &Stage, _: &Logs) {
+pub async fn a_second_delivery_that_is_overtaken_makes_no_user(stage: &Stage, _: &Logs) {
     for held_at in ["nodes", "record app", "write app"] {
         let twice = event("user-create");
         let slow = stage_like(stage);

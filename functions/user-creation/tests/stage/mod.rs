@@ -172,7 +172,7 @@ impl Stage {
     /// Removes what a test may have left.
     pub async fn clear(&self) {
         let none = secrecy::SecretString::default();
-        // Before the first resource the administrator has another password, and there is nobody to remove.
+        // Before the first resource the administrator has another password, and there is no user to remove.
         let Ok(accounts) = self.instance().accounts(&admin()).await else { return };
         for account in accounts.into_iter().filter(|account| account.name != "neo4j") {
             let user: UserName = account.name.parse().expect("a name that a test made");
