@@ -122,7 +122,7 @@ impl<W: World> Neo4jUser<W> {
     }
 
     /// Writes the record of a request. An earlier delivery of the same request may have been concluded, and undone by a later request,
-    /// since this one asked: what this one found there is put back then.
+    /// since this one asked.
     pub(crate) async fn record(
         &self,
         call: &Call,
@@ -133,22 +133,47 @@ impl<W: World> Neo4jUser<W> {
             // Another delivery has written it. Were it written again, a Delete that has come since would be undone.
             return Ok(());
         }
-        let written =
-            if record.desired.is_some() { record.clone().after(found.clone()) } else { record.clone() };
-        if let Err(trouble) = self.world.write(&written).await {
+        // What was found may be a later request's.
+        if let Some(said) = said_before(&*self.world, call).await? {
+            return Err(Stop::Concluded(said.answer));
+        }
+        let was_there = found.is_some();
+        let written = if record.desired.is_some() { record.clone().after(found) } else { record.clone() };
+        let is_new = self.put(&written, was_there).await?;
+        let Some(said) = said_before(&*self.world, call).await? else { return Ok(()) };
+        // Concluded between look and write. If there was no record at either, a later request has deleted the user. One that was there is
+        // not put back: it is older than the conclusion.
+        if is_new && self.found(&record.user).await?.is_some_and(|now| now.is(record)) {
+            self.world.forget(record.user.as_str()).await?;
+        }
+        Err(Stop::Concluded(said.answer))
+    }
+
+    /// Writes a record; returns whether there was none at that moment.
+    async fn put(&self, written: &Record, was_there: bool) -> Result<bool, Stop> {
+        let refused = |trouble: Trouble| {
             let denied = matches!(&trouble, Trouble::Call(error) if error.kind == aws::Kind::Denied);
             let stop = Stop::from(trouble);
             // A Delete of what was not written would be denied too, and the roll-back fail with it.
-            return Err(if denied { stop.nothing_made() } else { stop });
-        }
-        let Some(said) = said_before(&*self.world, call).await? else { return Ok(()) };
-        if self.found(&record.user).await?.is_some_and(|now| now.is(record)) {
-            match &found {
-                Some(found) => self.world.write(found).await?,
-                None => self.world.forget(record.user.as_str()).await?,
+            if denied { stop.nothing_made() } else { stop }
+        };
+        if !was_there {
+            if self.world.write_new(written).await.map_err(refused)? {
+                return Ok(true);
+            }
+            match self.world.record(&written.user).await {
+                Ok(Some(now)) if now.is(written) => return Ok(false),
+                // It cannot be read, so it was not found.
+                Err(Trouble::Record(_)) => {}
+                Ok(_) => {
+                    let user = &written.user;
+                    return Err(Stop::Aws(format!("the record of user {user} was written concurrently")));
+                }
+                Err(trouble) => return Err(trouble.into()),
             }
         }
-        Err(Stop::Concluded(said.answer))
+        self.world.write(written).await.map_err(refused)?;
+        Ok(false)
     }
 
     /// A Delete or another Update may have come meanwhile: the record says. What was made of a user that is not wanted any more is

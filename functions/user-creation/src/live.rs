@@ -71,6 +71,10 @@ impl World for Live {
         Ok(self.records.put(record.user.as_str(), &record.to_json()).await?)
     }
 
+    async fn write_new(&self, record: &Record) -> Result<bool, Trouble> {
+        Ok(self.records.put_new(record.user.as_str(), &record.to_json()).await?)
+    }
+
     async fn forget(&self, user: &str) -> Result<(), Trouble> {
         Ok(self.records.delete(user).await?)
     }

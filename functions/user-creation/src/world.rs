@@ -26,6 +26,8 @@ pub trait World: Send + Sync + 'static {
     fn record(&self, user: &UserName) -> impl Future<Output = Result<Option<Record>, Trouble>> + Send;
     /// Writes a record, whatever is there.
     fn write(&self, record: &Record) -> impl Future<Output = Result<(), Trouble>> + Send;
+    /// Writes a record unless one is there, which is `false`.
+    fn write_new(&self, record: &Record) -> impl Future<Output = Result<bool, Trouble>> + Send;
     /// Removes the record named `user`; one that is absent is not an error.
     fn forget(&self, user: &str) -> impl Future<Output = Result<(), Trouble>> + Send;
     /// What was answered to `request`; `None` when it was not concluded, or too long ago to be remembered.

@@ -274,6 +274,45 @@ async fn a_delivery_of_a_delete_that_is_overtaken_puts_no_other_resource_back() 
     assert!(record.owner.ends_with("/Other") && record.before.is_some(), "{record:?}");
 }
 
+/// The second delivery has read what was there, and is slow to write: the first one is concluded by then, and nothing came after it.
+#[tokio::test(start_paused = true)]
+async fn a_second_delivery_that_is_slow_to_write_leaves_what_the_first_one_wrote() {
+    let stage = stage();
+    stage.cloud.nodes.lock().unwrap().clear();
+    let slow = Stage::on(Arc::clone(&stage.cloud), stage.address, stage.config.clone());
+    for twice in [event("user-create"), event("user-update-role")] {
+        let held = stage.cloud.hold("write app");
+        let first = async {
+            held.reached().await;
+            stage.send(twice.clone()).await.succeeded();
+            let record = stage.cloud.record_of("app");
+            held.open();
+            record.expect("it is wanted")
+        };
+        let (second, wrote) = tokio::join!(slow.send(twice.clone()), first);
+        second.succeeded();
+        assert_eq!(stage.cloud.record_of("app"), Some(wrote), "{}", twice["RequestType"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_cannot_be_read_is_replaced_and_one_written_meanwhile_is_read_again() {
+    let stage = stage();
+    stage.cloud.records.lock().unwrap().insert("app".into(), "{}".into());
+    recorded(&stage).await;
+    stage.cloud.records.lock().unwrap().clear();
+    let slow = Stage::on(Arc::clone(&stage.cloud), stage.address, stage.config.clone());
+    let held = stage.cloud.hold("write app");
+    let other = async {
+        held.reached().await;
+        stage.send(create_as("Other")).await.failed();
+        held.open();
+    };
+    tokio::join!(slow.send(event("user-create")), other).0.failed();
+    let before = stage.cloud.record_of("app").and_then(|record| record.before).expect("a record taken over");
+    assert!(before.owner.ends_with("/Other"), "{before:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_is_answered_is_remembered_for_an_hour() {
     let stage = stage();

@@ -147,6 +147,14 @@ impl World for Cloud {
         Ok(())
     }
 
+    async fn write_new(&self, record: &Record) -> Result<bool, Trouble> {
+        self.called(format!("write {}", record.user)).await?;
+        let mut records = self.records.lock().unwrap();
+        let is_new = !records.contains_key(record.user.as_str());
+        records.entry(record.user.to_string()).or_insert_with(|| record.to_json());
+        Ok(is_new)
+    }
+
     async fn forget(&self, user: &str) -> Result<(), Trouble> {
         self.called(format!("forget {user}")).await?;
         self.records.lock().unwrap().remove(user);
