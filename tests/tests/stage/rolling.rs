@@ -226,25 +226,14 @@ impl Seen {
         let gaps: Vec<String> =
             self.gaps(NOTICED).iter().map(|gap| format!("{:.2} s", gap.as_secs_f64())).collect();
         format!(
-            "{} the master was {} ({} moves), gaps for a client with 20 writes/s: [{}]; {acknowledged} of {} writes acknowledged, {} \
+            "the master was {} ({} moves), gaps for a client with 20 writes/s: [{}]; {acknowledged} of {} writes acknowledged, {} \
              of those lost",
-            self.unacknowledged(),
             self.masters.join(" -> "),
             self.masters.len().saturating_sub(1),
             gaps.join(", "),
             self.writes.len(),
             self.lost
         )
-    }
-
-    /// How many writes of each second of the run were not acknowledged.
-    fn unacknowledged(&self) -> String {
-        let Some(first) = self.writes.first() else { return String::new() };
-        let mut of = std::collections::BTreeMap::<u64, usize>::new();
-        for write in self.writes.iter().filter(|write| write.acknowledged.is_none()) {
-            *of.entry((write.sent - first.sent).as_secs()).or_default() += 1;
-        }
-        format!("{of:?}")
     }
 
     fn undisturbed(&self) -> Outcome {
