@@ -49,11 +49,11 @@ const HIGH_AVAILABILITY: &[Test] = &[
     ("fault_44_two_nodes_gone_and_a_cold_restart_forms_one_cluster", stage::freezing::two_nodes_gone),
     ("a_user_that_is_deleted_while_nothing_runs_stays_deleted", stage::revoked::a_delete_while_nothing_runs),
     ("another_core_size_of_a_living_stack_is_refused_by_its_name", stage::rolling::another_size),
+    ("a_roll_that_fails_ends_in_update_rollback_complete", stage::rolling::that_fails),
     (
         "a_roll_is_refused_while_a_slot_is_away_and_goes_on_when_it_is_the_mend",
         stage::rolling::while_a_slot_is_away,
     ),
-    ("a_roll_that_fails_ends_in_update_rollback_complete", stage::rolling::that_fails),
     ("authentication_goes_off_and_on_again_and_no_login_comes_back", stage::revoked::without_authentication),
 ];
 const CAUSAL: &[Test] = &[

@@ -129,6 +129,25 @@ fn ecs_does_not_register_targets_itself_and_a_deployment_ends() {
     assert_eq!(definition["NetworkMode"], "awsvpc");
 }
 
+/// ECS replaces the tasks of a service for another definition or network; nothing else of this service comes from a parameter.
+#[test]
+fn what_replaces_a_slots_task_is_told_by_its_stack() {
+    let slot = template("cluster/slot.yml");
+    let [(_, service)] = of_type(&slot, "AWS::ECS::Service")[..] else { panic!("one service a slot") };
+    let mut changing: Vec<&str> = service.as_object().unwrap().keys().map(String::as_str).collect();
+    changing.retain(|key| {
+        service[key].to_string().contains("Ref\":") && !["ServiceName", "Cluster"].contains(key)
+    });
+    assert_eq!(changing, ["NetworkConfiguration", "TaskDefinition"]);
+    let network = &service["NetworkConfiguration"]["AwsvpcConfiguration"];
+    assert_eq!(network["Subnets"], json!({"Ref": "Subnets"}));
+    assert_eq!(network["SecurityGroups"], json!([{"Ref": "SecurityGroup"}]));
+    let outputs = &slot["Outputs"];
+    assert_eq!(outputs["Definition"]["Value"], json!({"Ref": "Definition"}));
+    let said = outputs["Network"]["Value"].to_string();
+    assert!(said.contains("${SecurityGroup}") && said.contains("{\"Ref\":\"Subnets\"}"), "{said}");
+}
+
 #[test]
 fn every_slot_has_its_own_server_id_and_every_parameter_of_the_slot() {
     let (main, slot) = (template("template.yml"), template("cluster/slot.yml"));
@@ -167,6 +186,13 @@ fn slots_roll_one_after_another_in_falling_order_behind_the_check() {
         let ready = &resources[format!("Core{slot}Ready")]["Properties"];
         assert_eq!(ready["Slot"], slot.to_string());
         assert_eq!(ready["RollWhenDegraded"], of("RollWhenDegraded"));
+        // A wait is an Update of its resource, which comes when one of these has changed.
+        for output in ["Definition", "Network"] {
+            assert_eq!(
+                ready[output],
+                json!({"Fn::GetAtt": [format!("Core{slot}"), format!("Outputs.{output}")]})
+            );
+        }
     }
     for function in ["MasterElection", "UserCreation"] {
         assert_eq!(

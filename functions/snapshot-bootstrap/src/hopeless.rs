@@ -1,4 +1,4 @@
-//! When waiting is of no use: ECS itself says why a slot does not come. Pure.
+//! When waiting cannot help: ECS itself says why a slot does not come. Pure.
 
 use std::time::{Duration, SystemTime};
 
@@ -73,9 +73,9 @@ mod tests {
     }
 
     fn ended(definition: &str, seconds: u64) -> Ended {
-        let (task, definition) = (format!("arn:task/{seconds}"), format!("arn:task-definition/{definition}"));
+        let definition = format!("arn:task-definition/{definition}");
         let reason = format!("Essential container in task exited; exit code {seconds}");
-        Ended { task, definition, at: at(seconds), reason }
+        Ended { definition, at: at(seconds), reason }
     }
 
     fn without_a_task() -> Vec<Slot> {

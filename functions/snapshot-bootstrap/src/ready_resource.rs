@@ -53,6 +53,9 @@ pub struct Properties {
     /// The task definition that the slot must run.
     #[serde(default)]
     definition: String,
+    /// What else of the slot's service replaces its task when it changes.
+    #[serde(default)]
+    network: String,
 }
 
 /// Empty for what is not known.
@@ -99,10 +102,17 @@ impl<W: World, S: Storage> ClusterReady<W, S> {
             Some(_) => self.slot_rejoined(call, properties, &mut progress, &slots).await,
         };
         if let Readiness::NotYet(says) = readiness {
-            if let Some(why) = self.hopeless(call, properties, &slots, &mut progress).await {
+            let Some(why) = self.hopeless(call, properties, &slots, &mut progress).await else {
+                return Ok(progress.not_yet(&says, PAUSE));
+            };
+            // A slot that was away before the deployment is away after its roll-back too, which must not fail for that.
+            if !is_update || self.rolls_back(call, &mut progress).await != Ok(true) {
                 return Err(Failure::new(format_args!("{why}; the deployment waited for this: {says}")));
             }
-            return Ok(progress.not_yet(&says, PAUSE));
+            tracing::warn!(
+                event = "roll-back-goes-on",
+                "this is a roll-back, so that it goes on although {why}"
+            );
         }
         match properties.slot {
             Some(_) => Ok(Outcome::Done(data(&self.own(properties, slots), None))),
@@ -242,8 +252,13 @@ impl<W: World, S: Storage> Resource for ClusterReady<W, S> {
         &self,
         call: &Call,
         properties: &Properties,
-        _old: Option<&Properties>,
+        old: Option<&Properties>,
     ) -> Result<Outcome, Failure> {
+        let replaces = |of: &Properties| (of.slot, of.definition.clone(), of.network.clone());
+        if properties.slot.is_some() && old.is_some_and(|old| replaces(old) == replaces(properties)) {
+            // The slot's task is the same, so that there is nothing to wait for.
+            return Ok(Outcome::Done(data(&[], None)));
+        }
         self.look(call, properties, true).await
     }
 

@@ -1,4 +1,4 @@
-//! When the next slot of a roll may be stopped, and when waiting for this one is of no use.
+//! When the next slot of a roll may be stopped, and when waiting for this one cannot help.
 
 use std::time::{Duration, SystemTime};
 
@@ -58,7 +58,8 @@ impl<W: World, S: Storage> ClusterReady<W, S> {
         }
     }
 
-    async fn rolls_back(&self, call: &Call, progress: &mut Progress) -> Result<bool, Error> {
+    /// Whether the request belongs to a roll-back.
+    pub(crate) async fn rolls_back(&self, call: &Call, progress: &mut Progress) -> Result<bool, Error> {
         if let Some(known) = progress.rolls_back {
             return Ok(known);
         }
@@ -68,7 +69,7 @@ impl<W: World, S: Storage> ClusterReady<W, S> {
         Ok(rolls_back)
     }
 
-    /// Why waiting is of no use, if ECS says so.
+    /// Why waiting cannot help, if ECS says so.
     pub(crate) async fn hopeless(
         &self,
         call: &Call,

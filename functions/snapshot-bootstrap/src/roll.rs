@@ -93,10 +93,8 @@ impl<W: World> RollCheck<W> {
                 );
                 Ok(done())
             }
-            Ok(Operation::Other) if refusal.is_final || call.waited() >= LOOK_FOR => {
-                Err(Failure::new(refusal.sentence))
-            }
-            Ok(Operation::Other) => Ok(not_yet(refusal.why)),
+            Ok(_) if refusal.is_final || call.waited() >= LOOK_FOR => Err(Failure::new(refusal.sentence)),
+            Ok(_) => Ok(not_yet(refusal.why)),
             Err(error) if error.kind == Kind::Denied || call.waited() >= LOOK_FOR => {
                 Err(Failure::new(format_args!(
                     "{}. If this was a roll-back: {error}; let the function's role ask, then continue the roll-back",
@@ -178,9 +176,21 @@ impl<W: World> Resource for RollCheck<W> {
         format!("{}{SUFFIX}", call.stack_name)
     }
 
-    /// There is no cluster yet.
-    async fn create(&self, _call: &Call, _properties: &Properties) -> Result<Outcome, Failure> {
-        Ok(done())
+    /// With a new stack there is no cluster yet. With a stack that was made before it had this check, there is one.
+    async fn create(&self, call: &Call, properties: &Properties) -> Result<Outcome, Failure> {
+        call.step("ask CloudFormation what is done with the stack");
+        match self.world.operation(&call.stack_id).await {
+            Ok(Operation::Update) => self.check(call, properties, None).await,
+            Ok(_) => Ok(done()),
+            // A stack must not fail for a question that a new one has no use for.
+            Err(error) => {
+                tracing::warn!(
+                    event = "roll-unchecked",
+                    "slots are made without a look at the cluster: {error}"
+                );
+                Ok(done())
+            }
+        }
     }
 
     async fn update(

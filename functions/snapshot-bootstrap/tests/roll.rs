@@ -114,11 +114,21 @@ async fn a_change_that_stops_no_slot_is_not_checked() {
     let cluster = Cluster::default().then(Ok(degraded()));
     data(&answer(&cluster, &update).await.0);
     assert!(cluster.looks().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stack_that_is_made_is_not_checked_and_one_that_gets_the_check_is() {
     let mut create = event("roll-check-update");
     create["RequestType"] = json!("Create");
     create.as_object_mut().unwrap().remove("PhysicalResourceId");
-    data(&answer(&cluster, &create).await.0);
-    assert!(cluster.looks().is_empty(), "there is no cluster yet");
+    for told in [Ok(Operation::Other), Err(not_told(Kind::Throttled)), Err(not_told(Kind::Denied))] {
+        let cluster = Cluster::default().then(Ok(degraded())).during(told);
+        data(&answer(&cluster, &create).await.0);
+        assert!(cluster.looks().is_empty(), "there is no cluster yet");
+    }
+    let cluster = Cluster::default().then(Ok(degraded())).during(Ok(Operation::Update));
+    let (refused, _) = answer(&cluster, &create).await;
+    assert!(reason(&refused).contains("core-3 has no task"), "{refused}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -199,25 +209,57 @@ async fn in_a_roll_back_the_slot_runs_what_its_service_asks_for() {
 /// A slot cannot have a role while no majority is left: a deployment that mends goes on to the slot that is missing.
 #[tokio::test(start_paused = true)]
 async fn without_any_master_a_slot_that_waits_for_its_peers_is_enough_for_a_deployment_that_mends() {
-    let nobody = vec![
+    let leaderless = vec![
         running(1, Answer::NotKnown(NotKnown::Unsettled), "running"),
         replaced(Answer::NotKnown(NotKnown::Refused), "waiting-for-peers"),
         Slot { seen: Seen::NoTask, ..waiting(3) },
     ];
     let goes_on = event_with("cluster-ready-slot-update", &[("RollWhenDegraded", json!("yes"))]);
-    let (ready, took) = answer(&Cluster::default().then(Ok(nobody.clone())), &goes_on).await;
+    let (ready, took) = answer(&Cluster::default().then(Ok(leaderless.clone())), &goes_on).await;
     data(&ready);
     assert!((60..65).contains(&took.as_secs()), "an election takes seconds: {took:?}");
     let update = event_with("cluster-ready-slot-update", &[("ServiceTimeout", json!("120"))]);
-    let (refused, _) = answer(&Cluster::default().then(Ok(nobody)), &update).await;
+    let (refused, _) = answer(&Cluster::default().then(Ok(leaderless)), &update).await;
     assert!(reason(&refused).contains("timed out"), "{refused}");
+}
+
+/// The slot was away before, with RollWhenDegraded=yes, and its Update failed for it: so would the Update back.
+#[tokio::test(start_paused = true)]
+async fn a_roll_back_does_not_fail_for_a_slot_that_cannot_come() {
+    let words = "(service core-2) was unable to place a task because no container instance met all of its requirements.";
+    let at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_600_000_000);
+    let said =
+        vec![Service { name: "core-2".into(), events: vec![(at, words.into())], ..Service::default() }];
+    let away = around(Slot { seen: Seen::NoTask, ..waiting(2) }, running(3, Answer::Slave, "running"));
+    let scene = || Cluster::default().then(Ok(away.clone())).saying(said.clone());
+    let goes_on = event_with("cluster-ready-slot-update", &[("RollWhenDegraded", json!("yes"))]);
+    let (refused, took) = answer(&scene(), &goes_on).await;
+    assert!(reason(&refused).contains(words), "{refused}");
+    assert!((600..620).contains(&took.as_secs()), "{took:?}");
+    let (ready, _) = answer(&scene().during(Ok(Operation::RollBack)), &goes_on).await;
+    assert_eq!(data(&ready)["Nodes"], "core-2");
+}
+
+/// `RollWhenDegraded` is set back: no slot changes, and none is waited for.
+#[tokio::test(start_paused = true)]
+async fn an_update_that_replaces_no_task_waits_for_nothing() {
+    let mut update = event_with("cluster-ready-slot-update", &[("RollWhenDegraded", json!("yes"))]);
+    update["OldResourceProperties"] = event("cluster-ready-slot-update")["ResourceProperties"].clone();
+    let cluster = Cluster::default().then(Ok(degraded()));
+    data(&answer(&cluster, &update).await.0);
+    assert!(cluster.looks().is_empty());
+    // A change of subnets replaces the task as well, and its definition stays.
+    update["ResourceProperties"]["Network"] = json!("sg-1,subnet-2");
+    let cluster = Cluster::default()
+        .then(Ok(around(replaced(Answer::Slave, "running"), running(3, Answer::Slave, "running"))));
+    data(&answer(&cluster, &update).await.0);
+    assert_eq!(cluster.looks().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn tasks_that_end_again_and_again_end_the_wait_with_the_words_of_ecs() {
     let now = 1_700_000_000;
     let ended = |seconds: u64| Ended {
-        task: format!("arn:task/{seconds}"),
         definition: "arn:aws:ecs:us-east-1:000000000000:task-definition/neo4j-local-core-2:2".into(),
         at: SystemTime::UNIX_EPOCH + Duration::from_secs(now + seconds),
         reason: "Essential container in task exited; exit code 1".into(),

@@ -34,6 +34,13 @@ pub struct Writer {
     sending: JoinHandle<()>,
 }
 
+/// A test that failed stops writing.
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.sending.abort();
+    }
+}
+
 impl Writer {
     /// Starts to write to `endpoint` over HTTP as `login`, each write marked as this `client`'s.
     pub fn start(endpoint: SocketAddr, login: Login, client: &'static str) -> Self {

@@ -46,8 +46,6 @@ pub struct Service {
 /// A task that ended without having been asked to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ended {
-    /// Its ARN.
-    pub task: String,
     /// ARN of the revision of its task definition.
     pub definition: String,
     /// When.
@@ -118,7 +116,7 @@ impl Services {
         Error { call: "ecs:DescribeServices", what: self.name(), reason, kind }
     }
 
-    /// The tasks that have stopped in the last hour, the newest hundred.
+    /// Tasks that have stopped in the last hour, a hundred of them at most.
     async fn stopped(&self) -> Result<Vec<Task>, Error> {
         let listed = self.client.list_tasks().cluster(&self.cluster).desired_status(DesiredStatus::Stopped);
         let listed = listed.max_results(TASKS_AT_ONCE).send().await;
@@ -165,7 +163,6 @@ fn ended(task: &Task) -> Option<Ended> {
         });
     let said = task.stopped_reason().map(str::to_owned).into_iter().chain(containers);
     Some(Ended {
-        task: task.task_arn().unwrap_or_default().to_owned(),
         definition: task.task_definition_arn().unwrap_or_default().to_owned(),
         at: time(task.stopped_at().or(task.stopping_at())?),
         reason: said.collect::<Vec<_>>().join("; "),
@@ -232,7 +229,6 @@ mod tests {
                 (at(10.0), "(service core-1) has started 1 tasks: (task a).".into()),
             ],
             ended: vec![Ended {
-                task: "arn:task/core-1".into(),
                 definition: "arn:core:8".into(),
                 at: at(30.0),
                 reason: "Essential container in task exited; exit code 1".into(),

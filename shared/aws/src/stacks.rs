@@ -10,7 +10,9 @@ use crate::{Error, Kind};
 pub enum Operation {
     /// It goes back to what it was before an operation that failed.
     RollBack,
-    /// Anything else: it is made, changed, deleted, or at rest.
+    /// It is changed.
+    Update,
+    /// Anything else: it is made, deleted, or at rest.
     Other,
 }
 
@@ -50,6 +52,8 @@ impl Stacks {
 fn operation(status: &str) -> Operation {
     if status.contains("ROLLBACK") && status.ends_with("IN_PROGRESS") {
         Operation::RollBack
+    } else if status == "UPDATE_IN_PROGRESS" {
+        Operation::Update
     } else {
         Operation::Other
     }
@@ -61,12 +65,12 @@ mod tests {
     use crate::fake::Fake;
 
     #[test]
-    fn only_a_roll_back_that_is_under_way_is_one() {
+    fn what_is_under_way_is_in_the_status() {
         let table = [
             ("UPDATE_ROLLBACK_IN_PROGRESS", Operation::RollBack),
             ("UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS", Operation::RollBack),
             ("ROLLBACK_IN_PROGRESS", Operation::RollBack),
-            ("UPDATE_IN_PROGRESS", Operation::Other),
+            ("UPDATE_IN_PROGRESS", Operation::Update),
             ("CREATE_IN_PROGRESS", Operation::Other),
             ("DELETE_IN_PROGRESS", Operation::Other),
             ("UPDATE_ROLLBACK_COMPLETE", Operation::Other),

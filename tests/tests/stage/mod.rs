@@ -38,12 +38,15 @@ use tokio::runtime::Runtime;
 
 /// Longer than any election, restart or sweep takes on two busy cores.
 pub const PATIENCE: Duration = Duration::from_secs(240);
-/// Heartbeats of the template, twice as slow as the demo's; the re-arm short enough to be waited for.
-const SLOWER: [(&str, &str); 4] = [
+/// Heartbeats of the template, twice as slow as the demo's; the re-arm short enough to be waited for. What a test changes is here
+/// too: `sam deploy` keeps the last value of a parameter that it is not given.
+const USUAL: [(&str, &str); 6] = [
     ("HeartbeatIntervalMs", "1000"),
     ("HeartbeatTimeoutMs", "4000"),
     ("StandbyRearmSeconds", "5"),
     ("FenceAfterSeconds", "12"),
+    ("AuthEnabled", "true"),
+    ("RollWhenDegraded", "no"),
 ];
 
 /// What the schedule sends.
@@ -73,7 +76,7 @@ impl Stage {
         parameters: &[(&'static str, &'static str)],
     ) -> Result<Self, String> {
         let runtime = Runtime::new().map_err(|error| error.to_string())?;
-        let parameters = with(&SLOWER, parameters);
+        let parameters = with(&USUAL, parameters);
         let cloud = runtime.block_on(async {
             let layout = Layout::find(run).map_err(|error| error.to_string())?;
             let cloud = Cloud::start(layout, settings).await.map_err(|error| error.to_string())?;

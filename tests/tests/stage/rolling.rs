@@ -7,11 +7,12 @@ use std::{
 
 use local::{
     cloud::Cloud,
-    control::{self, HTTP_PORT},
+    control::{self, HTTP_PORT, Status},
     demo::{self, Write, Writer},
     deploy,
     gateway::Gateway,
     login::User,
+    processes::{Signal, signal_group},
 };
 use serde_json::json;
 use tokio::task::JoinHandle;
@@ -33,59 +34,79 @@ const LOOK: Duration = Duration::from_millis(100);
 /// person who deploys it goes on, and when the host is there again the slot is mended first.
 pub fn while_a_slot_is_away(stage: &Stage) -> Outcome {
     stage.play(async |cloud| {
-        let before = rest(cloud).await?;
-        let away = before.nodes.iter().rev().find(|node| node.role == "slave").ok_or("there is no slave")?;
-        cloud.gateway.ecs.take_host(&away.service);
-        wait("the slot is without a task", || async {
-            let now = status(cloud).await;
-            now.nodes.iter().all(|node| node.service != away.service).then_some(())
-        })
-        .await?;
-        let tasks = tasks(cloud).await;
-
-        let roll = Roll::start(cloud, "Refused").await?;
-        let begun = Instant::now();
-        let ended = stage.redeploy(cloud, &[ANOTHER_HEAP]).await?.must_be("UPDATE_ROLLBACK_COMPLETE")?;
-        let took = begun.elapsed();
-        let seen = roll.end(cloud).await?;
-        println!("refused and rolled back after {} s; {}", took.as_secs(), seen.sentence());
-        let reasons = ended.reasons();
-        for part in [format!("{} has no task", away.service), "RollWhenDegraded=yes".to_owned()] {
-            if !reasons.contains(&part) {
-                return Err(format!("the reason does not say {part:?}: {reasons}"));
-            }
-        }
-        seen.undisturbed()?;
-        if tasks != self::tasks(cloud).await {
-            return Err(format!("a slot was stopped: {tasks:?} became {:?}", self::tasks(cloud).await));
-        }
-
-        let roll = Roll::start(cloud, "Mended").await?;
-        let old = definitions(cloud).await;
-        let host = async {
-            // The new host comes while the deployment runs.
-            let changed = wait("the deployment changes the slot that is away", || async {
-                let asked = asked_definition(cloud, &away.service).await?;
-                (!old.contains(&asked)).then_some(())
-            });
-            let changed = changed.await;
-            cloud.gateway.ecs.give_host(&away.service);
-            changed
-        };
-        let (ended, changed) = tokio::join!(stage.redeploy(cloud, &[ANOTHER_HEAP, GOES_ON]), host);
-        changed?;
-        ended?.must_be("UPDATE_COMPLETE")?;
-        let seen = roll.end(cloud).await?;
-        println!("a roll of all slots: {}", seen.sentence());
-        if seen.masters.len() > 3 {
-            return Err(format!("the master moved more than twice: {:?}", seen.masters));
-        }
-        let new = definitions(cloud).await;
-        if old.iter().any(|definition| new.contains(definition)) {
-            return Err(format!("a slot was left out: {old:?} became {new:?}"));
-        }
+        let before = not_the_last(cloud).await?;
+        let away = before.nodes.last().ok_or("there are no nodes")?.service.clone();
+        cloud.gateway.ecs.take_host(&away);
+        let outcome = refused_and_mended(stage, cloud, &away).await;
+        cloud.gateway.ecs.give_host(&away);
+        outcome?;
         rest(cloud).await.map(drop)
     })
+}
+
+/// The cluster at rest, with another master than its last slot: a roll begins with the last one, so that it is the one to mend.
+async fn not_the_last(cloud: &Cloud) -> Result<Status, String> {
+    let before = rest(cloud).await?;
+    let (name, _, pid) = master(&before)?;
+    if before.nodes.last().is_none_or(|last| last.service != name) {
+        return Ok(before);
+    }
+    signal_group(pid, Signal::KILL);
+    wait("another master", || async {
+        master(&status(cloud).await).ok().filter(|(other, ..)| *other != name).map(drop)
+    })
+    .await?;
+    rest(cloud).await
+}
+
+async fn refused_and_mended(stage: &Stage, cloud: &Cloud, away: &str) -> Outcome {
+    wait("the slot is without a task", || async {
+        status(cloud).await.nodes.iter().all(|node| node.service != away).then_some(())
+    })
+    .await?;
+    let tasks = tasks(cloud).await;
+    let roll = Roll::start(cloud, "Refused").await?;
+    let begun = Instant::now();
+    let ended = stage.redeploy(cloud, &[ANOTHER_HEAP]).await?.must_be("UPDATE_ROLLBACK_COMPLETE")?;
+    let took = begun.elapsed();
+    let seen = roll.end(cloud).await?;
+    println!("refused and rolled back after {} s: {}", took.as_secs(), seen.sentence());
+    let reasons = ended.reasons();
+    for part in [format!("{away} has no task"), "RollWhenDegraded=yes".to_owned()] {
+        if !reasons.contains(&part) {
+            return Err(format!("the reason does not say {part:?}: {reasons}"));
+        }
+    }
+    seen.undisturbed()?;
+    if tasks != self::tasks(cloud).await {
+        return Err(format!("a slot was stopped: {tasks:?} became {:?}", self::tasks(cloud).await));
+    }
+
+    let roll = Roll::start(cloud, "Mended").await?;
+    let old = definitions(cloud).await;
+    let host = async {
+        // The new host comes while the deployment runs.
+        let changed = wait("the deployment changes the slot that is away", || async {
+            let asked = asked_definition(cloud, away).await?;
+            (!old.contains(&asked)).then_some(())
+        });
+        let changed = changed.await;
+        cloud.gateway.ecs.give_host(away);
+        changed
+    };
+    let (ended, changed) = tokio::join!(stage.redeploy(cloud, &[ANOTHER_HEAP, GOES_ON]), host);
+    changed?;
+    ended?.must_be("UPDATE_COMPLETE")?;
+    let seen = roll.end(cloud).await?;
+    println!("a roll of all slots: {}", seen.sentence());
+    if seen.masters.len() > 3 {
+        return Err(format!("the master moved more than twice: {:?}", seen.masters));
+    }
+    let new = definitions(cloud).await;
+    if old.iter().any(|definition| new.contains(definition)) {
+        return Err(format!("a slot was left out: {old:?} became {new:?}"));
+    }
+    Ok(())
 }
 
 /// Another `CoreSize` is refused by its name, before the functions are told of it.
@@ -110,8 +131,7 @@ pub fn another_size(stage: &Stage) -> Outcome {
 /// The new tasks do not stay up: the first slot fails with ECS's own words, and all is as it was.
 pub fn that_fails(stage: &Stage) -> Outcome {
     stage.play(async |cloud| {
-        let before = rest(cloud).await?;
-        let (old, ..) = master(&before)?;
+        let before = not_the_last(cloud).await?;
         let roll = Roll::start(cloud, "Failed").await?;
         let begun = Instant::now();
         let ended = stage.redeploy(cloud, &[NO_HEAP]).await?.must_be("UPDATE_ROLLBACK_COMPLETE")?;
@@ -129,14 +149,15 @@ pub fn that_fails(stage: &Stage) -> Outcome {
         if stayed.count() != 2 {
             return Err("more than one slot was stopped".into());
         }
-        if before.nodes.last().is_some_and(|last| last.service != old) { seen.undisturbed() } else { Ok(()) }
+        seen.undisturbed()
     })
 }
 
 /// A client that writes, and who was the master meanwhile.
 struct Roll {
     client: &'static str,
-    writer: Writer,
+    /// None once it was stopped.
+    writer: Option<Writer>,
     masters: Arc<Mutex<Vec<String>>>,
     looking: JoinHandle<()>,
 }
@@ -148,17 +169,24 @@ struct Seen {
     lost: usize,
 }
 
+impl Drop for Roll {
+    fn drop(&mut self) {
+        self.looking.abort();
+    }
+}
+
 impl Roll {
     async fn start(cloud: &Cloud, client: &'static str) -> Result<Self, String> {
         let endpoint = demo::write_endpoint(&status(cloud).await, HTTP_PORT).ok_or("no listener")?;
         let writer = Writer::start(endpoint, cloud.login(User::Writer).await?, client);
         let masters = Arc::default();
         let looking = tokio::spawn(look(cloud.gateway.clone(), Arc::clone(&masters)));
-        Ok(Self { client, writer, masters, looking })
+        Ok(Self { client, writer: Some(writer), masters, looking })
     }
 
-    async fn end(self, cloud: &Cloud) -> Result<Seen, String> {
-        let writes = self.writer.stop().await;
+    async fn end(mut self, cloud: &Cloud) -> Result<Seen, String> {
+        let writer = self.writer.take().ok_or("it was stopped before")?;
+        let writes = writer.stop().await;
         self.looking.abort();
         let masters = self.masters.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let (_, address, _) = master(&status(cloud).await)?;
@@ -198,25 +226,14 @@ impl Seen {
         let gaps: Vec<String> =
             self.gaps(NOTICED).iter().map(|gap| format!("{:.2} s", gap.as_secs_f64())).collect();
         format!(
-            "{} the master was {} ({} moves), gaps for a client with 20 writes/s: [{}]; {acknowledged} of {} writes acknowledged, {} \
+            "the master was {} ({} moves), gaps for a client with 20 writes/s: [{}]; {acknowledged} of {} writes acknowledged, {} \
              of those lost",
-            self.unacknowledged(),
             self.masters.join(" -> "),
             self.masters.len().saturating_sub(1),
             gaps.join(", "),
             self.writes.len(),
             self.lost
         )
-    }
-
-    /// How many writes of each second of the run were not acknowledged.
-    fn unacknowledged(&self) -> String {
-        let Some(first) = self.writes.first() else { return String::new() };
-        let mut of = std::collections::BTreeMap::<u64, usize>::new();
-        for write in self.writes.iter().filter(|write| write.acknowledged.is_none()) {
-            *of.entry((write.sent - first.sent).as_secs()).or_default() += 1;
-        }
-        format!("{of:?}")
     }
 
     fn undisturbed(&self) -> Outcome {
