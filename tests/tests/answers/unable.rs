@@ -33,7 +33,7 @@ const FUNCTIONS: [Function; 2] = [
             ("CORE_SERVICES", " , "),
             ("AUTH_ENABLED", "perhaps"),
             ("USERS_PATH", "users"),
-            ("REQUESTS_PATH", "/requests/"),
+            ("REQUESTS_PATH", "requests"),
             ("PROBE_PORT", "http"),
             ("BOLT_PORT", "99999"),
             ("NODE_WAIT_SECONDS", "-1"),
