@@ -291,3 +291,40 @@ fn failed(fence: &Fence, held: Duration, accepted: bool) -> Refusal {
 
 /// The longest a silence grows in one round must not be shorter than the round itself.
 const _: () = assert!(ROUND_ADDS.as_secs() > PATIENCE.as_secs());
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Kind, Millis, Observation};
+
+    /// A function that stalls for a minute has not listened for a minute.
+    #[test]
+    fn a_round_adds_no_more_silence_than_one_round_listens() {
+        let node = Node {
+            slot: "core-3".into(),
+            kind: Kind::Core,
+            id: 3,
+            task: "task-3".into(),
+            address: [10, 0, 0, 3].into(),
+            stopping: false,
+        };
+        let silent = Observation { node, answer: Answer::NotKnown(NotKnown::Silent), alive: None };
+        let view = |asked_at| View {
+            listed_at: asked_at,
+            asked_at,
+            complete: true,
+            observations: vec![silent.clone()],
+            ended: BTreeSet::new(),
+            read: false,
+            readers_read: false,
+            groups: Vec::new(),
+            readers: Vec::new(),
+        };
+        let mut memory = Memory::default();
+        note_silence(Millis(2_000), &view(Millis(0)), &mut memory);
+        assert_eq!(memory.silent["task-3"].time, Duration::from_secs(2));
+        memory.last_round = Some(Millis(2_000));
+        note_silence(Millis(62_000), &view(Millis(2_050)), &mut memory);
+        assert_eq!(memory.silent["task-3"].time, Duration::from_secs(2) + ROUND_ADDS);
+    }
+}
