@@ -185,8 +185,7 @@ impl Roll {
     }
 
     async fn end(mut self, cloud: &Cloud) -> Result<Seen, String> {
-        let writer = self.writer.take().ok_or("it was stopped before")?;
-        let writes = writer.stop().await;
+        let writes = self.writer.take().ok_or("it was stopped before")?.stop().await;
         self.looking.abort();
         let masters = self.masters.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let (_, address, _) = master(&status(cloud).await)?;
