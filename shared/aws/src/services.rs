@@ -248,7 +248,7 @@ mod tests {
         assert_eq!(error.to_string(), "ecs:DescribeServices on cluster c failed: arn:core-1 ACCESS");
     }
 
-    /// What is told of these services, each with its status; `MISSING` and `ACCESS_DENIED` are failures. The number of calls.
+    /// What `are_gone` returns for services with these statuses (`MISSING` and `DENIED` are failures), and the number of calls.
     async fn told(statuses: &[&str]) -> (Result<bool, Error>, usize) {
         let names: Vec<String> =
             statuses.iter().enumerate().map(|(n, status)| format!("{status}-{n}")).collect();
