@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use aws::Kind;
+use aws::{Error, Kind, Operation};
 use custom_resource::{Call, Failure, Outcome};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use topology::Answer;
 
-use crate::{Slot, Untold, ready_resource::PAUSE};
+use crate::{Slot, Untold, World, ready_resource::PAUSE};
 
 /// While no core slot says master a slot cannot have a role, so that waiting for it would be waiting for ever. An election
 /// takes seconds.
@@ -21,13 +21,13 @@ pub(crate) struct Progress {
     no_master: Option<u64>,
     /// When ECS itself was last asked, the same.
     pub asked_ecs: u64,
-    /// Whether the request belongs to a roll-back, which it does from its beginning or never; none while CloudFormation has not told.
-    pub rolls_back: Option<bool>,
+    /// Whether the request belongs to a roll-back, which it does from its beginning or never; none while CloudFormation has not said.
+    rolls_back: Option<bool>,
 }
 
 impl Progress {
     pub(crate) fn of(call: &Call) -> Self {
-        call.progress.clone().and_then(|progress| serde_json::from_value(progress).ok()).unwrap_or_default()
+        call.left()
     }
 
     pub(crate) fn note_master(&mut self, slots: &[Slot], now: Duration) {
@@ -38,6 +38,17 @@ impl Progress {
     /// Whether there has been none for so long that no election is under way.
     pub(crate) fn has_no_master(&self, now: Duration) -> bool {
         self.no_master.is_some_and(|since| now.as_secs().saturating_sub(since) >= NO_MASTER.as_secs())
+    }
+
+    /// Whether the request belongs to a roll-back; only CloudFormation knows, and it is asked until it has said so once.
+    pub(crate) async fn rolls_back<W: World>(&mut self, world: &W, call: &Call) -> Result<bool, Error> {
+        if let Some(known) = self.rolls_back {
+            return Ok(known);
+        }
+        call.step("ask CloudFormation whether it rolls back");
+        let rolls_back = world.operation(&call.stack_id).await? == Operation::RollBack;
+        self.rolls_back = Some(rolls_back);
+        Ok(rolls_back)
     }
 
     pub(crate) fn not_yet(self, waiting_for: &impl ToString, after: Duration) -> Outcome {

@@ -101,11 +101,14 @@ pub fn ready(expected: &Expected, slots: &[Slot]) -> Readiness {
                 let says = own.iter().map(|slot| slot.says_of(definition.as_deref()));
                 return Readiness::NotYet(says.collect::<Vec<_>>().join("; "));
             }
-            match (standing, settled(slots)) {
-                (Standing::AmongAll, Readiness::NotYet(says)) => Readiness::NotYet(format!(
+            if *standing != Standing::AmongAll {
+                return Readiness::Ready;
+            }
+            match settled(slots) {
+                Readiness::NotYet(says) => Readiness::NotYet(format!(
                     "{name} has rejoined, and before another slot is stopped the whole cluster has to be well: {says}"
                 )),
-                _ => Readiness::Ready,
+                Readiness::Ready => Readiness::Ready,
             }
         }
     }

@@ -106,7 +106,7 @@ impl<W: World, S: Storage> ClusterReady<W, S> {
                 return Ok(progress.not_yet(&says, PAUSE));
             };
             // A slot that was away before the deployment is away after its roll-back too, which must not fail for that.
-            if !is_update || self.rolls_back(call, &mut progress).await != Ok(true) {
+            if !is_update || progress.rolls_back(&self.world, call).await != Ok(true) {
                 return Err(Failure::new(format_args!("{why}; the deployment waited for this: {says}")));
             }
             tracing::warn!(
@@ -277,7 +277,7 @@ impl<W: World, S: Storage> Resource for ClusterReady<W, S> {
     }
 
     /// A Delete does nothing, whatever the id.
-    fn needs_delete(_call: &Call, _physical_id: &str) -> bool {
+    fn needs_delete(_physical_id: &str) -> bool {
         false
     }
 }

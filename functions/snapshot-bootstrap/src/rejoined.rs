@@ -2,7 +2,6 @@
 
 use std::time::{Duration, SystemTime};
 
-use aws::{Error, Operation};
 use custom_resource::Call;
 
 use crate::{
@@ -37,7 +36,7 @@ impl<W: World, S: Storage> ClusterReady<W, S> {
         if !is_there && ready(&running(&own, None), slots) != Readiness::Ready {
             return Readiness::NotYet(says);
         }
-        match self.rolls_back(call, progress).await {
+        match progress.rolls_back(&self.world, call).await {
             Ok(false) => Readiness::NotYet(says),
             Ok(true) if is_there => Readiness::Ready,
             // The slot's stack went back to the settings of before, which may be a further revision with the same content:
@@ -56,17 +55,6 @@ impl<W: World, S: Storage> ClusterReady<W, S> {
                 Readiness::NotYet(format!("{says} (and {error}, so that a roll-back would not be known)"))
             }
         }
-    }
-
-    /// Whether the request belongs to a roll-back.
-    pub(crate) async fn rolls_back(&self, call: &Call, progress: &mut Progress) -> Result<bool, Error> {
-        if let Some(known) = progress.rolls_back {
-            return Ok(known);
-        }
-        call.step("ask CloudFormation whether it rolls back");
-        let rolls_back = self.world.operation(&call.stack_id).await? == Operation::RollBack;
-        progress.rolls_back = Some(rolls_back);
-        Ok(rolls_back)
     }
 
     /// Why waiting cannot help, if ECS says so.

@@ -8,7 +8,7 @@ use custom_resource::{Call, Data, Failure, Outcome, Resource};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use crate::{Readiness, World, ready_resource::PAUSE, settled};
+use crate::{Readiness, World, progress::Progress, ready_resource::PAUSE, settled};
 
 const SUFFIX: &str = "-roll";
 /// A member that was just replaced is back after some ten seconds, and an election takes as long.
@@ -83,9 +83,9 @@ impl<W: World> RollCheck<W> {
             Err(refusal) => refusal,
         };
         // The way back to what worked is never refused; whether this is one only CloudFormation knows.
-        call.step("ask CloudFormation whether it rolls back");
-        match self.world.operation(&call.stack_id).await {
-            Ok(Operation::RollBack) => {
+        let mut progress = Progress::of(call);
+        match progress.rolls_back(&self.world, call).await {
+            Ok(true) => {
                 tracing::warn!(
                     event = "roll-back-unchecked",
                     "this is a roll-back, so that it goes on although {}",
@@ -93,15 +93,15 @@ impl<W: World> RollCheck<W> {
                 );
                 Ok(done())
             }
-            Ok(_) if refusal.is_final || call.waited() >= LOOK_FOR => Err(Failure::new(refusal.sentence)),
-            Ok(_) => Ok(not_yet(refusal.why)),
+            Ok(false) if refusal.is_final || call.waited() >= LOOK_FOR => Err(Failure::new(refusal.sentence)),
+            Ok(false) => Ok(progress.not_yet(&refusal.why, PAUSE)),
             Err(error) if error.kind == Kind::Denied || call.waited() >= LOOK_FOR => {
                 Err(Failure::new(format_args!(
                     "{}. If this was a roll-back: {error}; let the function's role ask, then continue the roll-back",
                     refusal.sentence
                 )))
             }
-            Err(error) => Ok(not_yet(format!("{} ({error})", refusal.why))),
+            Err(error) => Ok(progress.not_yet(&format_args!("{} ({error})", refusal.why), PAUSE)),
         }
     }
 
@@ -155,11 +155,6 @@ fn unsettled(says: String) -> Refusal {
 
 fn done() -> Outcome {
     Outcome::Done(Data::new())
-}
-
-fn not_yet(waiting_for: String) -> Outcome {
-    // Each look is by itself, so there is nothing to take along.
-    Outcome::Unfinished { progress: Value::Null, after: PAUSE, waiting_for }
 }
 
 impl<W: World> Resource for RollCheck<W> {
@@ -217,7 +212,7 @@ impl<W: World> Resource for RollCheck<W> {
     }
 
     /// A Delete does nothing, whatever the id.
-    fn needs_delete(_call: &Call, _physical_id: &str) -> bool {
+    fn needs_delete(_physical_id: &str) -> bool {
         false
     }
 }

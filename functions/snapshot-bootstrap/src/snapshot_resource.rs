@@ -157,7 +157,7 @@ impl<S: Storage> Resource for SnapshotBootstrap<S> {
     }
 
     /// A Delete does nothing, whatever the id.
-    fn needs_delete(_call: &Call, _physical_id: &str) -> bool {
+    fn needs_delete(_physical_id: &str) -> bool {
         false
     }
 }

@@ -82,8 +82,7 @@ impl Stop {
 impl Progress {
     /// What the call before this one left.
     pub(crate) fn of(call: &Call) -> Self {
-        let progress = call.progress.clone().unwrap_or_default();
-        serde_json::from_value(progress).unwrap_or_default()
+        call.left()
     }
 
     fn waiting(self, after: Duration, waiting_for: String) -> Outcome {

@@ -149,7 +149,7 @@ impl<W: World> Resource for Neo4jUser<W> {
 
     /// Without the function's own parameters the stack in the id is not known (the resource may be in a template of another stack),
     /// so every `something/user` may be a user of this cluster's. An id that CloudFormation invents has no slash.
-    fn needs_delete(_call: &Call, physical_id: &str) -> bool {
+    fn needs_delete(physical_id: &str) -> bool {
         physical_id.rsplit_once('/').is_some_and(|(_, user)| name(user).is_ok())
     }
 }

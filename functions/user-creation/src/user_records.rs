@@ -127,7 +127,7 @@ impl<W: World> Resource for UserRecords<W> {
     }
 
     /// What is left when it is not carried out are parameters without a secret; they must not keep a stack from being deleted.
-    fn needs_delete(_call: &Call, _physical_id: &str) -> bool {
+    fn needs_delete(_physical_id: &str) -> bool {
         false
     }
 }

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -48,6 +49,11 @@ impl Call {
     /// Names the step under way, for `timed out at step "..."`. It may be shown to anybody who sees the stack.
     pub fn step(&self, name: impl Into<String>) {
         *self.step.lock().unwrap_or_else(PoisonError::into_inner) = name.into();
+    }
+
+    /// What the call before this one left; the default in the first call, and for what has another form.
+    pub fn left<T: DeserializeOwned + Default>(&self) -> T {
+        self.progress.clone().and_then(|progress| serde_json::from_value(progress).ok()).unwrap_or_default()
     }
 
     /// How long the request has been worked on, all invocations together.

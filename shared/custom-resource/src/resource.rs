@@ -61,7 +61,7 @@ pub trait Resource: Send + Sync + 'static {
     /// cannot work ([`Unable`](crate::Unable)): a Delete without anything to do is answered SUCCESS all the same, every other one
     /// FAILED, because what may exist must not be reported as gone. `true` is right for every type; a type whose Delete never does
     /// anything returns `false`, and one that tells its ids by their form returns `false` for the others.
-    fn needs_delete(_call: &Call, _physical_id: &str) -> bool {
+    fn needs_delete(_physical_id: &str) -> bool {
         true
     }
 }

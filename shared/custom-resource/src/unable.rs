@@ -64,7 +64,7 @@ impl<R: Resource> Served for Without<R> {
                 "{unable}; {done}. Put it right and run the stack operation again"
             )));
         }
-        if R::needs_delete(call, id) {
+        if R::needs_delete(id) {
             return Err(Failure::new(format_args!(
                 "{unable}; {id} may exist and was not deleted. Put it right and delete again, or delete the stack and retain \
                  this resource"

@@ -40,7 +40,7 @@ impl Resource for Inspection {
     fn owns(&self, _: &Call, _: &str) -> bool {
         true
     }
-    fn needs_delete(_: &Call, _: &str) -> bool {
+    fn needs_delete(_: &str) -> bool {
         false
     }
 }
