@@ -219,7 +219,10 @@ fn not_on_the_page(faults: &BTreeMap<u32, Fault>, code: &[(String, String)]) -> 
         for test in named_after_faults(text) {
             for number in mentioned(test) {
                 let listed = faults.get(&number).is_some_and(|fault| {
-                    fault.shown.iter().any(|(shown, tests)| shown == file && tests.iter().any(|one| one == test))
+                    fault
+                        .shown
+                        .iter()
+                        .any(|(shown, tests)| shown == file && tests.iter().any(|one| one == test))
                 });
                 if !listed {
                     complaints.push(format!("fault {number} does not list {test} of {file}"));
@@ -270,7 +273,8 @@ fn a_page_of_faults_that_is_wrong_is_complained_of() {
     );
     assert_eq!(found.len(), 2);
 
-    let (found, complaints) = faults("### 1. Bad\n\n* `a.rs`: `there`, `gone`\n* `b.rs`: `there`\n* `c.rs`\n");
+    let (found, complaints) =
+        faults("### 1. Bad\n\n* `a.rs`: `there`, `gone`\n* `b.rs`: `there`\n* `c.rs`\n");
     assert!(complaints.is_empty());
     let file = |name: &str| (name != "b.rs").then(|| "fn there() {}\nfn gone_too() {}\n".to_owned());
     assert_eq!(
@@ -359,7 +363,11 @@ fn alarms(templates: &[(String, Value)]) -> BTreeSet<String> {
 }
 
 /// What is written with dashes between backticks, and what a filter of a log asks for, and is not known.
-fn unknown_names(pages: &[(String, String)], events: &BTreeSet<String>, known: &BTreeSet<String>) -> Vec<String> {
+fn unknown_names(
+    pages: &[(String, String)],
+    events: &BTreeSet<String>,
+    known: &BTreeSet<String>,
+) -> Vec<String> {
     let is_dashed = |span: &str| {
         span.contains('-')
             && span.starts_with(|first: char| first.is_ascii_lowercase())
@@ -370,7 +378,8 @@ fn unknown_names(pages: &[(String, String)], events: &BTreeSet<String>, known: &
     for (page, text) in pages {
         for span in prose(text).flat_map(spans).filter(|span| is_dashed(span)) {
             if !events.contains(span) && !known.contains(span) {
-                complaints.push(format!("{page}: {span} is no event, no alarm and nothing else of this project"));
+                complaints
+                    .push(format!("{page}: {span} is no event, no alarm and nothing else of this project"));
             }
         }
         for (at, word) in text.match_indices("$.event = \"") {
@@ -401,8 +410,8 @@ fn other_names(templates: &[(String, Value)]) -> BTreeSet<String> {
     known
 }
 
-/// Words with dashes that belong to tools or to AWS.
-const NOT_OURS: [&str; 0] = [];
+/// Words with dashes that belong to tools or to AWS, or stand for any of their kind.
+const NOT_OURS: [&str; 2] = ["aws-sam-cli-managed-default", "core-1"];
 
 #[test]
 fn pages_name_only_events_alarms_and_functions_that_exist() {
@@ -418,7 +427,10 @@ fn pages_name_only_events_alarms_and_functions_that_exist() {
 fn a_page_that_names_an_event_of_yesterday_is_complained_of() {
     let code = [
         ("functions/x/src/a.rs".to_owned(), "warn!(event = \"node-not-compared\", \"x\");".to_owned()),
-        ("node/src/b.rs".to_owned(), "pub fn event(&self) -> &str {\n \"neo4j-died\"\n    }\n\"no-event\"".to_owned()),
+        (
+            "node/src/b.rs".to_owned(),
+            "pub fn event(&self) -> &str {\n \"neo4j-died\"\n    }\n\"no-event\"".to_owned(),
+        ),
         ("node/src/c.rs".to_owned(), "#[cfg(test)]\nevent = \"only-in-a-test\"".to_owned()),
     ];
     let events = events(&code);
@@ -446,7 +458,11 @@ fn every_runbook_is_an_alarms_and_every_alarm_has_one() {
 }
 
 /// What the filters of logs ask for, and what alarms read, is said by a program.
-fn silent_alarms(templates: &[(String, Value)], events: &BTreeSet<String>, code: &[(String, String)]) -> Vec<String> {
+fn silent_alarms(
+    templates: &[(String, Value)],
+    events: &BTreeSet<String>,
+    code: &[(String, String)],
+) -> Vec<String> {
     let mut complaints = Vec::new();
     let mut metrics = BTreeSet::new();
     for (name, filter) in resources(templates, "AWS::Logs::MetricFilter") {
@@ -464,7 +480,8 @@ fn silent_alarms(templates: &[(String, Value)], events: &BTreeSet<String>, code:
         let metric = without_stack(&alarm["MetricName"]);
         let printed = || code.iter().any(|(_, text)| text.contains(&format!("\"{metric}\"")));
         if alarm["Namespace"] == "Neo4jControlPlane" && !metrics.contains(&metric) && !printed() {
-            complaints.push(format!("{name} reads the metric {metric}, which no filter and no program makes"));
+            complaints
+                .push(format!("{name} reads the metric {metric}, which no filter and no program makes"));
         }
     }
     complaints
@@ -508,14 +525,16 @@ fn unknown_commands(pages: &[(String, String)], makefile: &str, commands: &BTree
     let is_target = |name: &str| makefile.lines().any(|line| line.starts_with(&format!("{name}:")));
     let mut complaints = Vec::new();
     for (page, text) in pages {
-        let quoted = prose(text).flat_map(spans).chain(code(text));
-        for line in quoted {
+        // In a block the bare word may stand in a drawing.
+        let blocks = code(text).filter(|line| !line.trim_start().starts_with("local"));
+        for line in prose(text).flat_map(spans).chain(blocks) {
             let line = line.split('#').next().unwrap_or_default();
             for command in line.split("&&").map(str::trim) {
                 let mut words = command.split_whitespace();
                 match words.next() {
                     Some("make") => {
-                        let targets = words.take_while(|word| *word != "...").filter(|word| !word.contains('='));
+                        let targets =
+                            words.take_while(|word| *word != "...").filter(|word| !word.contains('='));
                         complaints.extend(
                             targets
                                 .filter(|target| !target.starts_with('-') && !is_target(target))
@@ -570,7 +589,8 @@ fn a_command_of_yesterday_is_complained_of() {
     let page = "`make test` and `make old DIALECT=HA`, `local status`, `local dance core-1`, `local`\n\
         ```sh\nmake setup older && sam build   # make oldest\n```\n";
     let makefile = "test: setup\nsetup:\n\t@true\n";
-    let commands = commands("pub enum Command {\n    /// Shows\n    Status,\n    KillAgent(Slot),\n}\nOther,\n");
+    let commands =
+        commands("pub enum Command {\n    /// Shows\n    Status,\n    KillAgent(Slot),\n}\nOther,\n");
     assert_eq!(commands.iter().collect::<Vec<_>>(), ["kill-agent", "status"]);
     assert_eq!(
         unknown_commands(&[("page".to_owned(), page.to_owned())], makefile, &commands),
@@ -596,7 +616,7 @@ fn unknown_words(pages: &[(String, String)], parameters: &BTreeSet<String>, sour
                 let is_time = ["Seconds", "Ms", "MiB", "Days"].iter().any(|ending| word.ends_with(ending));
                 if is_time && !parameters.contains(word) && !NOT_PARAMETERS.contains(&word) {
                     complaints.push(format!("{page}: the template has no parameter {word}"));
-                } else if !is_time && !has_word(sources, word) {
+                } else if !is_time && !has_word(sources, word) && !OF_AWS.contains(&word) {
                     complaints.push(format!("{page}: neither a template nor a program has {word}"));
                 }
             }
@@ -607,6 +627,8 @@ fn unknown_words(pages: &[(String, String)], parameters: &BTreeSet<String>, sour
 
 /// What ends as a parameter does, and is a property of AWS's.
 const NOT_PARAMETERS: [&str; 0] = [];
+/// Names of AWS that no file here has.
+const OF_AWS: [&str; 1] = ["PortAllocationErrorCount"];
 
 fn parameters() -> BTreeSet<String> {
     let template = templates::read(&text("template.yml")).unwrap();
@@ -647,9 +669,9 @@ fn wrong_defaults(page: &str, template: &Value) -> Vec<String> {
     let table = page.split("\n## ").next().unwrap_or_default();
     let mut complaints = Vec::new();
     for line in table.lines().filter(|line| line.starts_with("| `")) {
-        let mut cells = line.trim_matches('|').split(" | ");
+        let mut cells = line.split('|').skip(1);
         let names: Vec<&str> = cells.next().map(spans).into_iter().flatten().collect();
-        let said = cells.next().unwrap_or_default().trim().to_owned();
+        let said = cells.next().unwrap_or_default().trim().replace('`', "");
         let default = |name: &&str| {
             let default = &template["Parameters"][*name]["Default"];
             default.as_str().map_or_else(|| default.to_string(), str::to_owned)
@@ -662,7 +684,8 @@ fn wrong_defaults(page: &str, template: &Value) -> Vec<String> {
             text => text.to_owned(),
         };
         if said != expected {
-            complaints.push(format!("{}: the page says {said:?}, the template {expected:?}", names.join(", ")));
+            complaints
+                .push(format!("{}: the page says {said:?}, the template {expected:?}", names.join(", ")));
         }
     }
     complaints
@@ -691,8 +714,11 @@ fn a_parameter_of_yesterday_is_complained_of() {
 /// Links to files that do not exist.
 fn dead_links(page: &str, text: &str, exists: impl Fn(&Path) -> bool) -> Vec<String> {
     let folder = Path::new(page).parent().unwrap_or(Path::new(""));
-    let targets = prose(text).flat_map(|line| line.split("](").skip(1).filter_map(|rest| rest.split(')').next()));
-    let files = targets.filter(|target| !target.contains("://")).map(|target| target.split('#').next().unwrap_or(target));
+    let targets =
+        prose(text).flat_map(|line| line.split("](").skip(1).filter_map(|rest| rest.split(')').next()));
+    let files = targets
+        .filter(|target| !target.contains("://"))
+        .map(|target| target.split('#').next().unwrap_or(target));
     files
         .filter(|file| !file.is_empty() && !exists(&folder.join(file)))
         .map(|file| format!("{page}: {file} does not exist"))
@@ -703,8 +729,10 @@ fn dead_links(page: &str, text: &str, exists: impl Fn(&Path) -> bool) -> Vec<Str
 fn every_link_to_a_file_leads_somewhere() {
     let mut pages = pages();
     pages.push(("CHANGELOG.md".to_owned(), text("CHANGELOG.md")));
-    let dead: Vec<String> =
-        pages.iter().flat_map(|(page, text)| dead_links(page, text, |file| root().join(file).exists())).collect();
+    let dead: Vec<String> = pages
+        .iter()
+        .flat_map(|(page, text)| dead_links(page, text, |file| root().join(file).exists()))
+        .collect();
     none(&dead);
 }
 
@@ -713,4 +741,103 @@ fn a_dead_link_is_complained_of() {
     let text = "[a](users.md), [b](../README.md#x), [c](https://example.com), [d](#here), [e](gone.md)\n```\n[f](x.md)\n```\n";
     let exists = |file: &Path| ["docs/users.md", "docs/../README.md"].contains(&file.to_str().unwrap());
     assert_eq!(dead_links("docs/page.md", text, exists), ["docs/page.md: gone.md does not exist"]);
+}
+
+// docs/aws.md.
+
+/// What every program calls, by the roles of the templates: the services of the allowed actions, in the names of endpoints.
+fn called(role: &str, templates: &[(String, Value)]) -> BTreeSet<String> {
+    fn actions(policy: &Value, into: &mut BTreeSet<String>) {
+        for statement in policy["Statement"].as_array().into_iter().flatten() {
+            if statement["Effect"] == "Allow" {
+                let one = statement["Action"].as_str().into_iter();
+                let many = statement["Action"].as_array().into_iter().flatten().filter_map(Value::as_str);
+                into.extend(
+                    one.chain(many)
+                        .filter_map(|action| action.split_once(':'))
+                        .map(|(service, _)| service.to_owned()),
+                );
+            }
+        }
+    }
+    let mut services = BTreeSet::new();
+    for (name, properties) in resources(templates, "AWS::IAM::Role") {
+        if name != role {
+            continue;
+        }
+        for policy in properties["Policies"].as_array().into_iter().flatten() {
+            actions(&policy["PolicyDocument"], &mut services);
+        }
+        let given = properties["ManagedPolicyArns"].to_string();
+        for (shared, policy) in resources(templates, "AWS::IAM::ManagedPolicy") {
+            if given.contains(shared) {
+                actions(&policy["PolicyDocument"], &mut services);
+            }
+        }
+    }
+    // Lambda logs by itself and makes the interfaces of its functions; S3 has a gateway.
+    services.retain(|service| !["logs", "ec2", "s3"].contains(&service.as_str()));
+    services
+}
+
+/// The second column of the row that begins so, as a set.
+fn endpoints(page: &str, who: &str) -> BTreeSet<String> {
+    let row = page.lines().find(|line| line.starts_with(&format!("| {who} |")));
+    let cell = row.and_then(|row| row.split('|').nth(2)).unwrap_or_default();
+    cell.split(',').map(|one| one.trim().to_owned()).filter(|one| !one.is_empty()).collect()
+}
+
+#[test]
+fn the_endpoints_of_every_program_are_those_that_its_role_may_call() {
+    let (page, templates) = (text("docs/aws.md"), all_templates());
+    for (role, who) in [
+        ("MasterElectionRole", "`master-election`"),
+        ("UserCreationRole", "`user-creation`"),
+        ("SnapshotBootstrapRole", "`snapshot-bootstrap`"),
+        ("NodeRole", "nodes"),
+    ] {
+        let called = called(role, &templates);
+        assert!(called.contains("ecs"), "{role}: {called:?}");
+        assert_eq!(endpoints(&page, who), called, "{who}");
+    }
+}
+
+/// A function's name ends at 64 characters.
+fn longest_stack_name(templates: &[(String, Value)]) -> usize {
+    let functions = resources(templates, "AWS::Serverless::Function");
+    let added = functions.iter().map(|(_, function)| without_stack(&function["FunctionName"]).len() + 1);
+    64 - added.max().unwrap()
+}
+
+#[test]
+fn the_longest_name_of_a_stack_is_what_the_functions_leave_of_theirs() {
+    let longest = longest_stack_name(&all_templates());
+    let said = format!("At most {longest} characters");
+    assert!(text("docs/aws.md").contains(&said), "docs/aws.md does not say {said:?}");
+}
+
+#[test]
+fn what_a_page_about_aws_leaves_out_is_seen() {
+    let template = serde_json::json!({"Resources": {
+        "R": {"Type": "AWS::IAM::Role", "Properties": {
+            "ManagedPolicyArns": [{"Ref": "SharedPolicyArn"}],
+            "Policies": [{"PolicyDocument": {"Statement": [
+                {"Effect": "Allow", "Action": ["ssm:GetParameter", "s3:GetObject"]},
+                {"Effect": "Allow", "Action": "events:PutEvents"},
+                {"Effect": "Deny", "Action": "sqs:SendMessage"}]}}]}},
+        "Shared": {"Type": "AWS::IAM::ManagedPolicy", "Properties": {"PolicyDocument": {"Statement": [
+            {"Effect": "Allow", "Action": "ecs:ListTasks"}]}}},
+        "Other": {"Type": "AWS::IAM::ManagedPolicy", "Properties": {"PolicyDocument": {"Statement": [
+            {"Effect": "Allow", "Action": "kms:Decrypt"}]}}},
+        "F": {"Type": "AWS::Serverless::Function", "Properties": {"FunctionName": {"Fn::Sub": "${AWS::StackName}-four"}}},
+        "G": {"Type": "AWS::Serverless::Function", "Properties": {"FunctionName": {"Fn::Sub": "${AWS::StackName}-sixsix"}}},
+    }});
+    let templates = [("template.yml".to_owned(), template)];
+    assert_eq!(called("R", &templates).into_iter().collect::<Vec<_>>(), ["ecs", "events", "ssm"]);
+    assert_eq!(
+        endpoints("| nodes | ecs, events | |\n", "nodes").into_iter().collect::<Vec<_>>(),
+        ["ecs", "events"]
+    );
+    assert!(endpoints("| nodes | ecs | |\n", "hosts").is_empty());
+    assert_eq!(longest_stack_name(&templates), 64 - "-sixsix".len());
 }
