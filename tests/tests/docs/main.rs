@@ -6,6 +6,7 @@ mod alarms;
 mod aws;
 mod commands;
 mod faults;
+mod figures;
 mod links;
 mod parameters;
 
