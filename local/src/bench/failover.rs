@@ -131,7 +131,7 @@ async fn forget_faults(cloud: &Cloud) -> Result<(), String> {
     let function = format!("{}-master-election", deploy::STACK);
     let environment = emulator.function_environment(&function).await.map_err(|error| error.to_string())?;
     let text = |name: &str| environment[name].as_str().ok_or_else(|| format!("{function} has no {name}"));
-    let object = format!("{}/{}", text("STATE_BUCKET")?, text("STATE_KEY")?);
+    let object = format!("{}/master-election/state.json", text("STATE_BUCKET")?);
     let state = emulator.get_object(&object).await.map_err(|error| error.to_string())?;
     let mut state: Value = serde_json::from_slice(&state).map_err(|error| format!("{object}: {error}"))?;
     let switches =
