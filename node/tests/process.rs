@@ -6,7 +6,7 @@ use std::{
     io::{Read, Write},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     os::unix::fs::PermissionsExt,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::{
         Arc, Mutex,
@@ -33,6 +33,8 @@ const IGNORES: &str = "trap '' TERM; echo started; while :; do sleep 0.05; done"
 struct Task {
     address: Ipv4Addr,
     dir: PathBuf,
+    /// On another device than the rest, as a volume is.
+    volume: PathBuf,
     cloud: SocketAddr,
     peers: Arc<Mutex<Vec<Option<Ipv4Addr>>>>,
     runtime: tokio::runtime::Runtime,
@@ -44,8 +46,16 @@ fn address(test: u8) -> Ipv4Addr {
     Ipv4Addr::new(127, 240 + process[2] % 14, process[3], test)
 }
 
+/// Memory is another device than any disk, and anybody may write there.
+const OTHER_DEVICE: &str = "/dev/shm";
+
 impl Task {
+    /// In the slot `core-1`, on its volume, with an agent that tells its service.
     fn new(test: u8, script: &str) -> Self {
+        Self::with_metadata(test, script, &json!({"ServiceName": "core-1"}))
+    }
+
+    fn with_metadata(test: u8, script: &str, told: &Value) -> Self {
         let address = address(test);
         let dir = std::env::temp_dir().join(format!("node-{}-{test}", std::process::id()));
         let _absent = fs::remove_dir_all(&dir);
@@ -56,7 +66,12 @@ impl Task {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let peers = Arc::new(Mutex::new(vec![None; 3]));
-        let metadata = json!({"Containers": [{"Networks": [{"IPv4Addresses": [address.to_string()]}]}]});
+        let mut metadata = json!({"Containers": [{"Networks": [{"IPv4Addresses": [address.to_string()]}]}]});
+        metadata.as_object_mut().unwrap().extend(told.as_object().unwrap().clone());
+        let volume = Path::new(OTHER_DEVICE).join(dir.file_name().unwrap());
+        let _absent = fs::remove_dir_all(&volume);
+        fs::create_dir_all(&volume).unwrap();
+        fs::write(volume.join("slot.json"), r#"{"stack":"s","slot":"core-1"}"#).unwrap();
         let app = Router::new()
             .route("/meta/task", get(async move || Json(metadata)))
             .route("/", post(ecs))
@@ -64,7 +79,7 @@ impl Task {
         let listener = runtime.block_on(tokio::net::TcpListener::bind((address, 0))).unwrap();
         let cloud = listener.local_addr().unwrap();
         runtime.spawn(async move { axum::serve(listener, app).await });
-        Self { address, dir, cloud, peers, runtime }
+        Self { address, dir, volume, cloud, peers, runtime }
     }
 
     fn start(&self, changed: &[(&str, &str)]) -> Node {
@@ -72,9 +87,10 @@ impl Task {
         command.env_clear().envs([
             ("PATH", "/usr/bin:/bin"),
             ("DIALECT", "SINGLE"),
+            ("NEO4J_VERSION", "3.4.6"),
             ("CLUSTER", "c"),
-            ("CORE_SERVICES", "core-1,core-2,core-3"),
-            ("SERVER_ID", "1"),
+            ("STACK", "s"),
+            ("CORE_SERVICES", "core-1"),
             ("NEO4J_dbms_security_auth__enabled", "false"),
             ("STOP_TIMEOUT_SECONDS", "30"),
             ("AWS_REGION", "us-east-1"),
@@ -83,17 +99,26 @@ impl Task {
         ]);
         command.env("AWS_ENDPOINT_URL", format!("http://{}", self.cloud));
         command.env("ECS_CONTAINER_METADATA_URI_V4", format!("http://{}/meta", self.cloud));
-        for (name, dir) in
-            [("NEO4J_HOME", "home"), ("DATA_DIR", "data"), ("LOG_DIR", "logs"), ("CONF_DIR", "conf")]
-        {
+        for (name, dir) in [("NEO4J_HOME", "home"), ("LOG_DIR", "logs"), ("CONF_DIR", "conf")] {
             command.env(name, self.dir.join(dir));
         }
+        command.env("DATA_DIR", &self.volume).env("ROOT_DISK", &self.dir);
         let log = self.dir.join("log");
         let output = fs::File::create(&log).unwrap();
         command.envs(changed.iter().copied()).stdin(Stdio::null()).stdout(output);
         Node { child: command.spawn().unwrap(), log }
     }
 }
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        // Memory that is not given back is missing until the machine restarts.
+        let _gone = fs::remove_dir_all(&self.volume);
+    }
+}
+
+/// Three core slots, of which `core-1` is this task's.
+const THREE: [(&str, &str); 2] = [("DIALECT", "HA"), ("CORE_SERVICES", "core-1,core-2,core-3")];
 
 const PASSWORD: &str = "only-the-secret-has-it";
 
@@ -452,7 +477,7 @@ fn sigquit_is_neo4js_own_matter() {
 fn fault_44_neo4j_starts_only_when_every_slot_has_an_address() {
     let task = Task::new(7, OBEYS);
     task.peers.lock().unwrap()[0] = Some(task.address);
-    let node = task.start(&[("DIALECT", "HA")]);
+    let node = task.start(&THREE);
     node.until_log("no address yet of core-2, core-3");
     task.peers.lock().unwrap()[1] = Some([10, 0, 0, 2].into());
     node.until_log("no address yet of core-3");
@@ -468,7 +493,7 @@ fn fault_44_neo4j_starts_only_when_every_slot_has_an_address() {
 #[test]
 fn fault_44_when_ecs_cannot_be_asked_the_reason_is_said_and_nothing_starts() {
     let task = Task::new(8, OBEYS);
-    let mut node = task.start(&[("DIALECT", "HA"), ("AWS_ENDPOINT_URL", "http://127.0.0.1:1")]);
+    let mut node = task.start(&[THREE[0], THREE[1], ("AWS_ENDPOINT_URL", "http://127.0.0.1:1")]);
     node.until_log("listing-failed");
     node.until_log("waiting-for-peers");
     assert!(!node.log().contains("neo4j-started"));
@@ -478,8 +503,8 @@ fn fault_44_when_ecs_cannot_be_asked_the_reason_is_said_and_nothing_starts() {
 }
 
 /// Shows what Neo4j's process would find, then obeys.
-const SHOWS: &str = "cat \"$NEO4J_HOME/../data/dbms/auth.ini\"; stat -c %a \"$NEO4J_HOME/../data/dbms/auth.ini\"; env; \
-                     trap 'exit 143' TERM; echo started; while :; do sleep 0.05; done";
+const SHOWS: &str = "data=$(sed -n s/^dbms.directories.data=//p \"$NEO4J_CONF/neo4j.conf\"); cat \"$data/dbms/auth.ini\"; \
+                     stat -c %a \"$data/dbms/auth.ini\"; env; trap 'exit 143' TERM; echo started; while :; do sleep 0.05; done";
 
 #[test]
 fn the_first_password_is_there_before_neo4j_and_nowhere_else() {
@@ -494,11 +519,11 @@ fn the_first_password_is_there_before_neo4j_and_nowhere_else() {
     assert!(!String::from_utf8_lossy(&arguments).contains(PASSWORD));
     drop(node);
     // Users that are there stay as they are: whoever keeps them in order changes the password.
-    fs::remove_file(task.dir.join("data/dbms/auth.ini")).unwrap();
-    fs::write(task.dir.join("data/dbms/auth"), "neo4j:SHA-256,00,00:\n").unwrap();
+    fs::remove_file(task.volume.join("dbms/auth.ini")).unwrap();
+    fs::write(task.volume.join("dbms/auth"), "neo4j:SHA-256,00,00:\n").unwrap();
     let node = task.start(&on);
     node.until_log("started\n");
-    assert!(!task.dir.join("data/dbms/auth.ini").exists());
+    assert!(!task.volume.join("dbms/auth.ini").exists());
 }
 
 #[test]
@@ -517,14 +542,16 @@ fn a_bad_parameter_is_one_line_and_a_failure() {
     let task = Task::new(9, OBEYS);
     for (name, value, said) in [
         ("REPLICATION", "sync", "REPLICATION is"),
-        ("NEO4J_ha_server__id", "7", "ha.server_id cannot be set by a NEO4J_ variable"),
+        ("NEO4J_ha_server__id", "7", "ha.server_id cannot be set by a NEO4J_ variable or in Neo4jSettings"),
+        ("NEO4J_SETTINGS", "dbms.mode=SINGLE", "dbms.mode cannot be set by a NEO4J_ variable or in Neo4jSettings"),
+        ("NEO4J_SETTINGS", "a.b=1\nno setting", "line 2 of Neo4jSettings has no `=`"),
         (
             "NEO4J_dbms_logs_query_enabled",
             "true\nha.server_id=7",
             "NEO4J_dbms_logs_query_enabled has a line break",
         ),
     ] {
-        let mut node = task.start(&[("DIALECT", "HA"), (name, value)]);
+        let mut node = task.start(&[THREE[0], THREE[1], (name, value)]);
         assert_eq!(node.until_ended().code(), Some(1));
         assert_eq!(node.log().lines().count(), 1, "{}", node.log());
         assert!(node.log().contains(said), "{}", node.log());
