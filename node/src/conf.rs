@@ -53,7 +53,9 @@ pub enum NotASetting {
     )]
     NotOneLine(String),
     /// Two values, of which one would be ignored.
-    #[error("{first} and {second} set the same: remove one of the two, because Neo4j would ignore one without a word")]
+    #[error(
+        "{first} and {second} set the same: remove one of the two, because Neo4j would ignore one without a word"
+    )]
     Twice {
         /// Where it was given first.
         first: String,
@@ -61,7 +63,9 @@ pub enum NotASetting {
         second: String,
     },
     /// A line of the parameter `Neo4jSettings`. It may be the rest of a secret, so it is not repeated.
-    #[error("line {0} of Neo4jSettings has no `=`: a line must be `name=value`, empty, or a comment that begins with #")]
+    #[error(
+        "line {0} of Neo4jSettings has no `=`: a line must be `name=value`, empty, or a comment that begins with #"
+    )]
     NoEquals(usize),
     /// The same.
     #[error(

@@ -153,12 +153,7 @@ fn read(file: &Path) -> Result<Option<Vec<u8>>, String> {
     read.map(|_| Some(bytes)).map_err(|error| error.to_string())
 }
 
-fn decide(
-    found: Found,
-    directory: &Path,
-    root: &Path,
-    (stack, slot): (&str, &str),
-) -> Result<(), Refused> {
+fn decide(found: Found, directory: &Path, root: &Path, (stack, slot): (&str, &str)) -> Result<(), Refused> {
     let directory = directory.to_owned();
     let file = directory.join(FILE);
     let device = match found.device {
@@ -223,7 +218,10 @@ mod tests {
         ] {
             let (event, sentence) = refused(found(text));
             assert_eq!(event, "not-this-slots-volume");
-            assert!(sentence.contains(whose) && sentence.contains("slot s-core-1 of the stack s,"), "{sentence}");
+            assert!(
+                sentence.contains(whose) && sentence.contains("slot s-core-1 of the stack s,"),
+                "{sentence}"
+            );
         }
     }
 
@@ -231,9 +229,19 @@ mod tests {
     fn fault_53_what_no_host_wrote_is_no_proof() {
         let large = format!("{OWN}{}", " ".repeat(4096));
         for text in [
-            "", "{}", "null", "[]", "\"s-core-1\"", "{\"stack\":\"s\"}", "{\"slot\":\"s-core-1\"}", &OWN[..20],
-            r#"{"stack":["s"],"slot":"s-core-1"}"#, r#"{"stack":"s","slot":"s-core-2","slot":"s-core-1"}"#,
-            r#"{"stack":"s","slot":"s-core-1"}{}"#, "\u{feff}{\"stack\":\"s\",\"slot\":\"s-core-1\"}", &large,
+            "",
+            "{}",
+            "null",
+            "[]",
+            "\"s-core-1\"",
+            "{\"stack\":\"s\"}",
+            "{\"slot\":\"s-core-1\"}",
+            &OWN[..20],
+            r#"{"stack":["s"],"slot":"s-core-1"}"#,
+            r#"{"stack":"s","slot":"s-core-2","slot":"s-core-1"}"#,
+            r#"{"stack":"s","slot":"s-core-1"}{}"#,
+            "\u{feff}{\"stack\":\"s\",\"slot\":\"s-core-1\"}",
+            &large,
         ] {
             let (event, sentence) = refused(found(text));
             assert_eq!(event, "volume-without-identity", "{text}");
@@ -245,7 +253,10 @@ mod tests {
         let (_, sentence) = refused(Found { file: Err("Permission denied".into()), ..found(OWN) });
         assert!(sentence.contains("(Permission denied)"), "{sentence}");
         let other = decided(found("{\"stack\":\"s\",\"slot\":\"a\\nb\"}")).unwrap_err();
-        assert!(!other.to_string().contains('\n'), "a name of two lines is still one line of the log: {other}");
+        assert!(
+            !other.to_string().contains('\n'),
+            "a name of two lines is still one line of the log: {other}"
+        );
     }
 
     /// Its `slot.json` may be one that was copied with the rest.

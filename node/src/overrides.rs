@@ -87,7 +87,8 @@ fn variable(name: &str) -> String {
 
 /// One `name=value` a line; empty lines and comments are skipped.
 fn lines(text: &str) -> impl Iterator<Item = Result<Override, NotASetting>> {
-    let is_name = |name: &str| name.starts_with(|first: char| first.is_ascii_lowercase()) && is_one_line(name, "");
+    let is_name =
+        |name: &str| name.starts_with(|first: char| first.is_ascii_lowercase()) && is_one_line(name, "");
     (1..).zip(text.split('\n')).filter_map(move |(line, text)| {
         let text = text.trim();
         if text.is_empty() || text.starts_with('#') {
@@ -154,7 +155,10 @@ mod tests {
         ];
         for (text, sentence) in table {
             let said = read(&[("NEO4J_SETTINGS", text)]).unwrap_err();
-            assert!(said.starts_with(sentence) && !said.contains("evil") && !said.contains('\n'), "{text}: {said}");
+            assert!(
+                said.starts_with(sentence) && !said.contains("evil") && !said.contains('\n'),
+                "{text}: {said}"
+            );
         }
         let both = [("NEO4J_a_b", "evil"), ("NEO4J_SETTINGS", "a.b=evil")];
         let said = read(&both).unwrap_err();

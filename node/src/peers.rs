@@ -63,7 +63,9 @@ async fn look(cluster: &Cluster, own: &Place, inventory: &aws::Inventory) -> Vec
     for (service, tasks) in services.iter().zip(listed) {
         known.extend(tasks.into_iter().filter_map(|task| Some((service.clone(), task.address?))));
     }
-    slots(cluster, own, |service| known.iter().rev().find(|(of, _)| of == service).map(|(_, address)| *address))
+    slots(cluster, own, |service| {
+        known.iter().rev().find(|(of, _)| of == service).map(|(_, address)| *address)
+    })
 }
 
 /// The core slots with their addresses as far as they are known, this one's own among them if it is one.

@@ -27,7 +27,9 @@ pub struct Place {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoSlot {
     /// Started by `RunTask`, most likely.
-    #[error("ECS reports no service of this task, so it has no slot and Neo4j is not started: run it as one of the services {0}")]
+    #[error(
+        "ECS reports no service of this task, so it has no slot and Neo4j is not started: run it as one of the services {0}"
+    )]
     NoService(String),
     /// Its server id would be a guess.
     #[error(
@@ -75,10 +77,9 @@ pub async fn find(settings: &Settings) -> Result<Place, Failure> {
 /// The slot of the tasks of `service`.
 fn slot_of(cluster: &Cluster, service: Option<&str>) -> Result<Slot, NoSlot> {
     let service = service.ok_or_else(|| NoSlot::NoService(names(cluster)))?;
-    let slot = cluster.slot(service).ok_or_else(|| NoSlot::NotOurs {
-        service: service.to_owned(),
-        slots: names(cluster),
-    })?;
+    let slot = cluster
+        .slot(service)
+        .ok_or_else(|| NoSlot::NotOurs { service: service.to_owned(), slots: names(cluster) })?;
     if slot.kind == Kind::SlaveOnly && cluster.dialect != Dialect::Ha {
         return Err(NoSlot::NotSlaveOnly(slot.name.clone()));
     }
@@ -138,7 +139,9 @@ mod tests {
         let cluster = cluster(&[]);
         for service in ["s-core-4", "s-core", "S-CORE-1", "other-core-1"] {
             let sentence = said(&cluster, Some(service));
-            let start = format!("this task's service {service} is not a slot of the cluster, so Neo4j is not started");
+            let start = format!(
+                "this task's service {service} is not a slot of the cluster, so Neo4j is not started"
+            );
             assert!(sentence.starts_with(&start) && sentence.ends_with("s-core-3, s-slave-1"), "{sentence}");
         }
         assert!(said(&cluster, None).starts_with("ECS reports no service of this task, so it has no slot"));

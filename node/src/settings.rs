@@ -51,34 +51,6 @@ pub struct Settings {
     pub overrides: Vec<Override>,
 }
 
-/// How acknowledged writes reach slaves.
-    pub replication: Replication,
-    /// Silence after which the JVM is killed; zero for never.
-    pub fence_after: Duration,
-    /// The event bus to ring; none to be silent.
-    pub event_bus: Option<String>,
-    /// The secret with the administrator's password; none when authentication is off.
-    pub admin_secret: Option<String>,
-    /// From the container's SIGTERM to its SIGKILL.
-    pub stop_timeout: Duration,
-    /// Where the agent tells the task's address and service; `SINGLE` outside of ECS does without.
-    pub metadata: Option<String>,
-    /// Neo4j's home.
-    pub home: PathBuf,
-    /// The slot's volume.
-    pub data: PathBuf,
-    /// A file on the host's root disk, which the volume must not be on.
-    pub root_disk: PathBuf,
-    /// Logs of this task.
-    pub logs: PathBuf,
-    /// Where `neo4j.conf` is written.
-    pub conf: PathBuf,
-    /// Processors, which decide how many workers Neo4j's servers get.
-    pub processors: usize,
-    /// `NEO4J_*` variables as settings: `NEO4J_dbms_memory_heap_max__size` is `dbms.memory.heap.max_size`.
-    pub overrides: Vec<(String, String)>,
-}
-
 /// How acknowledged writes reach slaves: docs/replication.md has what each costs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Replication {
@@ -163,7 +135,8 @@ impl Settings {
 /// The secret is needed unless authentication is switched off: Neo4j must not be reachable with the password that everybody
 /// knows.
 fn admin_secret(environment: &Environment, overrides: &[Override]) -> Result<Option<String>, Invalid> {
-    let is_off = |setting: &Override| setting.name == "dbms.security.auth_enabled" && setting.value == "false";
+    let is_off =
+        |setting: &Override| setting.name == "dbms.security.auth_enabled" && setting.value == "false";
     if overrides.iter().any(is_off) {
         return Ok(None);
     }

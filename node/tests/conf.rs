@@ -83,8 +83,7 @@ fn causal_clustering() {
 
 #[test]
 fn a_single_node_has_nothing_of_a_cluster() {
-    let single =
-        settings(&[("DIALECT", "SINGLE"), ("CORE_SERVICES", "core-1"), ("SLAVE_ONLY_SERVICES", "")]);
+    let single = settings(&[("DIALECT", "SINGLE"), ("CORE_SERVICES", "core-1"), ("SLAVE_ONLY_SERVICES", "")]);
     assert_golden("single.conf", &text_of("core-1", &single, Volume::Filled));
 }
 
@@ -112,8 +111,10 @@ fn settings_of_users_are_in_the_file() {
 
 #[test]
 fn what_is_a_default_can_be_set_and_what_forms_the_cluster_cannot() {
-    let set =
-        settings(&[("NEO4J_dbms_threads_worker__count", "64"), ("NEO4J_SETTINGS", "dbms.logs.query.enabled=true")]);
+    let set = settings(&[
+        ("NEO4J_dbms_threads_worker__count", "64"),
+        ("NEO4J_SETTINGS", "dbms.logs.query.enabled=true"),
+    ]);
     let text = text(&set);
     assert!(
         text.contains("dbms.threads.worker_count=64\n") && text.contains("dbms.logs.query.enabled=true\n")
@@ -167,7 +168,8 @@ fn a_variable_that_is_not_one_line_is_refused_by_name() {
     }
     let jvm = "-Dfile.encoding=UTF-8 -Dx=\"a b\"\t#1 = c:\\d";
     for name in ["NEO4J_dbms_jvm_additional", "NEO4J_SETTINGS"] {
-        let value = if name == "NEO4J_SETTINGS" { format!("dbms.jvm.additional={jvm}") } else { jvm.to_owned() };
+        let value =
+            if name == "NEO4J_SETTINGS" { format!("dbms.jvm.additional={jvm}") } else { jvm.to_owned() };
         let text = text(&settings(&[(name, value.leak())]));
         assert!(text.contains(&format!("dbms.jvm.additional={jvm}\n")), "anything else may be set");
     }

@@ -180,7 +180,10 @@ async fn the_service_of_a_task_is_in_its_group() {
     assert_eq!(inventory.service_of("a").await.unwrap(), Some("core-1".into()));
     assert_eq!(inventory.service_of("b").await.unwrap(), None);
     let asked = fake.asked();
-    assert_eq!((action(&asked[0]), body(&asked[0])), ("DescribeTasks", json!({"cluster": "c", "tasks": ["a"]})));
+    assert_eq!(
+        (action(&asked[0]), body(&asked[0])),
+        ("DescribeTasks", json!({"cluster": "c", "tasks": ["a"]}))
+    );
     let unknown = ecs(&[], &[], &[("a", "MISSING")]).await;
     let error = Inventory::new(&unknown.config, "c").service_of("a").await.unwrap_err().to_string();
     assert_eq!(error, "ecs:DescribeTasks on cluster c failed: a is not known");
