@@ -150,12 +150,13 @@ def with_parents(describe):
 
     def described(params):
         status, headers, body = describe(params)
-        for stack in [stack for stack in _stacks.values() if stack.get("ParentId")]:
-            root = stack
-            while root.get("ParentId"):
-                root = next(one for one in _stacks.values() if one["StackId"] == root["ParentId"])
-            own = f"<StackId>{stack['StackId']}</StackId>"
-            ids = f"<ParentId>{stack['ParentId']}</ParentId><RootId>{root['StackId']}</RootId>"
+        parents = {stack["StackId"]: stack["ParentId"] for stack in _stacks.values() if stack.get("ParentId")}
+        for stack_id, parent in parents.items():
+            root = parent
+            while root in parents:
+                root = parents[root]
+            own = f"<StackId>{stack_id}</StackId>"
+            ids = f"<ParentId>{parent}</ParentId><RootId>{root}</RootId>"
             body = body.replace(own.encode(), (own + ids).encode())
         return status, headers, body
 

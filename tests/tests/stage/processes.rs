@@ -65,10 +65,8 @@ async fn a_slave(cloud: &Cloud) -> Result<Task, String> {
 }
 
 pub async fn ended(cloud: &Cloud, arn: &str) -> Result<local::ecs::Stopped, String> {
-    wait("the task stopped", || async {
-        cloud.tasks().into_iter().find(|task| task.arn == arn)?.stopped
-    })
-    .await
+    wait("the task stopped", || async { cloud.tasks().into_iter().find(|task| task.arn == arn)?.stopped })
+        .await
 }
 
 async fn comes_back(cloud: &Cloud, gone: &Task) -> Outcome {

@@ -77,7 +77,9 @@ pub fn a_suspension_during_a_reconcile(stage: &Stage) -> Outcome {
         let nodes = rest(cloud).await?.nodes;
         let (held, leaked) = ("a-held-up", "leaked");
         for user in [held, leaked] {
-            stacks::create(cloud, user, &stack(cloud, user, "reader", "x")).await?.must_be("CREATE_COMPLETE")?;
+            stacks::create(cloud, user, &stack(cloud, user, "reader", "x"))
+                .await?
+                .must_be("CREATE_COMPLETE")?;
         }
         let mut suspended = stack(cloud, leaked, "reader", "x");
         suspended["Resources"]["User"]["Properties"]["Suspended"] = json!(true);
@@ -98,9 +100,13 @@ pub fn a_suspension_during_a_reconcile(stage: &Stage) -> Outcome {
 pub fn late_duplicates(stage: &Stage) -> Outcome {
     stage.play(async |cloud| {
         let nodes = rest(cloud).await?.nodes;
-        stacks::create(cloud, "late", &stack(cloud, "late", "reader", "x")).await?.must_be("CREATE_COMPLETE")?;
+        stacks::create(cloud, "late", &stack(cloud, "late", "reader", "x"))
+            .await?
+            .must_be("CREATE_COMPLETE")?;
         for role in ["admin", "reader"] {
-            stacks::update(cloud, "late", &stack(cloud, "late", role, "x")).await?.must_be("UPDATE_COMPLETE")?;
+            stacks::update(cloud, "late", &stack(cloud, "late", role, "x"))
+                .await?
+                .must_be("UPDATE_COMPLETE")?;
         }
         again(cloud, "Update", "late", "admin").await?;
         if roles(cloud, &nodes, "late").await? != json!(vec!["reader"; nodes.len()]) {

@@ -101,7 +101,9 @@ pub fn one_node_away(stage: &Stage) -> Outcome {
         }
         stacks::delete(cloud, "partly").await?;
         let nodes = rest(cloud).await?.nodes;
-        stacks::create(cloud, "partly", &stack(cloud, "partly", "reader", "x")).await?.must_be("CREATE_COMPLETE")?;
+        stacks::create(cloud, "partly", &stack(cloud, "partly", "reader", "x"))
+            .await?
+            .must_be("CREATE_COMPLETE")?;
         logs_in(&nodes, &Login::new("partly", "x")).await?;
         stacks::delete(cloud, "partly").await
     })
