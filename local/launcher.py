@@ -11,6 +11,7 @@ import json
 import os
 import secrets
 import string
+import sys
 import threading
 import urllib.error
 import urllib.request
@@ -20,6 +21,10 @@ from ministack.core import lambda_runtime
 from ministack.core.responses import new_uuid
 from ministack.services import eventbridge, lambda_svc
 from ministack.services.cloudformation import _stacks, custom_resource, handlers, provisioners, stacks
+
+# The modules beside this one are read once a run; the checkout stays clean.
+sys.dont_write_bytecode = True
+import placement  # noqa: E402
 
 GATEWAY = os.environ["AWS_ENDPOINT_URL"]
 # cfn/crpg-ref-responses and the property reference of AWS::CloudFormation::CustomResource.
@@ -224,6 +229,7 @@ custom_resource.deliver_response = deliver_response
 eventbridge._dispatch_to_lambda = dispatch_to_lambda
 stacks._roll_back_operation = handlers._roll_back_operation = roll_back_operation
 lambda_runtime.ProvidedWorker.invoke = noting_what_it_serves(lambda_runtime.ProvidedWorker.invoke)
+placement.install()
 
 if __name__ == "__main__":
     ministack.app.main()

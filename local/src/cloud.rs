@@ -144,11 +144,17 @@ pub fn end_leftovers(layout: &Layout) -> usize {
 }
 
 fn image(layout: &Layout) -> Image {
+    // The run's directory is on this machine's root disk, because another one would need root to mount it; so the node program
+    // compares it with a file that is on no disk at all. What protects a slot's data here is `slot.json`.
+    let root_disk = "/proc/version";
     Image {
         program: layout.node_program(),
         arguments: Vec::new(),
-        environment: vec![("NEO4J_HOME".into(), layout.neo4j_home().display().to_string())],
-        volumes: layout.run.join("volumes"),
+        environment: vec![
+            ("NEO4J_HOME".into(), layout.neo4j_home().display().to_string()),
+            ("ROOT_DISK".into(), root_disk.into()),
+        ],
+        hosts: layout.run.join("hosts"),
         logs: layout.run.join("logs"),
     }
 }

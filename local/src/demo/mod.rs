@@ -194,7 +194,7 @@ pub async fn form(cloud: &Cloud) -> Result<Status, String> {
         formed(&status, CORE_SIZE).then_some(status)
     });
     let status = observed(formed, "the nodes did not form a cluster; their logs are in .local").await?;
-    let volumes = cloud.layout.run.join("volumes");
+    let volumes = cloud.layout.run.join("hosts");
     let jvms = status.nodes.iter().flat_map(|node| children(node.pid));
     let deleted: Vec<String> = jvms.flat_map(|jvm| deleted_files(jvm, &volumes)).collect();
     let logs: Vec<&String> = deleted.iter().filter(|file| file.contains("neostore.transaction")).collect();
