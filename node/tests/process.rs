@@ -8,12 +8,11 @@ use std::{
     io::{Read, Write},
     net::{Ipv4Addr, TcpListener, TcpStream},
     os::unix::fs::PermissionsExt,
-    path::PathBuf,
     time::{Duration, Instant},
 };
 
 use rustix::process::{Signal, kill_process};
-use task::{Node, OBEYS, PASSWORD, PATIENCE, THREE, Task};
+use task::{OBEYS, PASSWORD, THREE, Task, fetch};
 
 const IGNORES: &str = "trap '' TERM; echo started; while :; do sleep 0.05; done";
 
@@ -119,24 +118,6 @@ fn a_neo4j_whose_http_alone_is_silent_stops_in_good_order() {
     }
 }
 
-fn fetch(task: &Task, path: &str) -> (u16, String) {
-    // The port is bound beside the start of Neo4j.
-    let bound = Instant::now() + PATIENCE;
-    let mut stream = loop {
-        match TcpStream::connect((task.address, 7475)) {
-            Err(error) if Instant::now() > bound => panic!("{error}"),
-            Err(_) => std::thread::sleep(Duration::from_millis(10)),
-            Ok(stream) => break stream,
-        }
-    };
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    (head[9..12].parse().unwrap(), body.to_owned())
-}
-
 #[test]
 fn the_role_is_served_from_the_start_and_is_never_yes_without_neo4j() {
     let task = Task::new(15, OBEYS);
@@ -203,10 +184,7 @@ fn send(task: &Task, path: &str, statement: &str) -> std::io::Result<String> {
 /// Neo4j 3.4.6 as a cluster of one. The balancer's check must not need a worker that queries can take.
 #[test]
 fn a_real_master_whose_http_workers_are_all_taken_is_the_master_and_stops_in_good_order() {
-    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned();
-    let home = root.join(".local/neo4j-3.4.6").canonicalize().expect("Neo4j 3.4.6: run `make setup`");
-    let home = home.display();
-    let task = Task::new(18, &format!("NEO4J_HOME={home} exec {home}/bin/neo4j console"));
+    let task = Task::new(18, &task::real_neo4j());
     let mut node = task.start(&[
         ("DIALECT", "HA"),
         ("CORE_SERVICES", "core-1"),

@@ -329,11 +329,12 @@ impl Running {
     /// The host of the service's next task, among those of its cluster.
     fn place(&self, service: &Service) -> Result<Host, Unplaced> {
         let there = |host: &&Host| host.cluster == service.cluster && !self.hosts.away.contains(&host.name);
-        let candidate = |host| {
-            let Host { name, .. } = host;
-            place::Candidate { host, connected: !self.dead.has(name), tasks: self.unfinished_on(name).len() }
-        };
-        let candidates: Vec<_> = self.hosts.all.iter().filter(there).map(candidate).collect();
+        let candidates = self.hosts.all.iter().filter(there).map(|host| place::Candidate {
+            host,
+            connected: !self.dead.has(&host.name),
+            tasks: self.unfinished_on(&host.name).len(),
+        });
+        let candidates: Vec<_> = candidates.collect();
         place::place(&candidates, &service.constraints).cloned()
     }
 }

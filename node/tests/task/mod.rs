@@ -4,7 +4,8 @@
 
 use std::{
     fs,
-    net::{Ipv4Addr, SocketAddr},
+    io::{Read, Write},
+    net::{Ipv4Addr, SocketAddr, TcpStream},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
@@ -240,4 +241,31 @@ impl Drop for Node {
         }
         let _gone = (self.child.kill(), self.child.wait());
     }
+}
+
+/// What its status port answers.
+pub fn fetch(task: &Task, path: &str) -> (u16, String) {
+    // The port is bound beside the start of Neo4j.
+    let bound = Instant::now() + PATIENCE;
+    let mut stream = loop {
+        match TcpStream::connect((task.address, 7475)) {
+            Err(error) if Instant::now() > bound => panic!("{error}"),
+            Err(_) => std::thread::sleep(Duration::from_millis(10)),
+            Ok(stream) => break stream,
+        }
+    };
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head[9..12].parse().unwrap(), body.to_owned())
+}
+
+/// The script of a task with a real Neo4j 3.4.6.
+pub fn real_neo4j() -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let home = root.join(".local/neo4j-3.4.6").canonicalize().expect("Neo4j 3.4.6: run `make setup`");
+    let home = home.display();
+    format!("NEO4J_HOME={home} exec {home}/bin/neo4j console")
 }
