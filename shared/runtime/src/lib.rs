@@ -7,5 +7,5 @@ mod metrics;
 
 pub use cluster::{BOLT_PORT, Cluster, HTTP_PORT, STATUS_PORT};
 pub use config::{Environment, Invalid};
-pub use logs::{Sink, log_json};
+pub use logs::{Sink, log_json, name_slot};
 pub use metrics::{Metric, Unit, emit};
