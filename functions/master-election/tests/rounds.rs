@@ -97,6 +97,7 @@ fn told(answers: &[(u64, [Answer; 3])], registered: &[u8]) -> Told {
 impl Told {
     fn says(&self, text: impl Into<String>) {
         self.log.borrow_mut().push(text.into());
+        assert!(self.log.borrow().len() < ENDLESS, "an endless loop at {} ms", self.clock.get());
     }
 
     fn log(&self) -> Vec<String> {
@@ -265,6 +266,8 @@ const UNSETTLED: Answer = Answer::NotKnown(NotKnown::Unsettled);
 const LATE: Answer = Answer::NotKnown(NotKnown::Late);
 const SILENT: Answer = Answer::NotKnown(NotKnown::Silent);
 const DOWN: Answer = Answer::NotKnown(NotKnown::Refused);
+/// So many lines are no log of one invocation.
+const ENDLESS: usize = 10_000;
 const WELL: [Answer; 3] = [Answer::Master, Answer::Slave, Answer::Slave];
 
 /// A world at rest with core-1 as its master, where core-2 takes over at ten minutes.
