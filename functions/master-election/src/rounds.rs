@@ -64,6 +64,9 @@ pub async fn run<W: World>(world: &W, policy: &Policy, invoked: Invoked<'_>) -> 
     // A bell that found the lease held has ended, and counts on this invocation: what it announced is seen by a round that begins
     // after the lease was given back. A round that writes takes the lease again, and so has to be followed by another one.
     while invocation.release().await && world.now() < invoked.until {
+        if invocation.unfinished && invocation.looked_after {
+            break; // what is left would be planned and written again, for ever
+        }
         invocation.looks_afresh();
         outcome = invocation.rounds().await;
     }
@@ -115,6 +118,10 @@ pub(crate) struct Invocation<'a, W> {
     back_off: Duration,
     /// Another invocation acts.
     leased: bool,
+    /// Something is left to the next invocation: what AWS denies, or what there was no time for.
+    unfinished: bool,
+    /// It has given its lease back, and looks again.
+    looked_after: bool,
     rounds: u32,
     pub(crate) calls: u32,
     pub(crate) tally: Tally,
@@ -139,6 +146,8 @@ impl<'a, W: World> Invocation<'a, W> {
             last_plan: Plan::default(),
             back_off: Duration::ZERO,
             leased: false,
+            unfinished: false,
+            looked_after: false,
             rounds: 0,
             calls: 0,
             tally: Tally::default(),
@@ -151,6 +160,7 @@ impl<'a, W: World> Invocation<'a, W> {
     fn looks_afresh(&mut self) {
         self.eyes = Eyes::new(true);
         self.leased = false;
+        self.looked_after = true;
     }
 
     async fn rounds(&mut self) -> Result<Outcome, Trouble> {
@@ -178,6 +188,7 @@ impl<'a, W: World> Invocation<'a, W> {
             let back_off = if silent { self.back_off.min(BACK_OFF_WHILE_SILENT) } else { self.back_off };
             let pause = wait.max(back_off);
             if !look_again || self.world.now().after(pause) > self.until {
+                self.unfinished |= look_again || outcome.is_err();
                 return outcome;
             }
             self.world.pause(pause).await;
@@ -237,6 +248,7 @@ impl<'a, W: World> Invocation<'a, W> {
         self.settle(&decision, done);
         let outcome = self.outcome(&decision);
         let look_again = self.goes_on(&decision, done, looked.denied.is_some());
+        self.unfinished = !look_again && (decision.look_again || !decision.actions.is_empty());
         if let Some(denied) = looked.denied {
             self.denied = Some(denied.into());
         }

@@ -40,6 +40,8 @@ struct Told {
     alive: Option<BTreeSet<u32>>,
     /// Calls that change nothing.
     idle_calls: bool,
+    /// What it takes to give the lease back.
+    release_takes: u64,
     log: RefCell<Vec<String>>,
 }
 
@@ -87,6 +89,7 @@ fn told(answers: &[(u64, [Answer; 3])], registered: &[u8]) -> Told {
         unlisted_from: None,
         alive: None,
         idle_calls: false,
+        release_takes: 0,
         log: RefCell::default(),
     }
 }
@@ -94,6 +97,7 @@ fn told(answers: &[(u64, [Answer; 3])], registered: &[u8]) -> Told {
 impl Told {
     fn says(&self, text: impl Into<String>) {
         self.log.borrow_mut().push(text.into());
+        assert!(self.log.borrow().len() < ENDLESS, "an endless loop at {} ms", self.clock.get());
     }
 
     fn log(&self) -> Vec<String> {
@@ -215,6 +219,9 @@ impl World for Told {
         }
         *stored = (state.clone(), stored.1 + 1);
         self.says("write");
+        if state.lease.is_none() {
+            self.clock.set(self.clock.get() + self.release_takes);
+        }
         match next {
             Some(Write::MadeAndLost) => return Ok(Stored::Lost),
             Some(Write::MadeAndBroken) => return Err(failure("s3:PutObject", aws::Kind::Other).into()),
@@ -259,6 +266,8 @@ const UNSETTLED: Answer = Answer::NotKnown(NotKnown::Unsettled);
 const LATE: Answer = Answer::NotKnown(NotKnown::Late);
 const SILENT: Answer = Answer::NotKnown(NotKnown::Silent);
 const DOWN: Answer = Answer::NotKnown(NotKnown::Refused);
+/// So many lines are no log of one invocation.
+const ENDLESS: usize = 10_000;
 const WELL: [Answer; 3] = [Answer::Master, Answer::Slave, Answer::Slave];
 
 /// A world at rest with core-1 as its master, where core-2 takes over at ten minutes.
@@ -471,6 +480,67 @@ fn a_listing_that_fails_keeps_the_nodes_that_are_known() {
         assert_eq!(outcome.verdict, verdict, "{}", outcome.sentence);
         assert_eq!(world.targets() == [ip(2)], followed);
     }
+}
+
+/// A burst of bells must not occupy what an account may run at once.
+#[test]
+fn a_bell_that_finds_the_lease_held_ends_at_once_and_a_sweep_waits_for_it() {
+    let world = taken_over();
+    let acting = Lease { owner: "another".into(), until: Millis(610_000) };
+    world.stored.borrow_mut().0.lease = Some(acting);
+    let bell = world.invoke_as(true).unwrap();
+    assert_eq!((bell.verdict, bell.rounds, bell.calls), (Verdict::Leased, 0, 0));
+    assert!(bell.sentence.contains("invocation another acts now"), "{}", bell.sentence);
+    assert_eq!((world.log(), world.clock.get()), (Vec::new(), 600_000), "it looks at nothing");
+
+    let sweep = world.invoke_as(false).unwrap();
+    assert_eq!((sweep.verdict, world.targets()), (Verdict::Steady, vec![ip(2)]));
+    assert!(world.clock.get() >= 610_000, "it acted at {} ms, while the other one acts", world.clock.get());
+
+    world.quiet(620_000);
+    assert_eq!(world.invoke_as(true).unwrap().rounds, 1, "without a lease a bell looks");
+}
+
+/// Nothing was seen, so that there is nothing to count: no master was found, and none was missed.
+#[test]
+fn a_bell_that_gave_way_makes_no_metrics() {
+    let world = taken_over();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let ring = || {
+        let invoked = Invoked { owner: "test", rung: true, until: Millis(world.clock.get() + 50_000) };
+        runtime.block_on(run(&world, &policy(), invoked)).tally
+    };
+    world.stored.borrow_mut().0.lease = Some(Lease { owner: "another".into(), until: Millis(610_000) });
+    assert_eq!(ring(), None);
+    world.stored.borrow_mut().0.lease = None;
+    assert!(ring().is_some_and(|tally| tally.master_found));
+}
+
+/// Its bell gave way, because the lease was still held: core-3 took over while the invocation that acts was about to end.
+#[test]
+fn an_invocation_that_acted_looks_again_after_it_has_given_the_lease_back() {
+    let third = [DOWN, DOWN, Answer::Master];
+    let second = [DOWN, Answer::Master, Answer::Slave];
+    let mut world = told(&[(0, WELL), (600_000, second), (601_500, third)], &[1, 2, 3]);
+    world.invoke().unwrap();
+    world.quiet(600_000);
+    world.release_takes = 2_000;
+    let outcome = world.invoke().unwrap();
+    // One of three answers in the end: what it saw is what it answers.
+    assert_eq!(outcome.verdict, Verdict::PartialView);
+    let log = world.log();
+    let released = log.iter().rposition(|line| line == "write").expect("the lease was given back");
+    assert!(log[released..].contains(&"list".to_owned()), "nothing that was listed before is kept: {log:?}");
+    assert_eq!(world.stored.borrow().0.lease, None);
+
+    let third = [DOWN, Answer::Slave, Answer::Master];
+    let mut world = told(&[(0, WELL), (600_000, second), (601_500, third)], &[1, 2, 3]);
+    world.invoke().unwrap();
+    world.quiet(600_000);
+    world.release_takes = 2_000;
+    assert_eq!(world.invoke().unwrap().verdict, Verdict::Steady);
+    assert_eq!(world.targets(), [ip(3)], "the write groups follow core-3, without a sweep");
+    assert_eq!(world.stored.borrow().0.lease, None, "and the lease is given back in the end");
 }
 
 #[test]

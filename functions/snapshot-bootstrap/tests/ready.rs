@@ -292,7 +292,8 @@ async fn a_slave_only_slot_is_waited_for_beside_the_core() {
         let (address, definition) = ([10, 0, 0, 4].into(), "slave:1".to_owned());
         Seen::Running { address, definition, answer, phase: "running".into() }
     };
-    let create = event_with("cluster-ready-slot-create", &[("Slot", json!("4"))]);
+    let create =
+        event_with("cluster-ready-slot-create", &[("Slot", json!("4")), ("Definition", json!("slave:1"))]);
     let cluster = Cluster::default()
         .then(Ok(vec![slave(Seen::Pending)]))
         .then(Ok(vec![slave(running(Answer::NotKnown(NotKnown::Unsettled)))]));

@@ -19,6 +19,8 @@ pub struct Config {
     pub auth_enabled: bool,
     /// The secret of the user `neo4j`, which is there whether nodes ask for a login or not.
     pub admin_secret: String,
+    /// This function's own name, to go on in a further invocation.
+    pub function: String,
     /// How long a node may be missing or silent before a Create or Update gives up on it.
     pub node_wait: Duration,
     /// The time of one call to a node: connecting, logging in, and the whole answer.
@@ -35,6 +37,7 @@ impl Config {
             cluster: Cluster::read(environment)?,
             auth_enabled: environment.parse_or("AUTH_ENABLED", true)?,
             admin_secret: environment.need("ADMIN_SECRET_ARN")?.to_owned(),
+            function: environment.need("AWS_LAMBDA_FUNCTION_NAME")?.to_owned(),
             node_wait: NODE_WAIT,
             call_deadline: CALL_DEADLINE,
         })
@@ -76,6 +79,7 @@ mod tests {
             ("SLAVE_ONLY_SERVICES", "slave-1"),
             ("ADMIN_SECRET_ARN", "arn:admin"),
             ("STACK", "s"),
+            ("AWS_LAMBDA_FUNCTION_NAME", "f"),
         ];
         good.into_iter().chain(changed.iter().copied()).collect()
     }
@@ -102,6 +106,7 @@ mod tests {
             ("CLUSTER", "", "CLUSTER is not set"),
             ("ADMIN_SECRET_ARN", " ", "ADMIN_SECRET_ARN is not set"),
             ("STACK", "", "STACK is not set"),
+            ("AWS_LAMBDA_FUNCTION_NAME", "", "AWS_LAMBDA_FUNCTION_NAME is not set"),
             ("AUTH_ENABLED", "no", "AUTH_ENABLED is \"no\""),
             ("HTTP_PORT", "99999", "HTTP_PORT is \"99999\""),
             ("BOLT_PORT", "bolt", "BOLT_PORT is \"bolt\""),

@@ -29,8 +29,6 @@ pub fn give_way(now: Millis, state: &State, memory: &Memory) -> Option<Decision>
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::{Lease, Silence};
 
@@ -52,8 +50,7 @@ mod tests {
 
     #[test]
     fn an_invocation_that_listens_to_a_silence_stays() {
-        let silence = Silence { time: Duration::from_secs(3), ..Silence::default() };
-        let memory = Memory { silent: [("task".to_owned(), silence)].into(), ..Memory::of("own") };
+        let memory = Memory { silent: [("task".to_owned(), Silence::default())].into(), ..Memory::of("own") };
         assert_eq!(give_way(Millis(0), &held("other", 1_000), &memory), None);
     }
 }

@@ -103,6 +103,7 @@ impl Stage {
             ("STACK", "neo4j-local"),
             ("CORE_SERVICES", "core-1"),
             ("ADMIN_SECRET_ARN", ADMIN_SECRET),
+            ("AWS_LAMBDA_FUNCTION_NAME", "user-creation"),
         ];
         let read = Config::read(&variables.into_iter().collect()).expect("parameters that are valid");
         let config = Config { node_wait: Duration::ZERO, call_deadline: Duration::from_secs(15), ..read };
