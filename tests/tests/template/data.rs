@@ -7,11 +7,10 @@ use super::{of_type, template};
 /// What a deletion keeps: the data's passwords, as the data, and what the control plane remembers of it.
 #[test]
 fn secrets_and_bucket_are_kept_and_have_no_name_that_a_kept_one_would_take() {
-    let (main, bucket) = (template("template.yml"), template("cluster/bucket.yml"));
-    let secrets =
-        ["AdminSecret", "ReaderSecret", "WriterSecret"].map(|name| (name, &main["Resources"][name]));
-    let kept = [("Bucket", &bucket["Resources"]["Bucket"]), ("Policy", &bucket["Resources"]["Policy"])];
-    for (name, resource) in secrets.iter().chain(&kept) {
+    let main = template("template.yml");
+    let resource = |name: &'static str| (name, &main["Resources"][name]);
+    let secrets = ["AdminSecret", "ReaderSecret", "WriterSecret"].map(resource);
+    for (name, resource) in secrets.into_iter().chain(["StateBucket", "StateBucketPolicy"].map(resource)) {
         // "Retain" would leave one behind after each first deployment that fails.
         assert_eq!(resource["DeletionPolicy"], "RetainExceptOnCreate", "{name}");
         assert_eq!(resource["UpdateReplacePolicy"], "Retain", "{name}");
@@ -24,14 +23,14 @@ fn secrets_and_bucket_are_kept_and_have_no_name_that_a_kept_one_would_take() {
 
 #[test]
 fn the_bucket_is_versioned_ends_what_is_old_and_takes_tls_only() {
-    let nested = template("cluster/bucket.yml");
-    let bucket = &nested["Resources"]["Bucket"]["Properties"];
+    let main = template("template.yml");
+    let bucket = &main["Resources"]["StateBucket"]["Properties"];
     assert_eq!(bucket["VersioningConfiguration"]["Status"], "Enabled");
     let rules = bucket["LifecycleConfiguration"]["Rules"].as_array().unwrap();
     assert!(rules.iter().all(|rule| rule["Status"] == "Enabled"));
     assert!(rules.iter().any(|rule| rule["NoncurrentVersionExpiration"]["NoncurrentDays"] == 30));
     assert!(rules.iter().any(|rule| rule["AbortIncompleteMultipartUpload"]["DaysAfterInitiation"] == 7));
-    let policy = &nested["Resources"]["Policy"]["Properties"]["PolicyDocument"]["Statement"][0];
+    let policy = &main["Resources"]["StateBucketPolicy"]["Properties"]["PolicyDocument"]["Statement"][0];
     assert_eq!((&policy["Effect"], &policy["Principal"]), (&"Deny".into(), &"*".into()));
     assert_eq!(policy["Condition"], json!({"Bool": {"aws:SecureTransport": "false"}}));
     assert_eq!(policy["Resource"].as_array().unwrap().len(), 2, "the bucket and what is in it");
@@ -43,7 +42,7 @@ fn the_bucket_is_versioned_ends_what_is_old_and_takes_tls_only() {
 fn without_authentication_the_function_answers_and_only_its_events_stop() {
     let main = template("template.yml");
     let resources = &main["Resources"];
-    for kept in ["UserCreation", "UserRecords", "UserCreationRole", "UserCreationLogs"] {
+    for kept in ["UserCreation", "UserRecords", "UserCreationLogs"] {
         assert!(resources[kept].is_object() && resources[kept].get("Condition").is_none(), "{kept}");
     }
     assert_eq!(resources["AdminSecret"]["Condition"], "MakesAdminSecret", "whatever AuthEnabled is");

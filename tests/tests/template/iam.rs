@@ -71,35 +71,32 @@ fn what_looks_at_tasks_may_list_and_describe_those_of_the_stacks_own_cluster() {
     assert_eq!(list["Condition"]["ArnEquals"]["ecs:cluster"], json!({"Ref": "ClusterArn"}));
     assert!(describe["Resource"].to_string().contains(":task/${Cluster}/*"), "{describe}");
     assert!(!json!(statements).to_string().contains("AddTags"), "nothing depends on a tag");
-    let finds = json!({"Fn::GetAtt": ["Policies", "Outputs.FindsNodes"]});
-    let main = template("template.yml");
-    for (role, properties) in of_type(&main, "AWS::IAM::Role") {
-        assert!(properties["ManagedPolicyArns"].as_array().unwrap().contains(&finds), "{role}");
+    let roles = template("cluster/roles.yml");
+    for (role, properties) in of_type(&roles, "AWS::IAM::Role") {
+        let managed = properties["ManagedPolicyArns"].as_array().unwrap();
+        assert!(managed.contains(&json!({"Ref": "FindsNodes"})), "{role}");
     }
-    assert_eq!(main["Resources"]["Task"]["Properties"]["Parameters"]["FindsNodesPolicyArn"], finds);
+    let given = &template("template.yml")["Resources"]["Task"]["Properties"]["Parameters"];
+    assert_eq!(given["FindsNodesPolicyArn"], json!({"Fn::GetAtt": ["Roles", "Outputs.FindsNodes"]}));
 }
 
 /// Lambda removes the interfaces of a function in a VPC with its role's permissions, after the function is gone; until then their
 /// security group cannot be deleted. So the group goes first, and no role loses a permission before it goes itself.
 #[test]
 fn functions_in_the_vpc_can_be_deleted() {
-    let main = template("template.yml");
-    let resources = main["Resources"].as_object().unwrap();
-    let group = &resources["FunctionSecurityGroup"];
-    let before = group["DependsOn"].as_array().unwrap();
-    let vpc = json!({"Fn::GetAtt": ["Policies", "Outputs.FunctionsInVpc"]});
+    let (main, roles) = (template("template.yml"), template("cluster/roles.yml"));
+    assert_eq!(main["Resources"]["FunctionSecurityGroup"]["DependsOn"], "Roles");
     let functions = of_type(&main, "AWS::Serverless::Function");
     assert_eq!(functions.len(), 3);
     for (name, function) in functions {
-        let role = function["Role"]["Fn::GetAtt"][0].as_str().unwrap();
-        assert!(before.contains(&role.into()), "{name}: its interfaces go with {role}");
+        assert_eq!(function["Role"], json!({"Fn::GetAtt": ["Roles", format!("Outputs.{name}")]}));
+        let role = &roles["Resources"][name]["Properties"];
         assert!(
-            resources[role]["Properties"]["ManagedPolicyArns"].as_array().unwrap().contains(&vpc),
-            "{role}"
+            role["ManagedPolicyArns"].as_array().unwrap().contains(&json!({"Ref": "FunctionsInVpc"})),
+            "{name}"
         );
     }
-    let policies = template("cluster/policies.yml");
-    let denied = &policies["Resources"]["FunctionsInVpc"]["Properties"]["PolicyDocument"]["Statement"][1];
+    let denied = &roles["Resources"]["FunctionsInVpc"]["Properties"]["PolicyDocument"]["Statement"][1];
     assert_eq!(denied["Effect"], "Deny");
     let who = denied["Condition"]["ArnEquals"]["lambda:SourceFunctionArn"].as_array().unwrap();
     assert_eq!(who.len(), 3, "every function: {who:?}");
@@ -118,18 +115,26 @@ fn functions_in_the_vpc_can_be_deleted() {
 /// A name ending in a wildcard would match `<stack>/admin-of-something-else` too.
 #[test]
 fn the_administrators_secret_is_named_by_its_own_arn() {
-    let text = text("template.yml");
+    let text = text("cluster/roles.yml");
     assert!(!text.contains("/admin-*") && !text.contains("/admin*"), "{text}");
-    let main = template("template.yml");
-    let (_, role) =
-        of_type(&main, "AWS::IAM::Role").into_iter().find(|(name, _)| *name == "UserCreationRole").unwrap();
-    let statements = role["Policies"][0]["PolicyDocument"]["Statement"].as_array().unwrap();
+    let roles = template("cluster/roles.yml");
+    let statements =
+        roles["Resources"]["UserCreation"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
+            .as_array()
+            .unwrap();
     let secrets = statements.iter().find(|one| one["Action"] == "secretsmanager:GetSecretValue").unwrap();
     let own = |made: &str, secret: &str| json!({"Fn::If": [made, {"Ref": secret}, {"Ref": "AWS::NoValue"}]});
     let named = secrets["Resource"].as_array().unwrap();
-    assert_eq!(named[0], json!({"Fn::GetAtt": ["Task", "Outputs.AdminSecretArn"]}));
-    assert_eq!(named[1..3], [own("HasReaderUser", "ReaderSecret"), own("HasWriterUser", "WriterSecret")]);
-    assert!(named[3].to_string().ends_with(":secret:${AWS::StackName}/users/*\"}"), "{secrets}");
+    assert_eq!(named[0], json!({"Ref": "AdminSecretArn"}));
+    assert_eq!(named[1..3], [own("HasReader", "ReaderSecretArn"), own("HasWriter", "WriterSecretArn")]);
+    assert!(named[3].to_string().ends_with(":secret:${Stack}/users/*\"}"), "{secrets}");
+    // A user of a password that the function may not read cannot be made.
+    let given = &template("template.yml")["Resources"]["Roles"]["Properties"]["Parameters"];
+    for user in ["Reader", "Writer"] {
+        let made = format!("Has{user}User");
+        let secret = json!({"Fn::If": [made, {"Ref": format!("{user}Secret")}, ""]});
+        assert_eq!(given[format!("{user}SecretArn")], secret);
+    }
     let paths = ["users", "users/*", "requests", "requests/*"];
     let read =
         statements.iter().find(|one| one["Action"].to_string().contains("GetParametersByPath")).unwrap();

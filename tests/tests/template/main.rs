@@ -25,13 +25,12 @@ fn template(name: &str) -> Value {
     templates::read(&text(name)).unwrap()
 }
 
-const ALL: [&str; 8] = [
+const ALL: [&str; 7] = [
     "template.yml",
     "cluster/alarms.yml",
     "cluster/balancer.yml",
-    "cluster/bucket.yml",
     "cluster/network.yml",
-    "cluster/policies.yml",
+    "cluster/roles.yml",
     "cluster/slot.yml",
     "cluster/task.yml",
 ];

@@ -82,7 +82,7 @@ fn every_nested_stack_is_given_all_its_parameters() {
         wanted.sort();
         assert_eq!(given, wanted, "{name}");
     }
-    assert_eq!(nested, 12, "five slots, two balancers, task, network, policies, bucket, alarms");
+    assert_eq!(nested, 11, "five slots, two balancers, task, network, roles, alarms");
 }
 
 /// A slot's server id is the place of its service among the core services.
