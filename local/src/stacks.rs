@@ -153,12 +153,13 @@ pub async fn resources(cloud: SocketAddr, stack: &str) -> Result<Vec<Resource>, 
 /// Deletes a stack and waits until it is gone.
 ///
 /// # Errors
-/// When it ends in DELETE_FAILED, or not at all.
+/// When there is none, or it ends in DELETE_FAILED, or not at all.
 pub async fn delete(cloud: SocketAddr, name: &str, patience: Duration) -> Result<(), String> {
-    call(cloud, "DeleteStack", name, "").await?;
-    // A stack that is gone is not found by its name any more.
-    let Ok(ended) = ended(cloud, name, patience).await else { return Ok(()) };
-    ended.must_be("DELETE_COMPLETE").map(drop)
+    // A stack that is gone is not found by its name any more, only by its id.
+    let stack = call(cloud, "DescribeStacks", name, "").await?;
+    let id = element(&stack, "StackId").ok_or_else(|| format!("no id in {stack}"))?;
+    call(cloud, "DeleteStack", &id, "").await?;
+    ended(cloud, &id, patience).await?.must_be("DELETE_COMPLETE").map(drop)
 }
 
 /// Waits for the end of the operation that runs on a stack, if one does.
@@ -210,7 +211,8 @@ fn of_last_operation(name: &str, page: &str, events: &mut Vec<Event>) -> bool {
             reason: text("ResourceStatusReason"),
         };
         let begins = ["CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "DELETE_IN_PROGRESS"];
-        let first = event.kind == STACK && event.logical_id == name && begins.contains(&&*event.status);
+        let of_the_stack = event.kind == STACK && [&event.logical_id, &event.physical_id].contains(&&name.to_owned());
+        let first = of_the_stack && begins.contains(&&*event.status);
         events.push(event);
         if first {
             return true;

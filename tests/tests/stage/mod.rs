@@ -13,6 +13,7 @@ pub mod slow;
 pub mod stacks;
 pub mod suite;
 pub mod thawing;
+pub mod two_stacks;
 pub mod usable;
 pub mod users;
 

@@ -152,7 +152,7 @@ pub fn that_fails(stage: &Stage) -> Outcome {
 }
 
 /// A client that writes, and who was the master meanwhile.
-struct Roll {
+pub struct Roll {
     client: &'static str,
     /// None once it was stopped.
     writer: Option<Writer>,
@@ -161,7 +161,7 @@ struct Roll {
 }
 
 /// What was seen.
-struct Seen {
+pub struct Seen {
     writes: Vec<Write>,
     masters: Vec<String>,
     lost: usize,
@@ -174,7 +174,7 @@ impl Drop for Roll {
 }
 
 impl Roll {
-    async fn start(cloud: &Cloud, client: &'static str) -> Result<Self, String> {
+    pub async fn start(cloud: &Cloud, client: &'static str) -> Result<Self, String> {
         let endpoint = demo::write_endpoint(&status(cloud).await, HTTP_PORT).ok_or("no listener")?;
         let writer = Writer::start(endpoint, cloud.login(User::Writer).await?, client);
         let masters = Arc::default();
@@ -182,7 +182,7 @@ impl Roll {
         Ok(Self { client, writer: Some(writer), masters, looking })
     }
 
-    async fn end(mut self, cloud: &Cloud) -> Result<Seen, String> {
+    pub async fn end(mut self, cloud: &Cloud) -> Result<Seen, String> {
         let writes = self.writer.take().ok_or("it was stopped before")?.stop().await;
         self.looking.abort();
         let masters = self.masters.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -218,7 +218,7 @@ impl Seen {
         at.windows(2).map(|pair| pair[1] - pair[0]).filter(|gap| *gap > longer).collect()
     }
 
-    fn sentence(&self) -> String {
+    pub fn sentence(&self) -> String {
         let acknowledged = self.writes.iter().filter(|write| write.acknowledged.is_some()).count();
         let gaps: Vec<String> =
             self.gaps(NOTICED).iter().map(|gap| format!("{:.2} s", gap.as_secs_f64())).collect();
@@ -233,7 +233,12 @@ impl Seen {
         )
     }
 
-    fn undisturbed(&self) -> Outcome {
+    /// How many writes that were sent since then were not acknowledged.
+    pub fn failed_since(&self, since: Instant) -> usize {
+        self.writes.iter().filter(|write| write.sent >= since && write.acknowledged.is_none()).count()
+    }
+
+    pub fn undisturbed(&self) -> Outcome {
         match (self.masters.len(), self.gaps(UNDISTURBED)) {
             (1, gaps) if gaps.is_empty() => Ok(()),
             _ => Err(format!("a client noticed: {}", self.sentence())),

@@ -1,0 +1,255 @@
+//! Two stacks of the template in one account and region: they share nothing, and one goes without a trace in the other.
+
+use std::{collections::BTreeSet, fs, net::Ipv4Addr, time::Instant};
+
+use local::{
+    callers::{self, Caller},
+    cloud::Cloud,
+    control::{HTTP_PORT, Status},
+    demo, deploy,
+    login::User,
+    stack::Stack,
+    stacks::{self, Resource},
+};
+use serde_json::{Value, json};
+
+use super::{Outcome, PATIENCE, Stage, rest, rolling::Roll, wait};
+
+/// It begins with the first one's name: nothing may be found by that beginning.
+const SECOND: &str = "neo4j-local-two";
+/// One small node.
+const PARAMETERS: [(&str, &str); 4] =
+    [("Dialect", "SINGLE"), ("CoreSize", "1"), ("HeapSize", "256m"), ("PageCacheSize", "32m")];
+/// What both functions that look at nodes are invoked by: two schedules and three rules.
+const CALLERS: usize = 5;
+const STATE: &str = "master-election/state.json";
+const FUNCTION: &str = "AWS::Lambda::Function";
+const SECRET: &str = "AWS::SecretsManager::Secret";
+const BUCKET: &str = "AWS::S3::Bucket";
+/// Their ids say something about another resource, and are unique beside that one only.
+const PARTS_OF_OTHERS: [&str; 3] =
+    ["AWS::Lambda::Permission", "AWS::Lambda::EventInvokeConfig", "AWS::Logs::MetricFilter"];
+
+/// A second stack is made beside the first one, works beside it, and is deleted, while a client writes to the first one. The tests
+/// that come after this one kill the first one's master and see that it is followed.
+pub fn side_by_side(stage: &Stage) -> Outcome {
+    stage.play(async |first| {
+        let before = (rest(first).await?.nodes, callers_of(first).await?);
+        let roll = Roll::start(first, "Beside").await?;
+        let second = first.of(&Stack::new(SECOND));
+        let lived = beside(first, &second).await;
+        let deleting = Instant::now();
+        // Whatever was seen: the next tests have the cloud for themselves.
+        let gone = deleted(&second).await;
+        lived?;
+        gone?;
+        let after = (rest(first).await?.nodes, callers_of(first).await?);
+        let seen = roll.end(first).await?;
+        println!("a second stack came and went: {}", seen.sentence());
+        let tasks =
+            |nodes: &[local::control::Node]| nodes.iter().map(|node| node.task.clone()).collect::<Vec<_>>();
+        if (tasks(&before.0), &before.1) != (tasks(&after.0), &after.1) {
+            return Err(format!("the first stack is not what it was: {before:?} became {after:?}"));
+        }
+        match seen.failed_since(deleting) {
+            0 => seen.undisturbed(),
+            failed => {
+                Err(format!("{failed} writes to the first stack failed while the second one was deleted"))
+            }
+        }
+    })
+}
+
+async fn beside(first: &Cloud, second: &Cloud) -> Outcome {
+    deploy::deploy(&second.layout, second.endpoint, &second.stack, &PARAMETERS)
+        .await
+        .map_err(|error| error.to_string())?;
+    let status = wait("the second stack's own schedule registers its node", || async {
+        let status = second.status().await;
+        at_rest(&status).then_some(status)
+    })
+    .await?;
+    apart(first, second).await?;
+    each_hears_its_own(first, second).await?;
+    for cloud in [first, second] {
+        let (own, others) = (addresses(&cloud.status().await), cloud.balancers());
+        let targets =
+            others.iter().flat_map(|balancer| &balancer.listeners).flat_map(|listener| &listener.targets);
+        if let Some(stranger) = targets.map(|target| target.ip).find(|ip| !own.contains(ip)) {
+            return Err(format!(
+                "{stranger} is in a group of {} and is not of its nodes {own:?}",
+                cloud.stack
+            ));
+        }
+    }
+    logins(first, second, &status).await
+}
+
+/// Its one node is the master, and all its write groups lead to it.
+fn at_rest(status: &Status) -> bool {
+    let Some((_, master, _)) = demo::master(status) else { return false };
+    let groups = demo::registered(&status.balancers);
+    let admitted = demo::healthy(&status.balancers, HTTP_PORT) == [master];
+    status.nodes.len() == 1
+        && !groups.is_empty()
+        && groups.iter().all(|group| group[..] == [master])
+        && admitted
+}
+
+fn addresses(status: &Status) -> BTreeSet<Ipv4Addr> {
+    status.nodes.iter().map(|node| node.address).collect()
+}
+
+/// No resource is in both, and each one's bucket has the state of its own slots.
+async fn apart(first: &Cloud, second: &Cloud) -> Outcome {
+    let ids = async |cloud: &Cloud| {
+        let all = resources(cloud).await?.into_iter();
+        let all = all.filter(|resource| !PARTS_OF_OTHERS.contains(&resource.kind.as_str()));
+        Ok::<BTreeSet<String>, String>(
+            all.map(|resource| format!("{} {}", resource.kind, resource.physical_id)).collect(),
+        )
+    };
+    let (ours, theirs) = (ids(first).await?, ids(second).await?);
+    let shared: Vec<&String> = ours.intersection(&theirs).collect();
+    if !shared.is_empty() {
+        return Err(format!("both stacks have {shared:?}"));
+    }
+    for (cloud, other) in [(first, second), (second, first)] {
+        let state = cloud.gateway.emulator.get_object(&format!("{}/{STATE}", bucket(cloud).await?)).await;
+        let state = String::from_utf8_lossy(&state.map_err(|error| error.to_string())?).into_owned();
+        let has = |stack: &Stack| state.contains(&format!("\"{}\"", stack.core(1)));
+        if !has(&cloud.stack) || has(&other.stack) {
+            return Err(format!("not the state of {}: {state}", cloud.stack));
+        }
+    }
+    Ok(())
+}
+
+/// Each schedule and rule invokes functions of its own stack; what they were sent so far is of their own stack.
+async fn each_hears_its_own(first: &Cloud, second: &Cloud) -> Outcome {
+    for cloud in [first, second] {
+        let callers = callers_of(cloud).await?;
+        if callers.len() != CALLERS {
+            return Err(format!(
+                "{} is not invoked by {CALLERS} schedules and rules: {callers:?}",
+                cloud.stack
+            ));
+        }
+        let own = named(&resources(cloud).await?, FUNCTION);
+        for caller in callers {
+            let pattern = caller.pattern.to_string();
+            let listens = [format!("\"{}\"", cloud.stack), format!("cluster/{}\"", cloud.stack.cluster())];
+            let listens = caller.pattern.is_null() || listens.iter().any(|one| pattern.contains(one));
+            if !own.contains(&caller.function) || !listens {
+                return Err(format!("{caller:?} is in {}, and calls or hears another stack", cloud.stack));
+            }
+        }
+        for function in ["master-election", "user-creation"] {
+            let function = cloud.stack.function(function);
+            let events = cloud.gateway.deliveries.remembered(&function);
+            let bells: Vec<&Value> = events.iter().filter(|event| event["source"] == "neo4j.node").collect();
+            if let Some(strange) = bells.iter().find(|bell| bell["detail"]["stack"] != cloud.stack.name()) {
+                return Err(format!("{function} heard {strange}"));
+            }
+            let tasks = events.iter().filter(|event| event["source"] == "aws.ecs");
+            let cluster = format!(":cluster/{}", cloud.stack.cluster());
+            let other = |event: &&Value| {
+                !event["detail"]["clusterArn"].as_str().is_some_and(|arn| arn.ends_with(&cluster))
+            };
+            if let Some(strange) = tasks.into_iter().find(other) {
+                return Err(format!("{function} heard {strange}"));
+            }
+            // A node on its own joins no other, which is all that the users' function listens to.
+            if bells.is_empty() && function.ends_with("-election") {
+                return Err(format!("{function} heard no node: nothing is shown"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The users of one stack are not those of the other, although they have the same names.
+async fn logins(first: &Cloud, second: &Cloud, status: &Status) -> Outcome {
+    let at = demo::write_endpoint(status, HTTP_PORT).ok_or("the second stack has no listener for HTTP")?;
+    let write = async |cloud: &Cloud| {
+        let login = cloud.login(User::Writer).await?;
+        demo::cypher(at, &login, "CREATE (:Beside)", json!({}), PATIENCE).await
+    };
+    write(second).await?;
+    match write(first).await {
+        Err(refused) if refused.contains("Unauthorized") => Ok(()),
+        other => Err(format!("the first stack's writer on the second one: {other:?}")),
+    }
+}
+
+/// The stack is deleted; what holds data is there, and nothing else is.
+async fn deleted(second: &Cloud) -> Outcome {
+    let resources = resources(second).await?;
+    let (tasks, bucket) = (second.tasks(), named(&resources, BUCKET));
+    stacks::delete(second.endpoint, SECOND, PATIENCE).await?;
+    wait("no process, balancer or schedule of the second stack is left", || async {
+        let lives = |pid: i32| fs::exists(format!("/proc/{pid}")).unwrap_or(true);
+        let ended = second.tasks().iter().all(|task| task.stopped.is_some())
+            && !tasks.iter().any(|task| lives(task.pid));
+        let own = named(&resources, FUNCTION);
+        let called = callers::all(second.gateway.emulator)
+            .await
+            .ok()?
+            .iter()
+            .any(|caller| own.contains(&caller.function));
+        (ended && !called && second.balancers().is_empty()).then_some(())
+    })
+    .await?;
+    let emulator = second.gateway.emulator;
+    let listed = |target: &'static str, service: &'static str, body: Value| async move {
+        emulator.json(service, target, &body).await.map(|answer| answer.to_string()).unwrap_or_default()
+    };
+    let clusters = listed("AmazonEC2ContainerServiceV20141113.ListClusters", "ecs", json!({})).await;
+    let groups = listed("Logs_20140328.DescribeLogGroups", "logs", json!({})).await;
+    let records = json!({"Path": format!("/{SECOND}"), "Recursive": true});
+    let records = listed("AmazonSSM.GetParametersByPath", "ssm", records).await;
+    for (what, left) in [("a cluster", &clusters), ("a log group", &groups), ("a record of a user", &records)]
+    {
+        if left.contains(SECOND) {
+            return Err(format!("{what} is left: {left}"));
+        }
+    }
+    for bucket in &bucket {
+        emulator
+            .get_object(&format!("{bucket}/{STATE}"))
+            .await
+            .map_err(|error| format!("not kept: {error}"))?;
+    }
+    let secrets = named(&resources, SECRET);
+    for secret in &secrets {
+        let value =
+            listed("secretsmanager.GetSecretValue", "secretsmanager", json!({"SecretId": secret})).await;
+        if !value.contains("SecretString") {
+            return Err(format!("{secret} is not kept: {value}"));
+        }
+    }
+    if (bucket.len(), secrets.len()) == (1, 3) {
+        Ok(())
+    } else {
+        Err(format!("one bucket and three secrets? {resources:?}"))
+    }
+}
+
+async fn resources(cloud: &Cloud) -> Result<Vec<Resource>, String> {
+    stacks::resources(cloud.gateway.emulator.at, cloud.stack.name()).await
+}
+
+fn named(resources: &[Resource], kind: &str) -> Vec<String> {
+    resources.iter().filter(|one| one.kind == kind).map(|one| one.physical_id.clone()).collect()
+}
+
+async fn bucket(cloud: &Cloud) -> Result<String, String> {
+    named(&resources(cloud).await?, BUCKET).pop().ok_or_else(|| format!("{} has no bucket", cloud.stack))
+}
+
+/// The schedules and rules of a stack.
+async fn callers_of(cloud: &Cloud) -> Result<Vec<Caller>, String> {
+    let all = callers::all(cloud.gateway.emulator).await?.into_iter();
+    let own = resources(cloud).await?;
+    Ok(all.filter(|caller| own.iter().any(|resource| resource.physical_id == caller.name)).collect())
+}
