@@ -1,26 +1,33 @@
 //! Branched stores: what a member committed alone and threw out of the way when it joined again. They are the only
-//! proof of lost writes, so they are told and kept for people.
+//! proof of lost writes, so they are told and kept for people: in the log, and by a bell, because a log line can be dropped on its
+//! way out of the container.
 
 use std::{collections::BTreeSet, fs, path::Path, time::Duration};
 
 use tracing::error;
+
+use crate::doorbell::Doorbell;
 
 /// A branch appears while a member joins, and stays.
 const LOOK: Duration = Duration::from_secs(10);
 /// Where 3.x keeps them, below the store.
 const BRANCHED: &str = "databases/graph.db/branched";
 
-/// Tells every branched store that is below `data`, those from before the start too, once each.
-pub async fn watch(data: &Path) {
+/// Tells every branched store that is below `data`, those from before the start too, once each. One bell is for all that one look
+/// finds, and is rung at every look until it is heard.
+pub async fn watch(data: &Path, doorbell: &Doorbell) {
     let mut told = BTreeSet::new();
+    let mut to_ring = false;
     loop {
         for branch in new(data, &mut told) {
+            to_ring = true;
             error!(
                 event = "branched-store",
                 branch,
                 "this member committed transactions that the cluster does not have; they are kept in {branch}"
             );
         }
+        to_ring = to_ring && !doorbell.branched().await;
         tokio::time::sleep(LOOK).await;
     }
 }

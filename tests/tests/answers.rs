@@ -92,11 +92,11 @@ fn environment(endpoint: &str) -> Vec<(&str, &str)> {
     vec![
         ("AWS_ENDPOINT_URL", endpoint),
         ("DIALECT", "HA"),
+        ("NEO4J_VERSION", "3.4.6"),
         ("CLUSTER", "c"),
         ("CORE_SERVICES", "core-1,core-2,core-3"),
         ("STACK", "neo4j"),
         ("ADMIN_SECRET_ARN", "arn:aws:secretsmanager:us-east-1:000000000000:secret:neo4j/admin-AbCdEf"),
-        ("USERS_PATH", "/neo4j/users"),
         ("STATE_BUCKET", "state"),
     ]
 }

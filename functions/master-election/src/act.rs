@@ -61,26 +61,33 @@ impl<W: World> Invocation<'_, W> {
         Err(Trouble::Contended)
     }
 
-    /// Gives the lease back, so that the next invocation need not wait for its end.
-    pub(crate) async fn release(&mut self) {
-        let Some((mut state, mut version)) = self.known.take() else { return };
+    /// Gives the lease back, so that the next invocation need not wait for its end; whether it had one.
+    pub(crate) async fn release(&mut self) -> bool {
+        let Some((mut state, mut version)) = self.known.take() else { return false };
         // Twice: a pause may have been written meanwhile, and leaves the lease as it is.
         for _try in 0..2 {
             if state.lease.as_ref().is_none_or(|lease| lease.owner != self.memory.owner) {
-                return;
+                return false;
             }
             state.lease = None;
             state.generation += 1;
             match self.world.store(&state, &version).await {
-                Ok(Stored::Written(_)) => return,
+                Ok(Stored::Written(_)) => return true,
                 Ok(Stored::Lost | Stored::Busy) => {}
-                Err(trouble) => return warn!(event = "lease-kept", "the lease ends by itself: {trouble}"),
+                Err(trouble) => {
+                    warn!(event = "lease-kept", "the lease ends by itself: {trouble}");
+                    return true;
+                }
             }
             match self.world.load().await {
                 Ok(found) => (state, version) = found,
-                Err(trouble) => return warn!(event = "lease-kept", "the lease ends by itself: {trouble}"),
+                Err(trouble) => {
+                    warn!(event = "lease-kept", "the lease ends by itself: {trouble}");
+                    return true;
+                }
             }
         }
+        true
     }
 
     /// Does what was planned; whether every call was answered well. A denied call is not tried again in this invocation, and does not

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use serde::Serialize;
-use topology::{Decision, Memory, Millis, Policy, Refusal, State, Verdict, decide};
+use topology::{Decision, Memory, Millis, Policy, Refusal, State, Verdict, decide, give_way};
 use tracing::warn;
 
 use crate::{Switch, Tally, Trouble, Version, World, act::Plan, events::Voice, look::Eyes};
@@ -24,7 +24,7 @@ const OVERTIME: Duration = Duration::from_secs(2);
 pub struct Invoked<'a> {
     /// Unique, also when one event is delivered twice: two invocations with one name would take the other's write for their own.
     pub owner: &'a str,
-    /// A doorbell, not the schedule: something may have changed.
+    /// A doorbell, not the schedule: something may have changed. It gives way to an invocation that acts.
     pub rung: bool,
     /// When the last round may begin.
     pub until: Millis,
@@ -37,7 +37,7 @@ pub struct Outcome {
     pub verdict: Verdict,
     /// What it said.
     pub sentence: String,
-    /// How many rounds there were.
+    /// How many rounds there were; none when it gave way at once.
     pub rounds: u32,
     /// How many calls changed a target group or stopped a task.
     pub calls: u32,
@@ -53,15 +53,20 @@ pub struct Ended {
     /// What it answers. An error when the state could not be read or written in the last round, when AWS denied a call in any, or
     /// when the time was over in the middle of a round. What was not done is done by the next sweep.
     pub outcome: Result<Outcome, Trouble>,
-    /// What metrics are made of, whatever the outcome.
-    pub tally: Tally,
+    /// What metrics are made of, whatever the outcome; `None` without a round, because nothing was seen that could be counted.
+    pub tally: Option<Tally>,
 }
 
 /// Runs rounds until nothing is under way or the time is over.
 pub async fn run<W: World>(world: &W, policy: &Policy, invoked: Invoked<'_>) -> Ended {
     let mut invocation = Invocation::new(world, policy, invoked);
-    let outcome = invocation.rounds().await;
-    invocation.release().await;
+    let mut outcome = invocation.rounds().await;
+    // A bell that found the lease held has ended, and counts on this invocation: what it announced is seen by a round that begins
+    // after the lease was given back. A round that writes takes the lease again, and so has to be followed by another one.
+    while invocation.release().await && world.now() < invoked.until {
+        invocation.looks_afresh();
+        outcome = invocation.rounds().await;
+    }
     if let Some(switch) = invocation.switch {
         switch.report();
     }
@@ -69,7 +74,9 @@ pub async fn run<W: World>(world: &W, policy: &Policy, invoked: Invoked<'_>) -> 
         Some(denied) => Err(denied),
         None => outcome,
     };
-    Ended { outcome, tally: Tally { calls: invocation.calls, ..invocation.tally } }
+    let gave_way = outcome.is_ok() && invocation.rounds == 0;
+    let tally = Tally { calls: invocation.calls, ..invocation.tally };
+    Ended { outcome, tally: (!gave_way).then_some(tally) }
 }
 
 /// What a sweep would find and do now, which is neither written nor carried out. A node that is late is asked once more, with Bolt
@@ -94,6 +101,8 @@ pub(crate) struct Invocation<'a, W> {
     pub(crate) world: &'a W,
     pub(crate) policy: &'a Policy,
     until: Millis,
+    /// It gives way to an invocation that acts.
+    rung: bool,
     /// The state and its version; `None` before it is read, and after a write that may have got through or not.
     pub(crate) known: Option<(State, Version)>,
     pub(crate) memory: Memory,
@@ -121,6 +130,7 @@ impl<'a, W: World> Invocation<'a, W> {
             world,
             policy,
             until: invoked.until,
+            rung: invoked.rung,
             known: None,
             memory: Memory::of(invoked.owner),
             eyes: Eyes::new(invoked.rung),
@@ -135,6 +145,12 @@ impl<'a, W: World> Invocation<'a, W> {
             refused: BTreeSet::new(),
             denied: None,
         }
+    }
+
+    /// Nothing that was listed or read before is kept: a bell may have told of a task that came after it.
+    fn looks_afresh(&mut self) {
+        self.eyes = Eyes::new(true);
+        self.leased = false;
     }
 
     async fn rounds(&mut self) -> Result<Outcome, Trouble> {
@@ -174,11 +190,16 @@ impl<'a, W: World> Invocation<'a, W> {
 
     /// One round: what it found, and whether to look again.
     async fn round(&mut self) -> Result<(Outcome, bool), Trouble> {
-        self.rounds += 1;
         let (state, version) = match self.known.take() {
             Some(known) => known,
             None => self.world.load().await?,
         };
+        if let Some(decision) = self.gives_way(&state) {
+            self.voice.tell(&decision, state.generation);
+            self.world.decided(&decision);
+            return Ok((self.outcome(&decision), false));
+        }
+        self.rounds += 1;
         let mut looked = self.eyes.look(self.world, self.policy, &state, &self.memory).await;
         let mut decision = self.decide(&state, &looked.view);
         // A cluster that is not as it was needs the groups after all; and a plan is made on what is registered now, not some
@@ -223,6 +244,10 @@ impl<'a, W: World> Invocation<'a, W> {
         // The invocation that has the lease writes the state: what is known of it is old at once.
         self.known = if self.leased { None } else { Some((decision.state, version)) };
         Ok((outcome, look_again))
+    }
+
+    fn gives_way(&self, state: &State) -> Option<Decision> {
+        give_way(self.world.now(), state, &self.memory).filter(|_| self.rung)
     }
 
     /// Whether to look again. A call that failed is retried; one that was denied is not, so with a known master and nothing else to do

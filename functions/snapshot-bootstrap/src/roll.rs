@@ -7,6 +7,7 @@ use aws::{Kind, Operation};
 use custom_resource::{Call, Data, Failure, Outcome, Resource};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
+use topology::Slot;
 
 use crate::{Readiness, World, progress::Progress, ready_resource::PAUSE, settled};
 
@@ -17,7 +18,7 @@ const LOOK_FOR: Duration = Duration::from_secs(60);
 /// Refuses what a living cluster would not survive.
 pub struct RollCheck<W> {
     world: W,
-    core_services: Vec<String>,
+    core: Vec<Slot>,
 }
 
 /// What the template says.
@@ -54,9 +55,10 @@ pub(crate) fn degraded<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Deg
 }
 
 impl<W: World> RollCheck<W> {
-    /// Of the cluster of these services.
-    pub fn new(world: W, core_services: Vec<String>) -> Self {
-        Self { world, core_services }
+    /// Of the cluster of these slots, of which the core's count.
+    pub fn new(world: W, slots: &[Slot]) -> Self {
+        let core = slots.iter().filter(|slot| slot.kind == topology::Kind::Core).cloned().collect();
+        Self { world, core }
     }
 
     async fn check(
@@ -107,8 +109,7 @@ impl<W: World> RollCheck<W> {
 
     async fn settled(&self, call: &Call) -> Result<Result<(), Refusal>, Failure> {
         call.step("look at the core slots");
-        let services: Vec<&str> = self.core_services.iter().map(String::as_str).collect();
-        let says = match self.world.look(&services).await {
+        let says = match self.world.look(&self.core.iter().collect::<Vec<_>>()).await {
             Ok(slots) => match settled(&slots) {
                 Readiness::Ready => return Ok(Ok(())),
                 Readiness::NotYet(says) => says,

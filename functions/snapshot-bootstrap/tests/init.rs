@@ -31,7 +31,10 @@ impl Started {
             ("AWS_LAMBDA_LOG_GROUP_NAME", "g"),
             ("AWS_LAMBDA_RUNTIME_API", at.as_str()),
             ("DIALECT", "HA"),
+            ("NEO4J_VERSION", "3.4.6"),
             ("CLUSTER", "c"),
+            ("STACK", "s"),
+            ("ADMIN_SECRET_ARN", "arn:admin"),
             ("CORE_SERVICES", "core-1,core-2,core-3"),
             ("STATE_BUCKET", "b"),
         ];

@@ -94,7 +94,7 @@ async fn work(https: Https, config: Config, function: String) -> Result<(), lamb
         let summary = timeout(time, Box::pin(reconcile(world, config, until))).await.map_err(|_| {
             format!("the reconcile was broken off after {} s: raise the function's timeout", time.as_secs())
         })??;
-        summary.emit(&config.stack);
+        summary.emit(&config.cluster.stack);
         Ok(json!(summary))
     })
     .await

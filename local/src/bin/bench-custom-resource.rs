@@ -28,6 +28,7 @@ async fn measure() -> Result<bool, String> {
         // Nobody is there, and nobody may be asked: the event is bad.
         ("AWS_ENDPOINT_URL", "http://127.0.0.1:1"),
         ("DIALECT", "HA"),
+        ("NEO4J_VERSION", "3.4.6"),
         ("CLUSTER", "bench"),
         ("CORE_SERVICES", "core-1,core-2,core-3"),
         ("STACK", "bench"),

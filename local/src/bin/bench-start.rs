@@ -105,8 +105,9 @@ fn start(binary: &Path) -> Result<(Duration, u64), Box<dyn Error>> {
 }
 
 /// What the template gives the functions, beside what Lambda sets.
-const TEMPLATE: [(&str, &str); 9] = [
+const TEMPLATE: [(&str, &str); 10] = [
     ("DIALECT", "HA"),
+    ("NEO4J_VERSION", "3.4.6"),
     ("CLUSTER", "bench"),
     ("CORE_SERVICES", "core-1,core-2,core-3"),
     ("SLAVE_ONLY_SERVICES", ""),

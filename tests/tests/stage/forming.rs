@@ -1,6 +1,6 @@
 //! The stack as it was deployed.
 
-use local::{control::HTTP_PORT, demo, deploy, templates};
+use local::{control::HTTP_PORT, demo, templates};
 use serde_json::json;
 
 use super::{Outcome, Stage, count, master, rest, status, wait, write};
@@ -66,7 +66,7 @@ pub fn left_out(stage: &Stage) -> Outcome {
             return Err(format!("{expected:?} should have been left out, {said:?} was said"));
         }
         let target = "AmazonEC2ContainerServiceV20141113.ListServices";
-        let request = json!({"cluster": deploy::STACK, "maxResults": 100});
+        let request = json!({"cluster": cloud.stack.cluster(), "maxResults": 100});
         let services = cloud.gateway.emulator.json("ecs", target, &request).await;
         let services = services.map_err(|error| error.to_string())?;
         let count = services["serviceArns"].as_array().map_or(0, Vec::len);

@@ -7,10 +7,8 @@ use std::{
 
 use local::{
     cloud::Cloud,
-    control::{self, HTTP_PORT, Status},
+    control::{HTTP_PORT, Status},
     demo::{self, Write, Writer},
-    deploy,
-    gateway::Gateway,
     login::User,
     processes::{Signal, signal_group},
 };
@@ -180,7 +178,7 @@ impl Roll {
         let endpoint = demo::write_endpoint(&status(cloud).await, HTTP_PORT).ok_or("no listener")?;
         let writer = Writer::start(endpoint, cloud.login(User::Writer).await?, client);
         let masters = Arc::default();
-        let looking = tokio::spawn(look(cloud.gateway.clone(), Arc::clone(&masters)));
+        let looking = tokio::spawn(look(cloud.clone(), Arc::clone(&masters)));
         Ok(Self { client, writer: Some(writer), masters, looking })
     }
 
@@ -200,9 +198,9 @@ impl Roll {
 }
 
 /// Notes each change of the only master.
-async fn look(gateway: Gateway, masters: Arc<Mutex<Vec<String>>>) {
+async fn look(cloud: Cloud, masters: Arc<Mutex<Vec<String>>>) {
     loop {
-        if let Some((name, ..)) = demo::master(&control::status(&gateway).await) {
+        if let Some((name, ..)) = demo::master(&cloud.status().await) {
             let mut masters = masters.lock().unwrap_or_else(PoisonError::into_inner);
             if masters.last() != Some(&name) {
                 masters.push(name);
@@ -254,14 +252,14 @@ async fn tasks(cloud: &Cloud) -> Vec<String> {
 async fn definitions(cloud: &Cloud) -> Vec<String> {
     let mut definitions = Vec::new();
     for number in 1..=demo::CORE_SIZE {
-        definitions.extend(asked_definition(cloud, &format!("{}-core-{number}", deploy::STACK)).await);
+        definitions.extend(asked_definition(cloud, &cloud.stack.core(number)).await);
     }
     definitions
 }
 
 async fn asked_definition(cloud: &Cloud, service: &str) -> Option<String> {
     let target = "AmazonEC2ContainerServiceV20141113.DescribeServices";
-    let request = json!({"cluster": deploy::STACK, "services": [service]});
+    let request = json!({"cluster": cloud.stack.cluster(), "services": [service]});
     let answer = cloud.gateway.emulator.json("ecs", target, &request).await.ok()?;
     answer["services"][0]["taskDefinition"].as_str().map(str::to_owned)
 }
