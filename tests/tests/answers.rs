@@ -10,7 +10,7 @@ use std::{
     collections::BTreeMap,
     fs,
     net::{Ipv4Addr, SocketAddr},
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -21,7 +21,10 @@ use axum::{
     http::{HeaderMap, StatusCode, Uri},
     response::{IntoResponse, Response},
 };
-use local::runtime_api::{Function, Put};
+use local::{
+    layout::Layout,
+    runtime_api::{Function, Put},
+};
 use serde_json::{Value, json};
 
 /// Far above what any answer takes.
@@ -79,7 +82,7 @@ async fn reply(State(aws): State<Aws>, uri: Uri, headers: HeaderMap) -> Response
 }
 
 fn binary(name: &str) -> PathBuf {
-    let binary = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/release").join(name);
+    let binary = Layout::find("answers").unwrap().binary(name);
     assert!(binary.exists(), "{}: run `make release`", binary.display());
     binary
 }
