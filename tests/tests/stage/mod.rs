@@ -41,13 +41,14 @@ use tokio::runtime::Runtime;
 pub const PATIENCE: Duration = Duration::from_secs(240);
 /// Heartbeats of the template, twice as slow as the demo's; the re-arm short enough to be waited for. What a test changes is here
 /// too: `sam deploy` keeps the last value of a parameter that it is not given.
-const USUAL: [(&str, &str); 6] = [
+const USUAL: [(&str, &str); 7] = [
     ("HeartbeatIntervalMs", "1000"),
     ("HeartbeatTimeoutMs", "4000"),
     ("StandbyRearmSeconds", "5"),
     ("FenceAfterSeconds", "12"),
     ("AuthEnabled", "true"),
     ("RollWhenDegraded", "no"),
+    ("Neo4jSettings", ""),
 ];
 
 /// What the schedule sends.
