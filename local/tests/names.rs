@@ -18,7 +18,6 @@ const BUCKET: &str = "AWS::S3::Bucket";
 
 /// A resource of each type that the templates name, with this name.
 fn named(name: &str) -> Vec<Value> {
-    let cluster = "arn:aws:ecs:us-east-1:000000000000:cluster/c";
     let metric = json!({"AlarmName": name, "Namespace": "N", "MetricName": "M", "Statistic": "Sum", "Period": 60,
         "EvaluationPeriods": 1, "ComparisonOperator": "GreaterThanThreshold", "Threshold": 1});
     [
@@ -26,7 +25,7 @@ fn named(name: &str) -> Vec<Value> {
         ("AWS::Events::Rule", json!({"Name": name, "EventPattern": {"source": ["x"]}})),
         ("AWS::Logs::LogGroup", json!({"LogGroupName": name})),
         ("AWS::ECS::Cluster", json!({"ClusterName": name})),
-        ("AWS::ECS::Service", json!({"ServiceName": name, "Cluster": cluster, "DesiredCount": 0})),
+        ("AWS::ECS::Service", json!({"ServiceName": name, "Cluster": "c", "DesiredCount": 0})),
         ("AWS::CloudWatch::Alarm", metric),
         ("AWS::SSM::Parameter", json!({"Name": name, "Type": "String", "Value": "v"})),
         (SECRET, json!({"Name": name, "SecretString": "s"})),

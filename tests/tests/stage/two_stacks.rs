@@ -69,6 +69,9 @@ async fn beside(first: &Cloud, second: &Cloud) -> Outcome {
         at_rest(&status).then_some(status)
     })
     .await?;
+    if processes() == 0 {
+        return Err("no process is known by the second stack's name: its end would show nothing".into());
+    }
     apart(first, second).await?;
     each_hears_its_own(first, second).await?;
     for cloud in [first, second] {
@@ -185,12 +188,10 @@ async fn logins(first: &Cloud, second: &Cloud, status: &Status) -> Outcome {
 /// The stack is deleted; what holds data is there, and nothing else is.
 async fn deleted(second: &Cloud) -> Outcome {
     let resources = resources(second).await?;
-    let (tasks, bucket) = (second.tasks(), named(&resources, BUCKET));
+    let bucket = named(&resources, BUCKET);
     stacks::delete(second.endpoint, SECOND, PATIENCE).await?;
     wait("no process, balancer or schedule of the second stack is left", || async {
-        let lives = |pid: i32| fs::exists(format!("/proc/{pid}")).unwrap_or(true);
-        let ended = second.tasks().iter().all(|task| task.stopped.is_some())
-            && !tasks.iter().any(|task| lives(task.pid));
+        let ended = second.tasks().iter().all(|task| task.stopped.is_some()) && processes() == 0;
         let own = named(&resources, FUNCTION);
         let called = callers::all(second.gateway.emulator)
             .await
@@ -233,6 +234,19 @@ async fn deleted(second: &Cloud) -> Outcome {
     } else {
         Err(format!("one bucket and three secrets? {resources:?}"))
     }
+}
+
+/// How many processes of this machine are in a task of the second stack, by the environment that they were started with.
+fn processes() -> usize {
+    let all = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let environments = all.filter_map(|process| fs::read(process.path().join("environ")).ok());
+    let of_a_task = environments.filter(|environment| {
+        let mut pairs = environment.split(|byte| *byte == 0);
+        let stack = format!("STACK={SECOND}").into_bytes();
+        environment.split(|byte| *byte == 0).any(|pair| pair == stack)
+            && pairs.any(|pair| pair.starts_with(b"ECS_CONTAINER_METADATA_URI_V4="))
+    });
+    of_a_task.count()
 }
 
 async fn resources(cloud: &Cloud) -> Result<Vec<Resource>, String> {
