@@ -6,7 +6,7 @@ use local::{
     callers::{self, Caller},
     cloud::Cloud,
     control::{HTTP_PORT, Status},
-    demo, deploy,
+    demo,
     login::User,
     stack::Stack,
     stacks::{self, Resource},
@@ -61,9 +61,9 @@ pub fn side_by_side(stage: &Stage) -> Outcome {
 }
 
 async fn beside(first: &Cloud, second: &Cloud) -> Outcome {
-    deploy::deploy(&second.layout, second.endpoint, &second.stack, &PARAMETERS)
-        .await
-        .map_err(|error| error.to_string())?;
+    let deployed = tokio::time::timeout(PATIENCE, second.deploy(&PARAMETERS)).await;
+    let deployed = deployed.map_err(|_| format!("{SECOND} is not deployed within {PATIENCE:?}"))?;
+    deployed.map_err(|error| error.to_string())?;
     let status = wait("the second stack's own schedule registers its node", || async {
         let status = second.status().await;
         at_rest(&status).then_some(status)
