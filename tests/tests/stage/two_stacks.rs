@@ -189,11 +189,7 @@ async fn logins(first: &Cloud, second: &Cloud, status: &Status) -> Outcome {
 async fn deleted(second: &Cloud) -> Outcome {
     let resources = resources(second).await?;
     let (buckets, secrets) = (named(&resources, BUCKET), named(&resources, SECRET));
-    // Otherwise it would show nothing that they do not name it afterwards.
-    if let Some((what, listed)) = listings(second).await?.into_iter().find(|(_, text)| !text.contains(SECOND))
-    {
-        return Err(format!("{what} do not name the second stack while it is there: {listed}"));
-    }
+    let before = listings(second).await;
     stacks::delete(second.endpoint, SECOND, PATIENCE).await?;
     wait("no process, balancer or schedule of the second stack is left", || async {
         let ended = second.tasks().iter().all(|task| task.stopped.is_some()) && processes() == 0;
@@ -203,9 +199,11 @@ async fn deleted(second: &Cloud) -> Outcome {
         (ended && !called && second.balancers().is_empty()).then_some(())
     })
     .await?;
-    if let Some((what, listed)) = listings(second).await?.into_iter().find(|(_, text)| text.contains(SECOND))
-    {
-        return Err(format!("{what} of the second stack are left: {listed}"));
+    for ((what, before), (_, after)) in before?.iter().zip(listings(second).await?) {
+        // What did not name it before shows nothing afterwards.
+        if !before.contains(SECOND) || after.contains(SECOND) {
+            return Err(format!("{what} of the second stack, there and then gone? {before} became {after}"));
+        }
     }
     if (buckets.len(), secrets.len()) != (1, 3) {
         return Err(format!("one bucket and three secrets were expected: {resources:?}"));
@@ -230,12 +228,12 @@ async fn listings(cloud: &Cloud) -> Result<Vec<(&'static str, String)>, String> 
     ];
     let mut listings = Vec::new();
     for (what, service, target, body) in calls {
-        match listed(cloud, service, target, &body).await {
-            Ok(text) => listings.push((what, text)),
+        let text = match listed(cloud, service, target, &body).await {
             // A cluster that is gone has no services.
-            Err(error) if error.contains("ClusterNotFoundException") => {}
-            Err(error) => return Err(error),
-        }
+            Err(error) if error.contains("ClusterNotFoundException") => String::new(),
+            text => text?,
+        };
+        listings.push((what, text));
     }
     Ok(listings)
 }
