@@ -13,6 +13,11 @@ TARGET_x86_64 := x86_64-unknown-linux-gnu
 TARGET_arm64 := aarch64-unknown-linux-gnu
 # The C library of Amazon Linux 2023, which provided.al2023 is made from: Zig links against this one, whatever this machine has.
 GLIBC := 2.34
+# How an ELF header names the machine.
+MACHINE_x86_64 := 62
+MACHINE_arm64 := 183
+# A test may call `sam build`: ring is compiled again, and all that uses it, when a variable of the test's own package is set.
+unexport $(filter CARGO_MANIFEST_% CARGO_PKG_% OUT_DIR,$(.VARIABLES))
 # One invocation for all that is shipped: it knows what is stale, so nothing stale can be deployed.
 COMPILE = PATH="$(CURDIR)/.local/venv-build/bin:$$PATH" cargo lambda build --locked --release \
 	$(SHIPPED:%=-p %) --target $(TARGET_$(ARCHITECTURE)).$(GLIBC) --lambda-dir target/lambda
@@ -43,7 +48,7 @@ release-arm64: tools ## The same for arm64 (Graviton); the next `make release` p
 	@$(COMPILE)
 
 package: setup release ## What `sam deploy` would upload to the local cloud
-	@SAM_CLI_TELEMETRY=0 .local/venv-sam/bin/sam build --config-env local
+	@SAM_CLI_TELEMETRY=0 .local/venv-sam/bin/sam build --config-env local --parameter-overrides Architecture=$(ARCHITECTURE)
 
 $(LOCAL): FORCE
 	@cargo build --locked -p local
@@ -96,10 +101,14 @@ bench-custom-resource: release ## How soon a bad event of CloudFormation is answ
 	@cargo run --locked --quiet -p local --bin bench-custom-resource
 
 # Called by `sam build`: build-MasterElection builds all that is shipped and hands over target/lambda/master-election.
-# sam gives no architecture to make; it has written down what the template and all overrides come to in build.toml.
-build-%: ARCHITECTURE = $(shell sed -n 's/^architecture = "\(.*\)"$$/\1/p' "$(ARTIFACTS_DIR)/../../build.toml" | sort -u)
+# sam gives no architecture to make; build.toml has what the template and all overrides come to.
+build-%: ARCHITECTURE = $(shell sed -n 's/^architecture = "\(.*\)"$$/\1/p' "$(ARTIFACTS_DIR)/../../build.toml" 2>/dev/null | sort -u)
+build-%: NAME = $(shell echo $* | sed -E 's/([a-z])([A-Z])/\1-\2/g' | tr A-Z a-z)
 build-%:
-	$(if $(TARGET_$(ARCHITECTURE)),,$(error build-$* is for `sam build` of the whole template, which names one Architecture: "$(ARCHITECTURE)"))
+	$(if $(filter $(NAME),$(SHIPPED)),,$(error $(NAME) is not in SHIPPED))
+	$(if $(TARGET_$(ARCHITECTURE)),,$(error build-$* is for `sam build` of the whole template, with one Architecture for all: "$(ARCHITECTURE)"))
 	@local/setup/prerequisites.sh build
 	@$(COMPILE) 2>&1
-	@cp "target/lambda/$$(echo $* | sed -E 's/([a-z])([A-Z])/\1-\2/g' | tr A-Z a-z)/bootstrap" "$(ARTIFACTS_DIR)/bootstrap"
+	@cp target/lambda/$(NAME)/bootstrap "$(ARTIFACTS_DIR)/bootstrap"
+	@od -An -tu1 -j18 -N1 "$(ARTIFACTS_DIR)/bootstrap" | grep -qw $(MACHINE_$(ARCHITECTURE)) || \
+		{ echo "$(NAME) is not for $(ARCHITECTURE): another build ran beside this one; build again" >&2; exit 1; }

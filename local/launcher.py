@@ -24,6 +24,7 @@ from ministack.services.cloudformation import _stacks, custom_resource, handlers
 
 # The modules beside this one are read once a run; the checkout stays clean.
 sys.dont_write_bytecode = True
+import names  # noqa: E402
 import placement  # noqa: E402
 
 GATEWAY = os.environ["AWS_ENDPOINT_URL"]
@@ -229,6 +230,7 @@ custom_resource.deliver_response = deliver_response
 eventbridge._dispatch_to_lambda = dispatch_to_lambda
 stacks._roll_back_operation = handlers._roll_back_operation = roll_back_operation
 lambda_runtime.ProvidedWorker.invoke = noting_what_it_serves(lambda_runtime.ProvidedWorker.invoke)
+names.install()
 placement.install()
 
 if __name__ == "__main__":

@@ -211,7 +211,8 @@ fn of_last_operation(name: &str, page: &str, events: &mut Vec<Event>) -> bool {
             reason: text("ResourceStatusReason"),
         };
         let begins = ["CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "DELETE_IN_PROGRESS"];
-        let of_the_stack = event.kind == STACK && [&event.logical_id, &event.physical_id].contains(&&name.to_owned());
+        let of_the_stack =
+            event.kind == STACK && [&event.logical_id, &event.physical_id].contains(&&name.to_owned());
         let first = of_the_stack && begins.contains(&&*event.status);
         events.push(event);
         if first {

@@ -209,6 +209,31 @@ async fn without_a_constraint_a_task_gets_any_host_of_its_cluster_that_has_room(
     }
 }
 
+/// `dev/bind-mounts`: what is on a host's disk outlives a task, and ends with the disk. A volume of its own outlives the instance; one that
+/// is lost with it does not.
+#[tokio::test]
+async fn a_volume_is_kept_with_another_instance_and_blank_after_a_loss() {
+    let account = Account::with_tasks("lost", CARELESS).await;
+    let services = [("A", service("s-core-1", Some("s-core-1")))];
+    account.create("s", stack("s", &services, &json!([]))).await.must_be("CREATE_COMPLETE").unwrap();
+    let marks = volume(&account, "s-core-1").join("marks");
+    let until_marks = async |number: usize| {
+        let deadline = Instant::now() + PATIENCE;
+        while fs::read_to_string(&marks).unwrap_or_default().lines().count() != number {
+            assert!(Instant::now() < deadline, "not {number} marks");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    until_marks(1).await;
+    account.gateway.ecs.terminate_instance("s-core-1");
+    until_marks(2).await;
+    account.gateway.ecs.lose("s-core-1").unwrap();
+    until_marks(1).await;
+    let identity = fs::read_to_string(volume(&account, "s-core-1").join("slot.json")).unwrap();
+    assert_eq!(serde_json::from_str::<Value>(&identity).unwrap(), json!({"stack": "s", "slot": "s-core-1"}));
+    assert!(account.gateway.ecs.lose("s-core-9").is_err(), "there is no such host");
+}
+
 /// Fault 53, from the side of the cloud: nothing in ECS keeps a task without a constraint off another slot's volume. The node
 /// program does.
 #[tokio::test]

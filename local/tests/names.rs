@@ -18,7 +18,6 @@ const BUCKET: &str = "AWS::S3::Bucket";
 
 /// A resource of each type that the templates name, with this name.
 fn named(name: &str) -> Vec<Value> {
-    let cluster = "arn:aws:ecs:us-east-1:000000000000:cluster/c";
     let metric = json!({"AlarmName": name, "Namespace": "N", "MetricName": "M", "Statistic": "Sum", "Period": 60,
         "EvaluationPeriods": 1, "ComparisonOperator": "GreaterThanThreshold", "Threshold": 1});
     [
@@ -26,7 +25,7 @@ fn named(name: &str) -> Vec<Value> {
         ("AWS::Events::Rule", json!({"Name": name, "EventPattern": {"source": ["x"]}})),
         ("AWS::Logs::LogGroup", json!({"LogGroupName": name})),
         ("AWS::ECS::Cluster", json!({"ClusterName": name})),
-        ("AWS::ECS::Service", json!({"ServiceName": name, "Cluster": cluster, "DesiredCount": 0})),
+        ("AWS::ECS::Service", json!({"ServiceName": name, "Cluster": "c", "DesiredCount": 0})),
         ("AWS::CloudWatch::Alarm", metric),
         ("AWS::SSM::Parameter", json!({"Name": name, "Type": "String", "Value": "v"})),
         (SECRET, json!({"Name": name, "SecretString": "s"})),
@@ -187,6 +186,25 @@ async fn a_nested_stack_leaves_what_it_is_to_leave() {
     assert!(bucket.starts_with("s-nested-"), "{all:?}");
     account.delete("s").await;
     assert!(buckets(&account).await.contains(&bucket), "it is kept");
+}
+
+/// `cfn/aws-resource-s3-bucket`: "You can only delete empty buckets. Deletion fails for buckets that have contents."
+#[tokio::test]
+async fn a_bucket_that_is_not_empty_fails_the_deletion_of_its_stack() {
+    let account = Account::start("full").await;
+    account.create("s", json!({"B": {"Type": BUCKET}})).await.must_be("CREATE_COMPLETE").unwrap();
+    let bucket = stacks::resource(account.at, "s", "B").await.unwrap();
+    account
+        .gateway
+        .emulator
+        .put_object(&format!("{bucket}/state.json"), Bytes::from_static(b"1"))
+        .await
+        .unwrap();
+    let failed = stacks::delete(account.at, "s", PATIENCE).await.unwrap_err();
+    assert!(failed.contains("DELETE_FAILED") && failed.contains("not empty"), "{failed}");
+    assert!(buckets(&account).await.contains(&bucket));
+    account.create("empty", json!({"B": {"Type": BUCKET}})).await.must_be("CREATE_COMPLETE").unwrap();
+    account.delete("empty").await;
 }
 
 /// `s3/conditional-writes`: in a bucket with versions too, `If-None-Match: *` and `If-Match: ETag` answer 412 when they must.

@@ -69,7 +69,10 @@ fn what_sam_ships_is_what_was_compiled_for_the_machine_and_the_c_library_it_runs
         assert!(needed <= GLIBC, "{name} needs glibc {}.{}, Amazon Linux 2023 has 2.34", needed.0, needed.1);
         if name != NODE {
             let sent = read(&layout.built().join(logical_id(name)).join("bootstrap"), "make package");
-            assert!(sent == binary, "{name}: `sam build` packed another file than `make release` compiled: stale");
+            assert!(
+                sent == binary,
+                "{name}: `sam build` packed another file than `make release` compiled: stale"
+            );
         }
     }
     // No function is built in another way, past the checks above.

@@ -90,7 +90,7 @@ fn other_names(templates: &[(String, Value)]) -> BTreeSet<String> {
 }
 
 /// Words with dashes that belong to tools or to AWS, or stand for any of their kind.
-const NOT_OURS: [&str; 2] = ["aws-sam-cli-managed-default", "core-1"];
+const NOT_OURS: [&str; 3] = ["aws-sam-cli-managed-default", "core-1", "neo4j-local"];
 
 #[test]
 fn pages_name_only_events_alarms_and_functions_that_exist() {

@@ -41,13 +41,14 @@ use tokio::runtime::Runtime;
 pub const PATIENCE: Duration = Duration::from_secs(240);
 /// Heartbeats of the template, twice as slow as the demo's; the re-arm short enough to be waited for. What a test changes is here
 /// too: `sam deploy` keeps the last value of a parameter that it is not given.
-const USUAL: [(&str, &str); 6] = [
+const USUAL: [(&str, &str); 7] = [
     ("HeartbeatIntervalMs", "1000"),
     ("HeartbeatTimeoutMs", "4000"),
     ("StandbyRearmSeconds", "5"),
     ("FenceAfterSeconds", "12"),
     ("AuthEnabled", "true"),
     ("RollWhenDegraded", "no"),
+    ("Neo4jSettings", ""),
 ];
 
 /// What the schedule sends.
@@ -84,7 +85,7 @@ impl Stage {
             cloud.gateway.deliveries.twice(Some(TWICE));
             let built = deploy::build(&cloud.layout, cloud.endpoint).await;
             let deployed = match built {
-                Ok(()) => deploy::deploy(&cloud.layout, cloud.endpoint, &cloud.stack, &parameters).await,
+                Ok(()) => cloud.deploy(&parameters).await,
                 failed => failed,
             };
             match deployed {
@@ -106,7 +107,7 @@ impl Stage {
     ) -> Result<Ended, String> {
         let parameters = with(&self.parameters, changed);
         // `sam deploy` fails when the operation does; how it ended says CloudFormation.
-        let deployed = deploy::deploy(&cloud.layout, cloud.endpoint, &cloud.stack, &parameters).await;
+        let deployed = cloud.deploy(&parameters).await;
         let ended = local::stacks::ended(cloud.endpoint, cloud.stack.name(), PATIENCE).await?;
         match deployed {
             Err(error) if ended.status == "UPDATE_COMPLETE" => Err(error.to_string()),

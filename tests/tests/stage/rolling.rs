@@ -15,13 +15,16 @@ use local::{
 use serde_json::json;
 use tokio::task::JoinHandle;
 
-use super::{Outcome, Stage, master, rest, status, wait};
+use super::{Outcome, PATIENCE, Stage, master, rest, status, wait};
 
 /// Another heap than the suite's: every slot's task is to change.
 const ANOTHER_HEAP: (&str, &str) = ("HeapSize", "500m");
 /// The JVM refuses so little at its start.
 const NO_HEAP: (&str, &str) = ("HeapSize", "1m");
 const GOES_ON: (&str, &str) = ("RollWhenDegraded", "yes");
+/// Free settings of neo4j.conf, one a line.
+const SETTINGS: (&str, &str) =
+    ("Neo4jSettings", "# slow queries\ndbms.logs.query.enabled=true\n\ndbms.logs.query.threshold=2s\n");
 /// Writes are sent every 50 ms; a pause that is longer than this is one that a client notices.
 const NOTICED: Duration = Duration::from_millis(500);
 /// No master moves, so that a pause is a busy machine's: a client's own patience of a second, and one more.
@@ -92,7 +95,7 @@ async fn refused_and_mended(stage: &Stage, cloud: &Cloud, away: &str) -> Outcome
         cloud.gateway.ecs.give_host(away);
         changed
     };
-    let (ended, changed) = tokio::join!(stage.redeploy(cloud, &[ANOTHER_HEAP, GOES_ON]), host);
+    let (ended, changed) = tokio::join!(stage.redeploy(cloud, &[ANOTHER_HEAP, GOES_ON, SETTINGS]), host);
     changed?;
     ended?.must_be("UPDATE_COMPLETE")?;
     let seen = roll.end(cloud).await?;
@@ -103,6 +106,22 @@ async fn refused_and_mended(stage: &Stage, cloud: &Cloud, away: &str) -> Outcome
     let new = definitions(cloud).await;
     if old.iter().any(|definition| new.contains(definition)) {
         return Err(format!("a slot was left out: {old:?} became {new:?}"));
+    }
+    settings_are_everywhere(cloud).await
+}
+
+/// Each Neo4j itself lists the settings of the roll.
+async fn settings_are_everywhere(cloud: &Cloud) -> Outcome {
+    let login = cloud.login(User::Admin).await?;
+    let query = "CALL dbms.listConfig('dbms.logs.query') YIELD name, value RETURN name, value";
+    for node in rest(cloud).await?.nodes {
+        let listed =
+            demo::cypher((node.address, HTTP_PORT).into(), &login, query, json!({}), PATIENCE).await?;
+        for setting in [["dbms.logs.query.enabled", "true"], ["dbms.logs.query.threshold", "2s"]] {
+            if !listed.to_string().contains(&format!("{}", json!(setting))) {
+                return Err(format!("{} has not the setting {setting:?}: {listed}", node.service));
+            }
+        }
     }
     Ok(())
 }
