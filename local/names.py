@@ -29,10 +29,10 @@ NAMES = {
     SCHEDULE: ("GroupName", "Name"),
     SECRET: ("Name",),
 }
-# Whether the service has one of that name although no stack has: kept by a stack that is gone, or made by hand. The emulator's own
-# logs would make a log group that AWS does not make, so that log groups are not here.
+# Whether the service has one of that name although no stack has: kept by a stack that is gone, or made by hand.
 EXISTS = {
     "AWS::Events::Rule": lambda bus, name: eventbridge._rule_key(name, bus) in eventbridge._rules,
+    "AWS::Logs::LogGroup": lambda name: name in cloudwatch_logs._log_groups,
     SCHEDULE: lambda group, name: f"{group}/{name}" in scheduler._schedules,
     SECRET: lambda name: name in secretsmanager._secrets,
 }
