@@ -23,7 +23,7 @@ impl Constraint {
     /// The `placementConstraints` of a service.
     pub fn all(service: &Value) -> Vec<Self> {
         let constraints = service["placementConstraints"].as_array().into_iter().flatten();
-        constraints.map(|constraint| Self::parse(constraint)).collect()
+        constraints.map(Self::parse).collect()
     }
 
     fn parse(constraint: &Value) -> Self {
