@@ -8,6 +8,7 @@ use local::{
     control::{HTTP_PORT, Status},
     demo,
     login::User,
+    processes::{Signal, signal_group},
     stack::Stack,
     stacks::{self, Resource},
 };
@@ -22,6 +23,11 @@ const PARAMETERS: [(&str, &str); 4] =
     [("Dialect", "SINGLE"), ("CoreSize", "1"), ("HeapSize", "256m"), ("PageCacheSize", "32m")];
 /// What both functions that look at nodes are invoked by: two schedules and three rules.
 const CALLERS: usize = 5;
+const ELECTION: &str = "master-election";
+const USERS: &str = "user-creation";
+/// Sources of events.
+const NODE: &str = "neo4j.node";
+const TASK: &str = "aws.ecs";
 const STATE: &str = "master-election/state.json";
 const FUNCTION: &str = "AWS::Lambda::Function";
 const SECRET: &str = "AWS::SecretsManager::Secret";
@@ -73,7 +79,7 @@ async fn beside(first: &Cloud, second: &Cloud) -> Outcome {
         return Err("no process is known by the second stack's name: its end would show nothing".into());
     }
     apart(first, second).await?;
-    each_hears_its_own(first, second).await?;
+    each_calls_its_own(first, second).await?;
     for cloud in [first, second] {
         let (own, others) = (addresses(&cloud.status().await), cloud.balancers());
         let targets =
@@ -85,7 +91,8 @@ async fn beside(first: &Cloud, second: &Cloud) -> Outcome {
             ));
         }
     }
-    logins(first, second, &status).await
+    logins(first, second, &status).await?;
+    rings(first, second).await
 }
 
 /// Its one node is the master, and all its write groups lead to it.
@@ -128,8 +135,8 @@ async fn apart(first: &Cloud, second: &Cloud) -> Outcome {
     Ok(())
 }
 
-/// Each schedule and rule invokes functions of its own stack; what they were sent so far is of their own stack.
-async fn each_hears_its_own(first: &Cloud, second: &Cloud) -> Outcome {
+/// Each schedule and rule invokes a function of its own stack, and listens to its own stack.
+async fn each_calls_its_own(first: &Cloud, second: &Cloud) -> Outcome {
     for cloud in [first, second] {
         let callers = callers_of(cloud).await?;
         if callers.len() != CALLERS {
@@ -147,28 +154,44 @@ async fn each_hears_its_own(first: &Cloud, second: &Cloud) -> Outcome {
                 return Err(format!("{caller:?} is in {}, and calls or hears another stack", cloud.stack));
             }
         }
-        for function in ["master-election", "user-creation"] {
-            let function = cloud.stack.function(function);
-            let events = cloud.gateway.deliveries.remembered(&function);
-            let bells: Vec<&Value> = events.iter().filter(|event| event["source"] == "neo4j.node").collect();
-            if let Some(strange) = bells.iter().find(|bell| bell["detail"]["stack"] != cloud.stack.name()) {
-                return Err(format!("{function} heard {strange}"));
-            }
-            let tasks = events.iter().filter(|event| event["source"] == "aws.ecs");
-            let cluster = format!(":cluster/{}", cloud.stack.cluster());
-            let other = |event: &&Value| {
-                !event["detail"]["clusterArn"].as_str().is_some_and(|arn| arn.ends_with(&cluster))
-            };
-            if let Some(strange) = tasks.into_iter().find(other) {
-                return Err(format!("{function} heard {strange}"));
-            }
-            // A node on its own joins no other, which is all that the users' function listens to.
-            if bells.is_empty() && function.ends_with("-election") {
-                return Err(format!("{function} heard no node: nothing is shown"));
-            }
+    }
+    Ok(())
+}
+
+/// The second stack's node is killed and comes back: its task and its node ring, and nothing of it is heard in the first stack.
+async fn rings(first: &Cloud, second: &Cloud) -> Outcome {
+    let (_, old, pid) = demo::master(&second.status().await).ok_or("the second stack has no master")?;
+    signal_group(pid, Signal::KILL);
+    wait("the functions of the second stack hear its node and its task", || async {
+        let heard = |function: &str, source: &str| {
+            heard(second, function).iter().any(|event| event["source"] == source)
+        };
+        (heard(ELECTION, NODE) && heard(ELECTION, TASK) && heard(USERS, NODE)).then_some(())
+    })
+    .await?;
+    wait("the second stack's node is registered again", || async {
+        let status = second.status().await;
+        (at_rest(&status) && !addresses(&status).contains(&old)).then_some(())
+    })
+    .await?;
+    for (cloud, function) in [first, second].into_iter().flat_map(|cloud| [(cloud, ELECTION), (cloud, USERS)])
+    {
+        let cluster = format!(":cluster/{}", cloud.stack.cluster());
+        let own = |event: &Value| match event["source"].as_str() {
+            Some(NODE) => event["detail"]["stack"] == cloud.stack.name(),
+            Some(TASK) => event["detail"]["clusterArn"].as_str().is_some_and(|arn| arn.ends_with(&cluster)),
+            _ => true,
+        };
+        if let Some(strange) = heard(cloud, function).into_iter().find(|event| !own(event)) {
+            return Err(format!("{function} of {} heard {strange}", cloud.stack));
         }
     }
     Ok(())
+}
+
+/// The last events that a function of the stack was sent.
+fn heard(cloud: &Cloud, function: &str) -> Vec<Value> {
+    cloud.gateway.deliveries.remembered(&cloud.stack.function(function))
 }
 
 /// The users of one stack are not those of the other, although they have the same names.
