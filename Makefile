@@ -48,7 +48,7 @@ release-arm64: tools ## The same for arm64 (Graviton); the next `make release` p
 	@$(COMPILE)
 
 package: setup release ## What `sam deploy` would upload to the local cloud
-	@SAM_CLI_TELEMETRY=0 .local/venv-sam/bin/sam build --config-env local
+	@SAM_CLI_TELEMETRY=0 .local/venv-sam/bin/sam build --config-env local --parameter-overrides Architecture=$(ARCHITECTURE)
 
 $(LOCAL): FORCE
 	@cargo build --locked -p local

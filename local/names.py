@@ -6,9 +6,10 @@ Pages: `cfn/...` of CloudFormation's template reference, `API/...` of the servic
 import re
 
 from ministack.core.responses import new_uuid
-from ministack.services import eventbridge, scheduler, secretsmanager
+from ministack.services import eventbridge, s3, scheduler, secretsmanager
 from ministack.services.cloudformation import _stacks, handlers, provisioners, stacks
 
+BUCKET = "AWS::S3::Bucket"
 SCHEDULE = "AWS::Scheduler::Schedule"
 SECRET = "AWS::SecretsManager::Secret"
 NESTED = "AWS::CloudFormation::Stack"
@@ -96,6 +97,18 @@ def known_by_its_arn(handler):
     handler["delete"] = lambda physical_id, *arguments: delete(name(physical_id), *arguments)
 
 
+def only_if_empty(delete):
+    """cfn/aws-resource-s3-bucket: "You can only delete empty buckets. Deletion fails for buckets that have contents." Versions count."""
+
+    def delete_if_empty(name, properties):
+        if name in s3._buckets and (s3._buckets[name]["objects"] or s3._bucket_has_versions(name)):
+            reason = "The bucket you tried to delete is not empty. You must delete all versions in the bucket."
+            raise ValueError(f"{reason} (Service: S3, Status Code: 409)")
+        delete(name, properties)
+
+    return delete_if_empty
+
+
 def let_go(stack, policies):
     """Takes the resources with these deletion policies out of a nested stack, so that they stay when it goes."""
     template, name = stack.get("_template") or {}, stack["StackName"]
@@ -168,6 +181,7 @@ def install():
     known_by_its_arn(handlers_of[SECRET])
     for resource_type in NAMES:
         handlers_of[resource_type]["create"] = refused_if_taken(resource_type, handlers_of[resource_type]["create"])
+    handlers_of[BUCKET]["delete"] = only_if_empty(handlers_of[BUCKET]["delete"])
     nested = handlers_of[NESTED]
     nested |= {"create": undone_if_it_fails(nested["create"]), "delete": keeping_what_is_retained(nested["delete"])}
     stacks._provision_keeping_seed = provision

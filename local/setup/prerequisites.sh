@@ -12,6 +12,9 @@ lacks() { # what, how to get it
 rust() {
     cargo --version >/dev/null 2>&1 ||
         lacks "Rust (cargo)" "Install it with rustup, stable 1.94 or later: https://rustup.rs"
+    # Zig links what is shipped, not the build scripts, which run on this machine.
+    command -v cc >/dev/null 2>&1 ||
+        lacks "a C compiler (cc), which Rust links with" "Run: sudo apt install build-essential, or on macOS: xcode-select --install"
 }
 
 # Zig is asked for as cargo-lambda does it, which otherwise installs one by whatever package manager it finds.
@@ -40,8 +43,6 @@ cloud() {
         lacks "Maven (mvn)" "Run: sudo apt install maven"
     { command -v ip || [ -x /usr/sbin/ip ]; } >/dev/null 2>&1 ||
         lacks "iproute2 (ip)" "Run: sudo apt install iproute2"
-    command -v cc >/dev/null 2>&1 ||
-        lacks "a C compiler (cc)" "Run: sudo apt install build-essential"
     [ "$(uname -s)" = Linux ] ||
         lacks "Linux" "The local cloud gives every node an address of its own in 127.0.0.0/8; use a Linux machine or VM"
 }

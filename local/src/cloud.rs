@@ -12,6 +12,7 @@ use tracing::warn;
 
 use crate::{
     control::{self, Status},
+    deploy,
     ecs::{Ecs, Image, Task},
     elb::{BalancerStatus, Elb},
     emulator::{self, Emulator},
@@ -111,6 +112,14 @@ impl Cloud {
     #[must_use]
     pub fn of(&self, stack: &Stack) -> Self {
         Self { stack: stack.clone(), ..self.clone() }
+    }
+
+    /// Deploys the stack with these parameters in place of those of `samconfig.toml`.
+    ///
+    /// # Errors
+    /// When `sam deploy` fails; the stack's own reasons are in it.
+    pub async fn deploy(&self, overrides: &[(&str, &str)]) -> Result<(), deploy::Error> {
+        deploy::deploy(&self.layout, self.endpoint, &self.stack, overrides).await
     }
 
     /// The stack's nodes and balancers now.

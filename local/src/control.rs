@@ -128,6 +128,7 @@ pub async fn status(gateway: &Gateway) -> Status {
 
 impl Status {
     /// What of it is `stack`'s. What was left out of templates is not told apart.
+    #[must_use]
     pub fn of(mut self, stack: &Stack) -> Self {
         self.nodes.retain(|node| node.stack == stack.name());
         self.balancers.retain(|balancer| balancer.stack == stack.name());

@@ -9,7 +9,14 @@ use std::{
 
 use tokio::process::Command;
 
-use crate::{emulator::cloud_environment, layout::Layout, parameters, processes::tail, stack::Stack, stacks};
+use crate::{
+    emulator::cloud_environment,
+    layout::{ARCHITECTURE, Layout},
+    parameters,
+    processes::tail,
+    stack::Stack,
+    stacks,
+};
 
 /// A line of progress for whatever takes longer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -36,9 +43,10 @@ pub enum Error {
     },
 }
 
-/// Builds the functions' packages from what `make release` built.
+/// Builds what is shipped where it is stale, and the functions' packages from it, for this machine.
 pub async fn build(layout: &Layout, cloud: SocketAddr) -> Result<(), Error> {
-    sam(layout, cloud, &["build", "--config-env", "local"]).await
+    let architecture = format!("Architecture={ARCHITECTURE}");
+    sam(layout, cloud, &["build", "--config-env", "local", "--parameter-overrides", &architecture]).await
 }
 
 /// Deploys `stack`, with `overrides` (`Name=value`) in place of the values in `samconfig.toml`: creates it, or updates it when it is
@@ -51,7 +59,8 @@ pub async fn deploy(
 ) -> Result<(), Error> {
     let config = fs::read_to_string(layout.root.join("samconfig.toml"))?;
     let file = layout.run.join(format!("parameters-{stack}.yml"));
-    fs::write(&file, parameters::file(&parameters::merged(&config, overrides)))?;
+    let overrides = [&[("Architecture", ARCHITECTURE)][..], overrides].concat();
+    fs::write(&file, parameters::file(&parameters::merged(&config, &overrides)))?;
     let file = format!("file://{}", file.display());
     let arguments =
         ["deploy", "--config-env", "local", "--stack-name", stack.name(), "--parameter-overrides", &file];

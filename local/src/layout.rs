@@ -8,6 +8,9 @@ use std::{
 /// The program beside each Neo4j; all else that is shipped is a function.
 pub const NODE: &str = "node";
 
+/// What the functions and nodes of the local cloud run on, as the template's `Architecture` names it: this machine.
+pub const ARCHITECTURE: &str = if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" };
+
 /// Paths below the checkout. Everything the local cloud makes is under `.local`, which git ignores.
 #[derive(Clone, Debug)]
 pub struct Layout {

@@ -188,6 +188,25 @@ async fn a_nested_stack_leaves_what_it_is_to_leave() {
     assert!(buckets(&account).await.contains(&bucket), "it is kept");
 }
 
+/// `cfn/aws-resource-s3-bucket`: "You can only delete empty buckets. Deletion fails for buckets that have contents."
+#[tokio::test]
+async fn a_bucket_that_is_not_empty_fails_the_deletion_of_its_stack() {
+    let account = Account::start("full").await;
+    account.create("s", json!({"B": {"Type": BUCKET}})).await.must_be("CREATE_COMPLETE").unwrap();
+    let bucket = stacks::resource(account.at, "s", "B").await.unwrap();
+    account
+        .gateway
+        .emulator
+        .put_object(&format!("{bucket}/state.json"), Bytes::from_static(b"1"))
+        .await
+        .unwrap();
+    let failed = stacks::delete(account.at, "s", PATIENCE).await.unwrap_err();
+    assert!(failed.contains("DELETE_FAILED") && failed.contains("not empty"), "{failed}");
+    assert!(buckets(&account).await.contains(&bucket));
+    account.create("empty", json!({"B": {"Type": BUCKET}})).await.must_be("CREATE_COMPLETE").unwrap();
+    account.delete("empty").await;
+}
+
 /// `s3/conditional-writes`: in a bucket with versions too, `If-None-Match: *` and `If-Match: ETag` answer 412 when they must.
 #[tokio::test]
 async fn conditional_writes_hold_in_a_bucket_with_versions() {

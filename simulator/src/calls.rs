@@ -118,7 +118,8 @@ impl Calls {
     pub fn decided(&self, owner: &str, decision: &Decision) -> Option<String> {
         let early = self.round(owner).is_some_and(Round::is_early);
         // A bell that gives way decides nothing on the round before.
-        let wrong = early && !matches!(decision.verdict, Verdict::NewMaster | Verdict::Paused | Verdict::Leased);
+        let wrong =
+            early && !matches!(decision.verdict, Verdict::NewMaster | Verdict::Paused | Verdict::Leased);
         wrong.then(|| format!("{owner}: {} in a round that ended early", decision.verdict))
     }
 

@@ -60,11 +60,11 @@ pub struct Ended {
 /// Runs rounds until nothing is under way or the time is over.
 pub async fn run<W: World>(world: &W, policy: &Policy, invoked: Invoked<'_>) -> Ended {
     let mut invocation = Invocation::new(world, policy, invoked);
-    let mut outcome = invocation.rounds().await;
+    let (mut outcome, mut looked_after) = (invocation.rounds().await, false);
     // A bell that found the lease held has ended, and counts on this invocation: what it announced is seen by a round that begins
     // after the lease was given back. A round that writes takes the lease again, and so has to be followed by another one.
     while invocation.release().await && world.now() < invoked.until {
-        if invocation.unfinished && invocation.looked_after {
+        if invocation.unfinished && std::mem::replace(&mut looked_after, true) {
             break; // what is left would be planned and written again, for ever
         }
         invocation.looks_afresh();
@@ -120,8 +120,6 @@ pub(crate) struct Invocation<'a, W> {
     leased: bool,
     /// Something is left to the next invocation: what AWS denies, or what there was no time for.
     unfinished: bool,
-    /// It has given its lease back, and looks again.
-    looked_after: bool,
     rounds: u32,
     pub(crate) calls: u32,
     pub(crate) tally: Tally,
@@ -147,7 +145,6 @@ impl<'a, W: World> Invocation<'a, W> {
             back_off: Duration::ZERO,
             leased: false,
             unfinished: false,
-            looked_after: false,
             rounds: 0,
             calls: 0,
             tally: Tally::default(),
@@ -160,7 +157,6 @@ impl<'a, W: World> Invocation<'a, W> {
     fn looks_afresh(&mut self) {
         self.eyes = Eyes::new(true);
         self.leased = false;
-        self.looked_after = true;
     }
 
     async fn rounds(&mut self) -> Result<Outcome, Trouble> {

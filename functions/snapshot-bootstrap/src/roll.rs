@@ -27,6 +27,9 @@ pub struct RollCheck<W> {
 pub struct Properties {
     /// How many core slots there are to be.
     core_size: String,
+    /// The secret with the administrator's password, the stack's own or a given one; empty in what a stack of before was given.
+    #[serde(default)]
+    admin_secret_arn: String,
     /// Whether slots are stopped while another one is away.
     #[serde(deserialize_with = "degraded")]
     roll_when_degraded: Degraded,
@@ -69,6 +72,8 @@ impl<W: World> RollCheck<W> {
     ) -> Result<Outcome, Failure> {
         let refused = if let Some(old) = old.filter(|old| old.core_size != new.core_size) {
             Err(resized(&old.core_size, &new.core_size))
+        } else if old.is_some_and(|old| another_secret(&old.admin_secret_arn, &new.admin_secret_arn)) {
+            Err(locked_out(&new.admin_secret_arn))
         } else if old.is_some_and(|old| old.settings == new.settings) {
             return Ok(done()); // no slot changes
         } else if new.roll_when_degraded == Degraded::GoesOn {
@@ -138,6 +143,22 @@ fn resized(old: &str, new: &str) -> Refusal {
             "CoreSize of a living stack cannot change from {old} to {new}: its members count majorities of {old}. Nothing was \
              changed. Deploy a second stack with CoreSize {new} from a snapshot of this one, move the applications to it, and set \
              CoreSize here back to {old}"
+        ),
+        is_final: true,
+    }
+}
+
+fn another_secret(old: &str, new: &str) -> bool {
+    !old.is_empty() && old != new
+}
+
+/// Nodes whose volume has users keep their password: with another secret nothing could log in any more, and every slot would still roll.
+fn locked_out(new: &str) -> Refusal {
+    Refusal {
+        why: format!("the secret of the administrator changes to {new}"),
+        sentence: format!(
+            "AdminSecretArn of a living stack cannot change to {new}: its nodes have the password of the secret before. No slot was \
+             stopped. Set AdminSecretArn back to what it was, and put a new password into that secret: user-creation sets it on every node"
         ),
         is_final: true,
     }

@@ -302,8 +302,10 @@ async fn a_slave_only_slot_is_waited_for_beside_the_core() {
     assert_eq!(answer["PhysicalResourceId"], "neo4j-local-ready-slot-4");
     assert_eq!(cluster.looks(), [["slave-1"], ["slave-1"]]);
 
-    let update =
+    let mut update =
         event_with("cluster-ready-slot-update", &[("Slot", json!("4")), ("Definition", json!("slave:1"))]);
+    update["OldResourceProperties"]["Slot"] = json!("4");
+    update["PhysicalResourceId"] = json!("neo4j-local-ready-slot-4");
     let cluster = Cluster::default().then(Ok(beside(Seen::NoTask))).then(Ok(beside(running(Answer::Slave))));
     let answer = Function::of(&founded(), &cluster, slots.clone()).answer(&update).await;
     assert_eq!(data(&answer)["Nodes"], "slave-1");

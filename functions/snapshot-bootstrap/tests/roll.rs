@@ -72,8 +72,25 @@ async fn a_deployment_that_says_so_goes_on_without_a_look() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn another_secret_of_the_administrator_is_refused_by_its_name() {
+    let given = |arn: &str| [("AdminSecretArn", json!(arn))];
+    let mut event = roll(&given("arn:new"));
+    event["OldResourceProperties"]["AdminSecretArn"] = json!("arn:old");
+    let cluster = Cluster::default().then(Ok(whole()));
+    let (refused, took) = answer(&cluster, &event).await;
+    let says = "AdminSecretArn of a living stack cannot change to arn:new: its nodes have the password of the secret before. No slot \
+                was stopped. Set AdminSecretArn back";
+    assert!(reason(&refused).starts_with(says), "{refused}");
+    assert!(took < Duration::from_secs(1) && cluster.looks().is_empty(), "nothing can be waited for");
+    // The same secret, and a check of before, which was not given one.
+    event["OldResourceProperties"]["AdminSecretArn"] = json!("arn:new");
+    data(&answer(&Cluster::default().then(Ok(whole())), &event).await.0);
+    data(&answer(&Cluster::default().then(Ok(whole())), &roll(&given("arn:new"))).await.0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_roll_back_is_never_refused() {
-    for properties in [vec![], vec![("CoreSize", json!("5"))]] {
+    for properties in [vec![], vec![("CoreSize", json!("5"))], vec![("AdminSecretArn", json!("arn:new"))]] {
         let cluster = Cluster::default().then(Ok(degraded())).during(Ok(Operation::RollBack));
         let (ready, took) = answer(&cluster, &roll(&properties)).await;
         data(&ready);

@@ -52,10 +52,7 @@ pub async fn run(cloud: &Cloud, dialect: &str) -> Result<(), String> {
     say("building the functions' packages (sam build)");
     deploy::build(&cloud.layout, cloud.endpoint).await.map_err(|error| error.to_string())?;
     say("deploying the stack (sam deploy)");
-    let overrides = [("Dialect", dialect)];
-    deploy::deploy(&cloud.layout, cloud.endpoint, &cloud.stack, &overrides)
-        .await
-        .map_err(|error| error.to_string())?;
+    cloud.deploy(&[("Dialect", dialect)]).await.map_err(|error| error.to_string())?;
 
     say(&report::left_out(&cloud.status().await));
     say(&format!("waiting for three Neo4j 3.4.6 Enterprise nodes to form a cluster ({dialect})"));

@@ -85,7 +85,7 @@ impl Stage {
             cloud.gateway.deliveries.twice(Some(TWICE));
             let built = deploy::build(&cloud.layout, cloud.endpoint).await;
             let deployed = match built {
-                Ok(()) => deploy::deploy(&cloud.layout, cloud.endpoint, &cloud.stack, &parameters).await,
+                Ok(()) => cloud.deploy(&parameters).await,
                 failed => failed,
             };
             match deployed {
@@ -107,7 +107,7 @@ impl Stage {
     ) -> Result<Ended, String> {
         let parameters = with(&self.parameters, changed);
         // `sam deploy` fails when the operation does; how it ended says CloudFormation.
-        let deployed = deploy::deploy(&cloud.layout, cloud.endpoint, &cloud.stack, &parameters).await;
+        let deployed = cloud.deploy(&parameters).await;
         let ended = local::stacks::ended(cloud.endpoint, cloud.stack.name(), PATIENCE).await?;
         match deployed {
             Err(error) if ended.status == "UPDATE_COMPLETE" => Err(error.to_string()),

@@ -115,7 +115,8 @@ async fn settings_are_everywhere(cloud: &Cloud) -> Outcome {
     let login = cloud.login(User::Admin).await?;
     let query = "CALL dbms.listConfig('dbms.logs.query') YIELD name, value RETURN name, value";
     for node in rest(cloud).await?.nodes {
-        let listed = demo::cypher((node.address, HTTP_PORT).into(), &login, query, json!({}), PATIENCE).await?;
+        let listed =
+            demo::cypher((node.address, HTTP_PORT).into(), &login, query, json!({}), PATIENCE).await?;
         for setting in [["dbms.logs.query.enabled", "true"], ["dbms.logs.query.threshold", "2s"]] {
             if !listed.to_string().contains(&format!("{}", json!(setting))) {
                 return Err(format!("{} has not the setting {setting:?}: {listed}", node.service));

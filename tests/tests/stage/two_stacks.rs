@@ -6,7 +6,7 @@ use local::{
     callers::{self, Caller},
     cloud::Cloud,
     control::{HTTP_PORT, Status},
-    demo, deploy,
+    demo,
     login::User,
     stack::Stack,
     stacks::{self, Resource},
@@ -61,9 +61,9 @@ pub fn side_by_side(stage: &Stage) -> Outcome {
 }
 
 async fn beside(first: &Cloud, second: &Cloud) -> Outcome {
-    deploy::deploy(&second.layout, second.endpoint, &second.stack, &PARAMETERS)
-        .await
-        .map_err(|error| error.to_string())?;
+    let deployed = tokio::time::timeout(PATIENCE, second.deploy(&PARAMETERS)).await;
+    let deployed = deployed.map_err(|_| format!("{SECOND} is not deployed within {PATIENCE:?}"))?;
+    deployed.map_err(|error| error.to_string())?;
     let status = wait("the second stack's own schedule registers its node", || async {
         let status = second.status().await;
         at_rest(&status).then_some(status)
@@ -188,52 +188,59 @@ async fn logins(first: &Cloud, second: &Cloud, status: &Status) -> Outcome {
 /// The stack is deleted; what holds data is there, and nothing else is.
 async fn deleted(second: &Cloud) -> Outcome {
     let resources = resources(second).await?;
-    let bucket = named(&resources, BUCKET);
+    let (buckets, secrets) = (named(&resources, BUCKET), named(&resources, SECRET));
+    let before = listings(second).await;
     stacks::delete(second.endpoint, SECOND, PATIENCE).await?;
     wait("no process, balancer or schedule of the second stack is left", || async {
         let ended = second.tasks().iter().all(|task| task.stopped.is_some()) && processes() == 0;
         let own = named(&resources, FUNCTION);
-        let called = callers::all(second.gateway.emulator)
-            .await
-            .ok()?
-            .iter()
-            .any(|caller| own.contains(&caller.function));
+        let callers = callers::all(second.gateway.emulator).await.ok()?;
+        let called = callers.iter().any(|caller| own.contains(&caller.function));
         (ended && !called && second.balancers().is_empty()).then_some(())
     })
     .await?;
-    let emulator = second.gateway.emulator;
-    let listed = |target: &'static str, service: &'static str, body: Value| async move {
-        emulator.json(service, target, &body).await.map(|answer| answer.to_string()).unwrap_or_default()
-    };
-    let clusters = listed("AmazonEC2ContainerServiceV20141113.ListClusters", "ecs", json!({})).await;
-    let groups = listed("Logs_20140328.DescribeLogGroups", "logs", json!({})).await;
-    let records = json!({"Path": format!("/{SECOND}"), "Recursive": true});
-    let records = listed("AmazonSSM.GetParametersByPath", "ssm", records).await;
-    for (what, left) in [("a cluster", &clusters), ("a log group", &groups), ("a record of a user", &records)]
-    {
-        if left.contains(SECOND) {
-            return Err(format!("{what} is left: {left}"));
+    for ((what, before), (_, after)) in before?.iter().zip(listings(second).await?) {
+        // What did not name it before shows nothing afterwards.
+        if !before.contains(SECOND) || after.contains(SECOND) {
+            return Err(format!("{what} of the second stack, there and then gone? {before} became {after}"));
         }
     }
-    for bucket in &bucket {
-        emulator
-            .get_object(&format!("{bucket}/{STATE}"))
+    if (buckets.len(), secrets.len()) != (1, 3) {
+        return Err(format!("one bucket and three secrets were expected: {resources:?}"));
+    }
+    let state = second.gateway.emulator.get_object(&format!("{}/{STATE}", buckets[0])).await;
+    state.map_err(|error| format!("the bucket is not kept: {error}"))?;
+    for secret in secrets {
+        listed(second, "secretsmanager", "secretsmanager.GetSecretValue", &json!({"SecretId": secret}))
             .await
-            .map_err(|error| format!("not kept: {error}"))?;
+            .map_err(|error| format!("{secret} is not kept: {error}"))?;
     }
-    let secrets = named(&resources, SECRET);
-    for secret in &secrets {
-        let value =
-            listed("secretsmanager.GetSecretValue", "secretsmanager", json!({"SecretId": secret})).await;
-        if !value.contains("SecretString") {
-            return Err(format!("{secret} is not kept: {value}"));
-        }
+    Ok(())
+}
+
+/// What is listed of the account that a stack names after itself.
+async fn listings(cloud: &Cloud) -> Result<Vec<(&'static str, String)>, String> {
+    let records = json!({"Path": format!("/{SECOND}"), "Recursive": true});
+    let calls = [
+        ("services", "ecs", "AmazonEC2ContainerServiceV20141113.ListServices", json!({"cluster": SECOND})),
+        ("log groups", "logs", "Logs_20140328.DescribeLogGroups", json!({"logGroupNamePrefix": "/"})),
+        ("records of users", "ssm", "AmazonSSM.GetParametersByPath", records),
+    ];
+    let mut listings = Vec::new();
+    for (what, service, target, body) in calls {
+        let text = match listed(cloud, service, target, &body).await {
+            // A cluster that is gone has no services.
+            Err(error) if error.contains("ClusterNotFoundException") => String::new(),
+            text => text?,
+        };
+        listings.push((what, text));
     }
-    if (bucket.len(), secrets.len()) == (1, 3) {
-        Ok(())
-    } else {
-        Err(format!("one bucket and three secrets? {resources:?}"))
-    }
+    Ok(listings)
+}
+
+async fn listed(cloud: &Cloud, service: &str, target: &str, body: &Value) -> Result<String, String> {
+    let answer = cloud.gateway.emulator.json(service, target, body).await;
+    answer.map(|answer| answer.to_string()).map_err(|error| error.to_string())
 }
 
 /// How many processes of this machine are in a task of the second stack, by the environment that they were started with.

@@ -1,6 +1,8 @@
 //! Parameters: described, documented, bounded.
 
-use super::{template, text};
+use std::process::Command;
+
+use super::{root, template, text};
 
 #[test]
 fn every_parameter_is_described_and_documented() {
@@ -48,4 +50,48 @@ fn what_the_emulator_lacks_is_listed_with_a_reason() {
         let (kind, reason) = line.split_once('#').unwrap_or_else(|| panic!("{line}: no reason"));
         assert!(kind.trim().starts_with("AWS::") && reason.trim().len() > 10, "{line}");
     }
+}
+
+/// CloudFormation checks a value before it makes anything, so that a bad one costs nothing.
+#[test]
+fn patterns_admit_what_is_right_and_refuse_what_is_not() {
+    let table: [(&str, &[&str], &[&str]); 4] = [
+        (
+            "ClientCidr",
+            &["10.0.0.0/16", "192.168.1.1/32", "127.0.0.0/8"],
+            &["0.0.0.0/0", "999.0.0.0/99", "10.0.0.0", "10.0.0.0/33", "10.0.0/8", "::/0", ""],
+        ),
+        ("Neo4jVersion", &["3.4.6", "5.26.0"], &["3.4", "3.4.6-rc", "latest", ""]),
+        (
+            "AdminSecretArn",
+            &["", "arn:aws:secretsmanager:us-east-1:123456789012:secret:neo4j/admin-AbCd12"],
+            &[
+                "admin",
+                "arn:aws:secretsmanager:us-east-1:123456789012:secret:admin",
+                "arn:aws:iam::123456789012:role/x-AbCd12",
+            ],
+        ),
+        (
+            "Neo4jSettings",
+            &["", "dbms.logs.query.enabled=true", "# a comment\n\n  a.b = 1\r\nc.d=\"x y\"\n"],
+            &["a.b", "a.b=1\nc.d", "=1", "A_B=1", "1a=2"],
+        ),
+    ];
+    let main = template("template.yml");
+    for (name, right, wrong) in table {
+        let pattern = main["Parameters"][name]["AllowedPattern"].as_str().unwrap();
+        for value in right {
+            assert!(matches(pattern, value), "{name} refuses {value:?}");
+        }
+        for value in wrong {
+            assert!(!matches(pattern, value), "{name} admits {value:?}");
+        }
+    }
+}
+
+/// By Python's expressions, which read these as Java's do.
+fn matches(pattern: &str, value: &str) -> bool {
+    let script = "import re, sys; sys.exit(re.fullmatch(sys.argv[1], sys.argv[2]) is None)";
+    let python = root().join(".local/venv-sam/bin/python");
+    Command::new(python).args(["-c", script, pattern, value]).status().unwrap().success()
 }
