@@ -6,7 +6,12 @@ use serde::Serialize;
 use topology::{Decision, Memory, Millis, Policy, Refusal, State, Verdict, decide, give_way};
 use tracing::warn;
 
-use crate::{Switch, Tally, Trouble, Version, World, act::Plan, events::Voice, look::Eyes};
+use crate::{
+    Switch, Tally, Trouble, Version, World,
+    act::{Plan, Released},
+    events::Voice,
+    look::Eyes,
+};
 
 /// After a call that failed: doubled each time, so that a throttled account is left in peace.
 const FIRST_BACK_OFF: Duration = Duration::from_millis(200);
@@ -60,14 +65,23 @@ pub struct Ended {
 /// Runs rounds until nothing is under way or the time is over.
 pub async fn run<W: World>(world: &W, policy: &Policy, invoked: Invoked<'_>) -> Ended {
     let mut invocation = Invocation::new(world, policy, invoked);
-    let (mut outcome, mut looked_after) = (invocation.rounds().await, false);
+    let (mut outcome, mut looked_after, mut kept) = (invocation.rounds().await, false, false);
     // A bell that found the lease held has ended, and counts on this invocation: what it announced is seen by a round that begins
     // after the lease was given back. A round that writes takes the lease again, and so has to be followed by another one.
-    while invocation.release().await && world.now() < invoked.until {
+    loop {
+        match invocation.release().await {
+            Released::GaveBack => {}
+            // Once more, because it may have been given back all the same; with S3 down it would be so for ever.
+            Released::Kept if !std::mem::replace(&mut kept, true) => {}
+            Released::Kept | Released::HadNone => break,
+        }
+        if world.now() >= invoked.until {
+            break;
+        }
         if invocation.unfinished && std::mem::replace(&mut looked_after, true) {
             break; // what is left would be planned and written again, for ever
         }
-        invocation.looks_afresh();
+        invocation.forget_what_was_seen();
         outcome = invocation.rounds().await;
     }
     if let Some(switch) = invocation.switch {
@@ -154,7 +168,7 @@ impl<'a, W: World> Invocation<'a, W> {
     }
 
     /// Nothing that was listed or read before is kept: a bell may have told of a task that came after it.
-    fn looks_afresh(&mut self) {
+    fn forget_what_was_seen(&mut self) {
         self.eyes = Eyes::new(true);
         self.leased = false;
     }

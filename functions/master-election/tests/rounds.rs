@@ -42,11 +42,13 @@ struct Told {
     idle_calls: bool,
     /// What it takes to give the lease back.
     release_takes: u64,
+    /// How every write that gives the lease back ends.
+    releases: Option<Write>,
     log: RefCell<Vec<String>>,
 }
 
 /// How a write of the state goes wrong.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum Write {
     /// It is made, its answer is lost, and the try of a layer below is answered 412.
     MadeAndLost,
@@ -90,6 +92,7 @@ fn told(answers: &[(u64, [Answer; 3])], registered: &[u8]) -> Told {
         alive: None,
         idle_calls: false,
         release_takes: 0,
+        releases: None,
         log: RefCell::default(),
     }
 }
@@ -209,8 +212,11 @@ impl World for Told {
             self.says("lost");
             return Ok(Stored::Lost);
         }
-        let next =
+        let mut next =
             if self.writes.borrow().is_empty() { None } else { Some(self.writes.borrow_mut().remove(0)) };
+        if state.lease.is_none() && stored.0.lease.is_some() {
+            next = self.releases.or(next);
+        }
         if next == Some(Write::Busy) {
             return Ok(Stored::Busy);
         }
@@ -541,6 +547,36 @@ fn an_invocation_that_acted_looks_again_after_it_has_given_the_lease_back() {
     assert_eq!(world.invoke().unwrap().verdict, Verdict::Steady);
     assert_eq!(world.targets(), [ip(3)], "the write groups follow core-3, without a sweep");
     assert_eq!(world.stored.borrow().0.lease, None, "and the lease is given back in the end");
+}
+
+/// S3 answers reads and takes no write that gives the lease back: it ends by itself, and nothing is asked again and again meanwhile.
+#[test]
+fn a_lease_that_cannot_be_given_back_makes_no_hot_loop() {
+    let mut world = taken_over();
+    world.releases = Some(Write::Broken);
+    let outcome = world.invoke().unwrap();
+    assert_eq!(world.targets(), [ip(2)]);
+    let listed = world.log().iter().filter(|line| *line == "list").count();
+    assert!(
+        outcome.rounds < 20 && listed < 10,
+        "{} rounds, {listed} listings: {:?}",
+        outcome.rounds,
+        world.log()
+    );
+}
+
+/// The lease was given back, and the answer says that the write was lost.
+#[test]
+fn a_release_whose_answer_is_lost_is_followed_by_a_look_too() {
+    for how in [Write::MadeAndLost, Write::MadeAndBroken] {
+        let mut world = taken_over();
+        world.releases = Some(how);
+        world.invoke().unwrap();
+        let log = world.log();
+        let released = log.iter().rposition(|line| line == "write").expect("the lease was given back");
+        assert!(log[released..].contains(&"list".to_owned()), "{how:?}: {log:?}");
+        assert_eq!(world.stored.borrow().0.lease, None);
+    }
 }
 
 #[test]
