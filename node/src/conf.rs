@@ -184,7 +184,8 @@ fn high_availability(settings: &Settings, slot: &Slot, address: IpAddr, hosts: &
         ("dbms.mode", "HA".into()),
         ("ha.server_id", slot.server_id.to_string()),
         ("ha.slave_only", (!is_core).to_string()),
-        // A slave-only node that finds no member tries again: a cluster that it founded would have no master, ever.
+        // A cluster that a slave-only node founded would have no master, ever. 3.4.6 founds none from a node that is not one of its
+        // own initial hosts (tried: it ends after 95 s); this says the same to any other version.
         ("ha.allow_init_cluster", is_core.to_string()),
         ("ha.initial_hosts", hosts.join(",")),
         ("ha.host.coordination", format!("{address}:{COORDINATION_PORT}")),

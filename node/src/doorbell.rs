@@ -1,5 +1,6 @@
 //! Rings EventBridge when the own role changes, so that master-election looks now and not at its next sweep. A bell that
-//! is lost costs the time until that sweep, nothing else. A branched store is the exception: its bell is rung until it is heard.
+//! is lost costs the time until that sweep, nothing else. A branched store is the exception: its bell is rung until it is
+//! accepted, and again while there is one.
 
 use std::{sync::Arc, time::Duration};
 

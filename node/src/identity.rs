@@ -30,7 +30,7 @@ pub struct Identity {
 struct Found {
     /// The device that the directory is on; the system's words if it cannot be known.
     device: Result<u64, String>,
-    /// The same of a file on the host's root disk.
+    /// The same of a file on the file system of the container engine.
     root: Result<u64, String>,
     /// The bytes of `slot.json`, one more than allowed at most; `None` if it is absent.
     file: Result<Option<Vec<u8>>, String>,
@@ -51,8 +51,8 @@ pub enum Refused {
     },
     /// Without the other device there is no comparison, and no comparison is no proof.
     #[error(
-        "{file}, which shows which device is the host's root disk, cannot be read ({reason}), so it is not known whether the data \
-         directory is a mounted volume and Neo4j is not started: let ROOT_DISK name a file on that disk"
+        "{file}, which is on the file system where the container engine keeps its files, cannot be read ({reason}), so it is not known \
+         whether the data directory is on another one and Neo4j is not started: let ROOT_DISK name a file on that file system"
     )]
     NoRootDisk {
         /// `ROOT_DISK`.
@@ -62,8 +62,8 @@ pub enum Refused {
     },
     /// Docker makes a host path that is absent, as an empty directory.
     #[error(
-        "the data directory {directory} is on the host's root disk (the device of {root}), whose data ends with the instance, so \
-         Neo4j is not started: the slot's volume is not mounted on its host; mount it, then start the task again"
+        "the data directory {directory} is on the file system where the container engine keeps its files (the device of {root}), whose data \
+         ends with the instance, so Neo4j is not started: the slot's volume is not mounted on its host; mount it, then start the task again"
     )]
     OnRootDisk {
         /// `DATA_DIR`.
@@ -120,8 +120,8 @@ impl Refused {
     }
 }
 
-/// Reads what `directory` says of itself, and decides whether `slot` of `stack` may use it. `root` is a file on the host's root
-/// disk.
+/// Reads what `directory` says of itself, and decides whether `slot` of `stack` may use it. `root` is a file on the file system
+/// where the container engine keeps its files: there it makes a host path that is missing.
 ///
 /// # Errors
 /// Unless it is proven to be this slot's.
@@ -144,7 +144,7 @@ fn read(file: &Path) -> Result<Option<Vec<u8>>, String> {
     match fs::metadata(file) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error.to_string()),
-        // To open a pipe would wait for whoever writes to it.
+        // To open a pipe would wait until another process writes to it.
         Ok(found) if !found.is_file() => return Err("it is not a file".into()),
         Ok(_) => {}
     }
@@ -265,7 +265,7 @@ mod tests {
         for file in [Ok(None), Ok(Some(OWN.as_bytes().to_vec()))] {
             let (event, sentence) = refused(Found { device: Ok(1), file, ..found(OWN) });
             assert_eq!(event, "no-volume");
-            assert!(sentence.contains("is on the host's root disk (the device of /etc/hosts)"), "{sentence}");
+            assert!(sentence.contains("keeps its files (the device of /etc/hosts)"), "{sentence}");
         }
     }
 
@@ -276,7 +276,7 @@ mod tests {
         assert!(sentence.starts_with("the data directory /data cannot be read (No such file)"), "{sentence}");
         let (event, sentence) = refused(Found { root: Err("No such file".into()), ..found(OWN) });
         assert_eq!(event, "no-volume");
-        assert!(sentence.starts_with("/etc/hosts, which shows"), "{sentence}");
+        assert!(sentence.starts_with("/etc/hosts, which is on the file system"), "{sentence}");
     }
 
     #[test]

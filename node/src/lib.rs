@@ -102,17 +102,26 @@ impl Failure {
     }
 }
 
+/// Reads and checks all that the task definition says. A setting that is refused must not wait for the agent to be refused, so no
+/// slot is needed for it.
+///
+/// # Errors
+/// The first that is invalid.
+pub fn check(environment: &Environment) -> Result<Settings, Failure> {
+    let settings = Settings::read(environment)?;
+    if let Some(any) = settings.cluster.slots.first() {
+        conf(&settings, any, std::net::Ipv4Addr::LOCALHOST.into(), &[], Volume::Blank)?;
+    }
+    Ok(settings)
+}
+
 /// Runs until Neo4j has ended.
 ///
 /// # Errors
 /// Unless Neo4j was stopped cleanly because somebody asked for it.
 pub async fn run(environment: &Environment) -> Result<(), Failure> {
-    let settings = Settings::read(environment)?;
+    let settings = check(environment)?;
     let cluster = &settings.cluster;
-    // A setting that is refused must not wait for the agent to be refused.
-    if let Some(any) = cluster.slots.first() {
-        conf(&settings, any, std::net::Ipv4Addr::LOCALHOST.into(), &[], Volume::Blank)?;
-    }
     let mut signals = child::Signals::listen()?;
     let ready = async {
         let place = place::find(&settings).await?;

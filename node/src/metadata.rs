@@ -49,7 +49,7 @@ async fn ask(url: &str) -> Result<Own, String> {
     parse(&body).map_err(|reason| format!("{url}: {reason}"))
 }
 
-/// The part of the agent's answer that is of use here.
+/// The part of the agent's answer that is read.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Task {

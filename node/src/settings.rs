@@ -10,7 +10,7 @@ use crate::{
     overrides::{self, Override},
 };
 
-/// The cluster a node belongs to, and where its files are. Which slot of it is this node's the task's metadata says.
+/// What the task definition says: the cluster a node belongs to, and where its files are. Its slot comes from the task's metadata.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// What every program is told; of its dialects `HA`, `CLUSTER` of 3.x and `SINGLE`.

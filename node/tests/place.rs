@@ -72,7 +72,13 @@ fn fault_45_the_root_disk_is_refused_even_with_the_slots_own_file() {
     fs::write(place.join("slot.json"), r#"{"stack":"s","slot":"core-1"}"#).unwrap();
     let line = refusal(&task, task.start(&[("DATA_DIR", place.to_str().unwrap())]));
     assert_eq!(line["event"], "no-volume");
-    assert!(line["message"].as_str().unwrap().contains("is on the host's root disk"), "{line}");
+    assert!(
+        line["message"]
+            .as_str()
+            .unwrap()
+            .contains("is on the file system where the container engine keeps its files"),
+        "{line}"
+    );
     let absent = task.volume.join("absent");
     let line = refusal(&task, task.start(&[("DATA_DIR", absent.to_str().unwrap())]));
     assert_eq!(line["event"], "no-volume");

@@ -41,7 +41,7 @@ fn a_slave_only_node_founds_nothing_follows_its_master_and_never_takes_its_place
     // ECS knows the core's task, which has not started Neo4j yet.
     slave.cloud.peers.lock().unwrap()[0] = Some(core.address);
     let alone = slave.start(&STACK);
-    alone.until_log("Attempting to join cluster");
+    until("it looks for a cluster", || alone.log().contains("Attempting to join cluster"));
     is_never_master(&slave);
     assert!(!alone.log().contains("Creating new cluster"), "{}", alone.log());
     drop(alone);

@@ -49,20 +49,23 @@ impl Host {
         self.root.join(path.trim_start_matches('/'))
     }
 
-    /// Makes its volume, blank, if there is none: what the start of an instance does before its agent starts.
+    /// Makes its volume, blank, if there is none: what the start of an instance does before its agent starts. A volume that is there
+    /// keeps what it says, or does not say, of itself.
     ///
     /// # Errors
     /// When the disk of this machine does not take it.
     pub fn make_volume(&self) -> io::Result<()> {
         let volume = self.root.join(VOLUME);
-        let identity = volume.join(IDENTITY);
-        if identity.exists() {
+        if volume.exists() {
             return Ok(());
         }
         fs::create_dir_all(&volume)?;
         // The cluster has the stack's name.
         let stack = self.cluster.rsplit('/').next().unwrap_or_default();
-        fs::write(identity, json!({"stack": stack, "slot": self.name}).to_string())
+        let being_written = volume.join(format!("{IDENTITY}.new"));
+        fs::write(&being_written, json!({"stack": stack, "slot": self.name}).to_string())?;
+        // A node never reads half of it.
+        fs::rename(being_written, volume.join(IDENTITY))
     }
 }
 
@@ -138,9 +141,9 @@ mod tests {
         host.make_volume().unwrap();
         assert_eq!(fs::read_to_string(&identity).unwrap(), r#"{"slot":"s-core-1","stack":"s"}"#);
         // Its next start finds the volume as it was.
-        fs::write(&identity, "another").unwrap();
+        fs::remove_file(&identity).unwrap();
         host.make_volume().unwrap();
-        assert_eq!(fs::read_to_string(&identity).unwrap(), "another");
+        assert!(!identity.exists(), "nothing is said of a volume that was there before");
         fs::remove_dir_all(hosts).unwrap();
     }
 }

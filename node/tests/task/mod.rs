@@ -57,7 +57,7 @@ fn address(test: u8) -> Ipv4Addr {
     Ipv4Addr::new(127, 240 + process[2] % 14, process[3], test)
 }
 
-/// Memory is another device than any disk, and anybody may write there.
+/// Memory is another device than any disk, and takes no root to write to.
 const OTHER_DEVICE: &str = "/dev/shm";
 
 impl Task {

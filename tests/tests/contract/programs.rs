@@ -58,7 +58,7 @@ pub const PROGRAMS: [Program; 4] = [
     Program {
         name: "node",
         logical_id: None,
-        read: |environment| told(node::Settings::read(environment)),
+        read: |environment| told(node::check(environment)),
         platform: AGENT,
         exceptions: &[
             ("AWS_REGION", "the SDK reads it, and the agent sets it only since 1.104.0"),
