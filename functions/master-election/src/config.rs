@@ -3,10 +3,10 @@
 use runtime::{Cluster, Environment, Invalid};
 use topology::{Mode, Policy, Rearm, Unfitting};
 
-/// Everything that the template tells the function.
+/// Everything that the template sets for the function.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// What every program is told.
+    /// What the template sets for every program.
     pub cluster: Cluster,
     /// `(port, ARN)` of every write group.
     pub write_groups: Vec<(u16, String)>,

@@ -5,10 +5,10 @@ use runtime::{Cluster, Environment, Invalid};
 /// Where the founding record is in its bucket: the role may read and write this key only.
 pub const FOUNDING_KEY: &str = "cluster/founding.json";
 
-/// What the template tells the function.
+/// What the template sets for the function.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// What every program is told.
+    /// What the template sets for every program.
     pub cluster: Cluster,
     /// Where the founding record is, and where `latest` looks for backups.
     pub state_bucket: String,

@@ -13,7 +13,7 @@ const CALL_DEADLINE: Duration = Duration::from_secs(8);
 /// Everything that the template sets for the function.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// What every program is told.
+    /// What the template sets for every program.
     pub cluster: Cluster,
     /// Whether the nodes ask for a login. Without that there are no users to make or change.
     pub auth_enabled: bool,

@@ -1,5 +1,5 @@
-//! What every program is told about its cluster, read in one place: the functions and the node program agree because they
-//! read the same variables with the same rules.
+//! What the template sets for every program, read in one place: the functions and the node program agree because they read the
+//! same variables with the same rules.
 
 use std::collections::BTreeSet;
 

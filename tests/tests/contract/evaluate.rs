@@ -64,6 +64,11 @@ impl<'a> Stack<'a> {
         }
     }
 
+    /// The names of all conditions of this stack.
+    pub fn conditions(&self) -> Vec<&'a str> {
+        self.template["Conditions"].as_object().into_iter().flatten().map(|(name, _)| name.as_str()).collect()
+    }
+
     /// Whether CloudFormation's Rules let these parameters in.
     pub fn is_allowed(&self) -> Result<bool, String> {
         let is_true = |value: &Value| Ok::<_, String>(self.text(value)?.as_deref() == Some("true"));
@@ -106,7 +111,8 @@ impl<'a> Stack<'a> {
         resource["Condition"].as_str().map_or(Ok(true), |condition| self.holds(condition))
     }
 
-    fn holds(&self, condition: &str) -> Result<bool, String> {
+    /// Whether a condition of this stack is true.
+    pub fn holds(&self, condition: &str) -> Result<bool, String> {
         match &self.template["Conditions"][condition] {
             Value::Null => Err(format!("there is no condition {condition}")),
             test => Ok(self.text(test)?.as_deref() == Some("true")),

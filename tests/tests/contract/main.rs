@@ -5,7 +5,11 @@ mod compare;
 mod evaluate;
 mod programs;
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
 
 use compare::{Case, compare};
 use evaluate::{Parameters, Stack, Templates};
@@ -18,11 +22,22 @@ const FUNCTION: &str = "AWS::Serverless::Function";
 const TASK: &str = "AWS::ECS::TaskDefinition";
 const NESTED: &str = "AWS::CloudFormation::Stack";
 
-/// Parameters that conditions or programs depend on, beside those with a few values; each is tried with all of these.
-const VARIED: [(&str, [&str; 2]); 1] =
-    [("AdminSecretArn", ["", "arn:aws:secretsmanager:us-east-1:000000000000:secret:kept-AbCdEf"])];
-/// Parameters with a few values that decide what is made.
+/// Parameters that decide what is made: every combination of their values is tried.
 const CHOSEN: [&str; 3] = ["Dialect", "CoreSize", "AuthEnabled"];
+/// Texts that conditions or programs depend on, and another value than the default; with the first combination each.
+const VARIED: [(&str, &str); 6] = [
+    ("AdminSecretArn", "arn:aws:secretsmanager:us-east-1:000000000000:secret:kept-AbCdEf"),
+    ("AlarmTopicArn", "arn:aws:sns:us-east-1:000000000000:alarms"),
+    ("Neo4jSettings", "dbms.logs.query.enabled=true"),
+    ("ReadOnlyUser", ""),
+    ("ReadWriteUser", ""),
+    ("Snapshot", "latest"),
+];
+/// Numbers whose bounds do not go with the defaults of others, which the programs check in one sentence each.
+const RELATED: [&str; 4] =
+    ["FenceVerifySeconds", "HeartbeatIntervalMs", "HeartbeatTimeoutMs", "StopTimeoutSeconds"];
+/// Conditions that the Rules of the template admit in one way only, and the rule.
+const ONE_WAY: [(&str, &str); 1] = [("HasSnapshot", "NothingIsRestoredYet")];
 
 fn templates() -> Templates {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
@@ -37,24 +52,36 @@ fn templates() -> Templates {
 /// Every set of parameters that the template admits.
 fn deployments(templates: &Templates) -> Vec<Parameters> {
     let declared = templates[""]["Parameters"].as_object().unwrap();
-    // What has no default is given by whoever deploys.
+    // What has no default is given with every deployment.
     let needed = declared.iter().filter(|(_, of)| of["Default"].is_null()).map(|(name, of)| {
         let is_list = of["Type"].as_str().unwrap_or_default().starts_with("List");
         (name.clone(), if is_list { json!(["one", "two"]) } else { json!("some") })
     });
     let mut sets = vec![needed.collect::<Parameters>()];
-    let chosen =
-        CHOSEN.iter().map(|name| (*name, declared[*name]["AllowedValues"].as_array().unwrap().clone()));
-    let varied = VARIED.iter().filter(|(name, _)| declared.contains_key(*name));
-    let varied = varied.map(|(name, values)| (*name, values.iter().map(|value| json!(value)).collect()));
-    for (name, values) in chosen.chain(varied).collect::<Vec<(&str, Vec<Value>)>>() {
-        let with = |set: &Parameters, value: &Value| {
-            set.clone().into_iter().chain([(name.to_owned(), value.clone())]).collect::<Parameters>()
-        };
-        sets = sets.iter().flat_map(|set| values.iter().map(|value| with(set, value))).collect();
+    let with = |set: &Parameters, name: &str, value: &Value| {
+        set.clone().into_iter().chain([(name.to_owned(), value.clone())]).collect::<Parameters>()
+    };
+    for name in CHOSEN {
+        let values = declared[name]["AllowedValues"].as_array().unwrap();
+        sets = sets.iter().flat_map(|set| values.iter().map(move |value| with(set, name, value))).collect();
+    }
+    let is_admitted = |set: &&Parameters| Stack::root(templates, set).is_allowed().unwrap();
+    let first = sets.iter().find(is_admitted).expect("a set that the Rules admit").clone();
+    for (name, of) in declared.iter().filter(|(name, _)| !CHOSEN.contains(&name.as_str())) {
+        sets.extend(alternatives(name, of).iter().map(|value| with(&first, name, value)));
     }
     sets.retain(|set| Stack::root(templates, set).is_allowed().unwrap());
     sets
+}
+
+/// Other values of one parameter: all that are allowed, the ends of a range, or what is listed above.
+fn alternatives(name: &str, declared: &Value) -> Vec<Value> {
+    if let Some(allowed) = declared["AllowedValues"].as_array() {
+        return allowed.clone();
+    }
+    let ends = [&declared["MinValue"], &declared["MaxValue"]].into_iter().filter(|end| end.is_number());
+    let ends = ends.filter(|_| !RELATED.contains(&name)).cloned();
+    ends.chain(VARIED.iter().filter(|(varied, _)| *varied == name).map(|(_, value)| json!(value))).collect()
 }
 
 /// What `program` is given in one deployment: once for each task definition, or one function.
@@ -77,8 +104,10 @@ fn given(program: &Program, root: &Stack) -> Result<Vec<BTreeMap<String, String>
 fn cases(program: &Program, templates: &Templates) -> Vec<Case> {
     let mut cases = Vec::new();
     for parameters in deployments(templates) {
-        let shown = CHOSEN.iter().copied().chain(VARIED.iter().map(|(name, _)| *name));
-        let shown = shown.filter_map(|name| Some(format!("{name}={}", parameters.get(name)?.as_str()?)));
+        let others = parameters.keys().map(String::as_str).filter(|name| !CHOSEN.contains(name));
+        let has_default = |name: &&str| !templates[""]["Parameters"][*name]["Default"].is_null();
+        let shown = CHOSEN.into_iter().chain(others.filter(has_default));
+        let shown = shown.map(|name| format!("{name}={}", parameters[name]).replace('"', ""));
         let of = shown.collect::<Vec<_>>().join(" ");
         let case = |set, asked, refused| Case { of: of.clone(), set, asked, refused };
         match given(program, &Stack::root(templates, &parameters)) {
@@ -123,9 +152,32 @@ fn every_function_of_the_template_is_compared() {
     assert!(globals.is_null(), "variables of all functions at once are not read here: {globals}");
 }
 
-/// Both branches of every condition that this test should reach, or it shows nothing.
+/// Both branches of every condition, in every template, or this test shows nothing of one of them.
 #[test]
-fn the_deployments_have_every_dialect_size_and_secret() {
+fn the_deployments_have_every_condition_both_ways() {
+    let templates = templates();
+    let mut seen: BTreeMap<String, BTreeSet<bool>> = BTreeMap::new();
+    for parameters in deployments(&templates) {
+        let root = Stack::root(&templates, &parameters);
+        let mut note = |stack: &Stack| {
+            for condition in stack.conditions() {
+                seen.entry(condition.to_owned()).or_default().insert(stack.holds(condition).unwrap());
+            }
+        };
+        note(&root);
+        for logical in root.made(NESTED).unwrap() {
+            note(&root.nested(logical).unwrap());
+        }
+    }
+    assert!(seen.len() >= 8, "the conditions are not found: {seen:?}");
+    for (condition, ways) in seen {
+        let one_way = ONE_WAY.iter().any(|(name, _)| *name == condition);
+        assert_eq!(ways.len(), if one_way { 1 } else { 2 }, "{condition} is {ways:?} in all deployments");
+    }
+}
+
+#[test]
+fn the_deployments_have_every_dialect_and_size() {
     let deployments = deployments(&templates());
     let has = |name: &str, value: &str| deployments.iter().any(|set| set.get(name) == Some(&json!(value)));
     for (name, value) in [
