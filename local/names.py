@@ -6,7 +6,7 @@ Pages: `cfn/...` of CloudFormation's template reference, `API/...` of the servic
 import re
 
 from ministack.core.responses import new_uuid
-from ministack.services import eventbridge, s3, scheduler, secretsmanager
+from ministack.services import cloudwatch_logs, eventbridge, lambda_svc, s3, scheduler, secretsmanager
 from ministack.services.cloudformation import _stacks, handlers, provisioners, stacks
 
 BUCKET = "AWS::S3::Bucket"
@@ -29,10 +29,10 @@ NAMES = {
     SCHEDULE: ("GroupName", "Name"),
     SECRET: ("Name",),
 }
-# Whether the service has one of that name although no stack has: kept by a stack that is gone, or made by hand. The emulator's own
-# logs would make a log group that AWS does not make, so that log groups are not here.
+# Whether the service has one of that name although no stack has: kept by a stack that is gone, or made by hand.
 EXISTS = {
     "AWS::Events::Rule": lambda bus, name: eventbridge._rule_key(name, bus) in eventbridge._rules,
+    "AWS::Logs::LogGroup": lambda name: name in cloudwatch_logs._log_groups,
     SCHEDULE: lambda group, name: f"{group}/{name}" in scheduler._schedules,
     SECRET: lambda name: name in secretsmanager._secrets,
 }
@@ -109,6 +109,19 @@ def only_if_empty(delete):
     return delete_if_empty
 
 
+def into_groups_that_exist(log):
+    """lambda/monitoring-cloudwatchlogs-loggroups: a function makes its log group if its role may, and no role of the templates may. So
+    what it says while its stack goes makes none again."""
+
+    def log_if_there_is_a_group(function, *arguments, **named):
+        config = function.get("config") or function
+        group = (config.get("LoggingConfig") or {}).get("LogGroup")
+        if group is None or group in cloudwatch_logs._log_groups:
+            log(function, *arguments, **named)
+
+    return log_if_there_is_a_group
+
+
 def let_go(stack, policies):
     """Takes the resources with these deletion policies out of a nested stack, so that they stay when it goes."""
     template, name = stack.get("_template") or {}, stack["StackName"]
@@ -181,6 +194,7 @@ def install():
     known_by_its_arn(handlers_of[SECRET])
     for resource_type in NAMES:
         handlers_of[resource_type]["create"] = refused_if_taken(resource_type, handlers_of[resource_type]["create"])
+    lambda_svc._emit_lambda_logs = into_groups_that_exist(lambda_svc._emit_lambda_logs)
     handlers_of[BUCKET]["delete"] = only_if_empty(handlers_of[BUCKET]["delete"])
     nested = handlers_of[NESTED]
     nested |= {"create": undone_if_it_fails(nested["create"]), "delete": keeping_what_is_retained(nested["delete"])}

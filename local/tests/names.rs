@@ -207,6 +207,27 @@ async fn a_bucket_that_is_not_empty_fails_the_deletion_of_its_stack() {
     account.delete("empty").await;
 }
 
+/// `lambda/monitoring-cloudwatchlogs-loggroups`: a function needs `logs:CreateLogGroup` to make its log group, and those of the templates
+/// do not have it: what is said after the group was deleted makes none.
+#[tokio::test]
+async fn a_function_does_not_make_the_log_group_that_its_template_names() {
+    let account = Account::start("logs").await;
+    let function = account.function("says", &json!({"LoggingConfig": {"LogGroup": "/own"}}));
+    let group = json!({"Type": "AWS::Logs::LogGroup", "Properties": {"LogGroupName": "/own"}});
+    let said = async || {
+        account.gateway.emulator.invoke("says", &json!({})).await.unwrap();
+        let (_, groups) = account.json("logs", "Logs_20140328.DescribeLogGroups", &json!({})).await;
+        let (_, events) =
+            account.json("logs", "Logs_20140328.FilterLogEvents", &json!({"logGroupName": "/own"})).await;
+        (groups["logGroups"].as_array().unwrap().len(), events["events"].as_array().map_or(0, Vec::len))
+    };
+    account.create("s", json!({"F": function, "L": group})).await.must_be("CREATE_COMPLETE").unwrap();
+    let (groups, events) = said().await;
+    assert!(groups == 1 && events > 0, "{groups} groups, {events} events");
+    account.update("s", json!({ "F": function })).await.must_be("UPDATE_COMPLETE").unwrap();
+    assert_eq!(said().await, (0, 0));
+}
+
 /// `s3/conditional-writes`: in a bucket with versions too, `If-None-Match: *` and `If-Match: ETag` answer 412 when they must.
 #[tokio::test]
 async fn conditional_writes_hold_in_a_bucket_with_versions() {
