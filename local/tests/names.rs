@@ -188,6 +188,28 @@ async fn a_nested_stack_leaves_what_it_is_to_leave() {
     assert!(buckets(&account).await.contains(&bucket), "it is kept");
 }
 
+/// `cfn/using-cfn-updating-stacks`: an update of a nested stack leaves the attributes of what does not change.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_update_of_a_nested_stack_keeps_the_attributes_of_what_stays() {
+    let account = Account::start("nested-update").await;
+    let role = json!({"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": {"Version": "2012-10-17", "Statement": []}}});
+    let template = json!({
+        "Parameters": {"Topic": {"Type": "String"}},
+        "Resources": {"R": role, "T": {"Type": "AWS::SNS::Topic", "Properties": {"DisplayName": {"Ref": "Topic"}}}},
+        "Outputs": {"Role": {"Value": {"Fn::GetAtt": ["R", "Arn"]}}},
+    });
+    account.gateway.emulator.put_object("code/nested.json", template.to_string().into()).await.unwrap();
+    let with = |topic: &str| {
+        let url = format!("http://{}/code/nested.json", account.at);
+        let nested = json!({"TemplateURL": url, "Parameters": {"Topic": topic}});
+        let kept = json!({"Type": "AWS::SSM::Parameter", "Properties":
+            {"Type": "String", "Name": "/role", "Value": {"Fn::GetAtt": ["Nested", "Outputs.Role"]}}});
+        json!({"Nested": {"Type": "AWS::CloudFormation::Stack", "Properties": nested}, "P": kept})
+    };
+    account.create("s", with("one")).await.must_be("CREATE_COMPLETE").unwrap();
+    account.update("s", with("two")).await.must_be("UPDATE_COMPLETE").unwrap();
+}
+
 /// `cfn/aws-resource-s3-bucket`: "You can only delete empty buckets. Deletion fails for buckets that have contents."
 #[tokio::test]
 async fn a_bucket_that_is_not_empty_fails_the_deletion_of_its_stack() {
