@@ -117,7 +117,7 @@ async fn settings_are_everywhere(cloud: &Cloud) -> Outcome {
     for node in rest(cloud).await?.nodes {
         let listed =
             demo::cypher((node.address, HTTP_PORT).into(), &login, query, json!({}), PATIENCE).await?;
-        for setting in [["dbms.logs.query.enabled", "true"], ["dbms.logs.query.threshold", "2s"]] {
+        for setting in [["dbms.logs.query.enabled", "true"], ["dbms.logs.query.threshold", "2000ms"]] {
             if !listed.to_string().contains(&format!("{}", json!(setting))) {
                 return Err(format!("{} has not the setting {setting:?}: {listed}", node.service));
             }
