@@ -171,6 +171,18 @@ def undone_if_it_fails(create):
     return create_or_undo
 
 
+def keeping_attributes(update):
+    """cfn/using-cfn-nested-stacks: a resource of a nested stack that an update leaves alone has the attributes that it had. The emulator
+    knows them of a root stack's resources only."""
+
+    def update_or_keep(resource_type, physical_id, old, new, stack_name, logical_id=None, attributes=None):
+        if attributes is None:
+            attributes = _stacks.get(stack_name, {}).get("_resources", {}).get(logical_id, {}).get("Attributes")
+        return update(resource_type, physical_id, old, new, stack_name, logical_id, attributes)
+
+    return update_or_keep
+
+
 def with_parents(describe):
     """API/API_Stack: a nested stack is described with its ParentId and its RootId, which the emulator keeps to itself."""
 
@@ -198,5 +210,6 @@ def install():
     handlers_of[BUCKET]["delete"] = only_if_empty(handlers_of[BUCKET]["delete"])
     nested = handlers_of[NESTED]
     nested |= {"create": undone_if_it_fails(nested["create"]), "delete": keeping_what_is_retained(nested["delete"])}
+    provisioners._update_resource = keeping_attributes(provisioners._update_resource)
     stacks._provision_keeping_seed = provision
     handlers._ACTION_HANDLERS["DescribeStacks"] = with_parents(handlers._describe_stacks)

@@ -188,6 +188,24 @@ async fn a_nested_stack_leaves_what_it_is_to_leave() {
     assert!(buckets(&account).await.contains(&bucket), "it is kept");
 }
 
+/// The same page: what an update of a nested stack leaves alone is what it was, with all its attributes.
+#[tokio::test]
+async fn an_update_of_a_nested_stack_knows_what_it_leaves_alone() {
+    let account = Account::start("nested-update").await;
+    let policy = json!({"Version": "2012-10-17", "Statement": []});
+    let nested = json!({"Parameters": {"V": {"Type": "String"}}, "Outputs": {"Arn": {"Value": {"Fn::GetAtt": ["R", "Arn"]}}},
+        "Resources": {"R": {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": policy}},
+            "P": {"Type": "AWS::SSM::Parameter", "Properties": {"Type": "String", "Value": {"Ref": "V"}}}}});
+    account.gateway.emulator.put_object("code/role.json", nested.to_string().into()).await.unwrap();
+    let with = |value: &str| {
+        let url = format!("http://{}/code/role.json", account.at);
+        let properties = json!({"TemplateURL": url, "Parameters": {"V": value}});
+        json!({"N": {"Type": "AWS::CloudFormation::Stack", "Properties": properties}})
+    };
+    account.create("s", with("1")).await.must_be("CREATE_COMPLETE").unwrap();
+    account.update("s", with("2")).await.must_be("UPDATE_COMPLETE").unwrap();
+}
+
 /// `cfn/aws-resource-s3-bucket`: "You can only delete empty buckets. Deletion fails for buckets that have contents."
 #[tokio::test]
 async fn a_bucket_that_is_not_empty_fails_the_deletion_of_its_stack() {
