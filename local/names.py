@@ -171,16 +171,16 @@ def undone_if_it_fails(create):
     return create_or_undo
 
 
-def with_the_attributes_of_before(update):
-    """cfn/using-cfn-updating-stacks: a resource that does not change keeps its attributes; in a nested stack the emulator forgets them."""
+def keeping_attributes(update):
+    """cfn/using-cfn-nested-stacks: a resource of a nested stack that an update leaves alone has the attributes that it had. The emulator
+    knows them of a root stack's resources only."""
 
-    def update_resource(kind, physical_id, old, new, stack_name, logical_id=None, old_attributes=None):
-        if old_attributes is None:
-            before = _stacks.get(stack_name, {}).get("_resources", {}).get(logical_id, {})
-            old_attributes = before.get("Attributes")
-        return update(kind, physical_id, old, new, stack_name, logical_id, old_attributes)
+    def update_or_keep(resource_type, physical_id, old, new, stack_name, logical_id=None, attributes=None):
+        if attributes is None:
+            attributes = _stacks.get(stack_name, {}).get("_resources", {}).get(logical_id, {}).get("Attributes")
+        return update(resource_type, physical_id, old, new, stack_name, logical_id, attributes)
 
-    return update_resource
+    return update_or_keep
 
 
 def with_parents(describe):
@@ -210,6 +210,6 @@ def install():
     handlers_of[BUCKET]["delete"] = only_if_empty(handlers_of[BUCKET]["delete"])
     nested = handlers_of[NESTED]
     nested |= {"create": undone_if_it_fails(nested["create"]), "delete": keeping_what_is_retained(nested["delete"])}
-    provisioners._update_resource = with_the_attributes_of_before(provisioners._update_resource)
+    provisioners._update_resource = keeping_attributes(provisioners._update_resource)
     stacks._provision_keeping_seed = provision
     handlers._ACTION_HANDLERS["DescribeStacks"] = with_parents(handlers._describe_stacks)
