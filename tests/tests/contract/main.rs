@@ -34,8 +34,13 @@ const VARIED: [(&str, &str); 6] = [
     ("Snapshot", "latest"),
 ];
 /// Numbers whose bounds do not go with the defaults of others, which the programs check in one sentence each.
-const RELATED: [&str; 4] =
-    ["FenceVerifySeconds", "HeartbeatIntervalMs", "HeartbeatTimeoutMs", "StopTimeoutSeconds"];
+const RELATED: [&str; 5] = [
+    "FenceHoldOffSeconds",
+    "FenceVerifySeconds",
+    "HeartbeatIntervalMs",
+    "HeartbeatTimeoutMs",
+    "StopTimeoutSeconds",
+];
 /// Conditions that the Rules of the template admit in one way only, and the rule.
 const ONE_WAY: [(&str, &str); 1] = [("HasSnapshot", "NothingIsRestoredYet")];
 
