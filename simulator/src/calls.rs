@@ -72,8 +72,10 @@ impl Round {
     /// Judges a switch to `to` that follows from this round.
     pub fn switch(&self, to: IpAddr) -> Judgement {
         let misreported = self.reported.iter().any(|(_, truly)| !truly);
+        // One whose task is not in the listing yet could not be asked: a listing is some seconds old, and older when ECS fails.
         let passed_over = |address| {
-            self.nodes.iter().any(|(node, answer)| node.address == address && *answer == NOT_AWAITED)
+            let asked = self.nodes.iter().find(|(node, _)| node.address == address);
+            asked.is_none_or(|(_, answer)| *answer == NOT_AWAITED)
         };
         self.moment.switch(to, self.before, misreported, passed_over)
     }
