@@ -1,24 +1,54 @@
 # The commands of this project. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help prerequisites setup release demo test up down status lint bench-failover bench-rest bench-sweep simulate mutants bench-start bench-custom-resource build-MasterElection build-UserCreation build-SnapshotBootstrap
+.PHONY: help prerequisites deploy-prerequisites tools setup release release-arm64 package demo test up down status lint bench-failover bench-rest bench-sweep simulate mutants bench-start bench-custom-resource
 
 LOCAL := target/debug/local
 DIALECT := HA
 
+# What is shipped: the functions, and the program beside each Neo4j. The tests and benchmarks read this line.
+SHIPPED := master-election user-creation snapshot-bootstrap node
+# What runs here is built for this machine; `sam build` builds for the template's Architecture.
+ARCHITECTURE := $(if $(filter arm64 aarch64,$(shell uname -m)),arm64,x86_64)
+TARGET_x86_64 := x86_64-unknown-linux-gnu
+TARGET_arm64 := aarch64-unknown-linux-gnu
+# The C library of Amazon Linux 2023, which provided.al2023 is made from: Zig links against this one, whatever this machine has.
+GLIBC := 2.34
+# How an ELF header names the machine.
+MACHINE_x86_64 := 62
+MACHINE_arm64 := 183
+# A test may call `sam build`: ring is compiled again, and all that uses it, when a variable of the test's own package is set.
+unexport $(filter CARGO_MANIFEST_% CARGO_PKG_% OUT_DIR,$(.VARIABLES))
+# One invocation for all that is shipped: it knows what is stale, so nothing stale can be deployed.
+COMPILE = PATH="$(CURDIR)/.local/venv-build/bin:$$PATH" cargo lambda build --locked --release \
+	$(SHIPPED:%=-p %) --target $(TARGET_$(ARCHITECTURE)).$(GLIBC) --lambda-dir target/lambda
+
 help: ## This list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 16
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 24
 
 prerequisites:
-	@local/setup/prerequisites.sh
+	@local/setup/prerequisites.sh cloud
 
-setup: prerequisites ## Installs what a checkout needs below .local: the emulator, sam, Neo4j from Maven
+deploy-prerequisites: ## Says what is missing to deploy on AWS: Rust, cargo-lambda, sam
+	@local/setup/prerequisites.sh deploy
+
+tools: prerequisites
+	@local/setup/venv.sh .local/venv-build local/setup/build.txt
+
+setup: tools ## Installs what a checkout needs below .local: cargo-lambda, the emulator, sam, Neo4j from Maven
 	@local/setup/venv.sh .local/venv-cloud local/setup/cloud.txt
 	@local/setup/venv.sh .local/venv-sam local/setup/sam.txt
 	@local/setup/neo4j.sh .local/neo4j-3.4.6 local/neo4j "Neo4j 3.4.6 Enterprise (144 jars, 114 MB)"
 	@local/setup/neo4j.sh .local/neo4j-5.26 local/neo4j-5 "Neo4j 5.26 Community (228 jars, 125 MB)"
 
-release: prerequisites ## Builds what is shipped: the functions and the node program
-	@cargo build --locked --release -p master-election -p user-creation -p snapshot-bootstrap -p node
+release: tools ## Builds what is shipped: the functions and the node program
+	@$(COMPILE)
+
+release-arm64: ARCHITECTURE := arm64
+release-arm64: tools ## The same for arm64 (Graviton); the next `make release` puts this machine's back
+	@$(COMPILE)
+
+package: setup release ## What `sam deploy` would upload to the local cloud
+	@SAM_CLI_TELEMETRY=0 .local/venv-sam/bin/sam build --config-env local --parameter-overrides Architecture=$(ARCHITECTURE)
 
 $(LOCAL): FORCE
 	@cargo build --locked -p local
@@ -40,6 +70,7 @@ status: $(LOCAL) ## Nodes, roles, target groups, health
 # part of the workspace has other features, and is another build.
 test: ## Every test, the ones on real clusters too
 	@$(MAKE) --no-print-directory --jobs 2 setup release
+	@$(MAKE) --no-print-directory package
 	@cargo test --locked --workspace
 
 lint: setup ## Formatting, clippy, the template
@@ -69,12 +100,15 @@ bench-start: setup release ## Size and start of what is shipped
 bench-custom-resource: release ## How soon a bad event of CloudFormation is answered
 	@cargo run --locked --quiet -p local --bin bench-custom-resource
 
-# Called by `sam build`, which names the target after the function.
-build-MasterElection:
-	@cp target/release/master-election "$(ARTIFACTS_DIR)/bootstrap"
-
-build-UserCreation:
-	@cp target/release/user-creation "$(ARTIFACTS_DIR)/bootstrap"
-
-build-SnapshotBootstrap:
-	@cp target/release/snapshot-bootstrap "$(ARTIFACTS_DIR)/bootstrap"
+# Called by `sam build`: build-MasterElection builds all that is shipped and hands over target/lambda/master-election.
+# sam gives no architecture to make; build.toml has what the template and all overrides come to.
+build-%: ARCHITECTURE = $(shell sed -n 's/^architecture = "\(.*\)"$$/\1/p' "$(ARTIFACTS_DIR)/../../build.toml" 2>/dev/null | sort -u)
+build-%: NAME = $(shell echo $* | sed -E 's/([a-z])([A-Z])/\1-\2/g' | tr A-Z a-z)
+build-%:
+	$(if $(filter $(NAME),$(SHIPPED)),,$(error $(NAME) is not in SHIPPED))
+	$(if $(TARGET_$(ARCHITECTURE)),,$(error build-$* is for `sam build` of the whole template, with one Architecture for all: "$(ARCHITECTURE)"))
+	@local/setup/prerequisites.sh build
+	@$(COMPILE) 2>&1
+	@cp target/lambda/$(NAME)/bootstrap "$(ARTIFACTS_DIR)/bootstrap"
+	@od -An -tu1 -j18 -N1 "$(ARTIFACTS_DIR)/bootstrap" | grep -qw $(MACHINE_$(ARCHITECTURE)) || \
+		{ echo "$(NAME) is not for $(ARCHITECTURE): another build ran beside this one; build again" >&2; exit 1; }

@@ -1,4 +1,4 @@
-"""Starts the emulator, with CloudFormation's custom resources and AWS's own invocations as AWS documents them.
+"""Starts the emulator, with CloudFormation's custom resources and names and AWS's own invocations as AWS documents them.
 
 The emulator runs the function of a custom resource inside the stack operation, and drops an event whose function is throttled.
 Here each request is an asynchronous Invoke at the gateway, whose queue delivers it. What is replaced is named below; the rest is
@@ -11,6 +11,7 @@ import json
 import os
 import secrets
 import string
+import sys
 import threading
 import urllib.error
 import urllib.request
@@ -20,6 +21,11 @@ from ministack.core import lambda_runtime
 from ministack.core.responses import new_uuid
 from ministack.services import eventbridge, lambda_svc
 from ministack.services.cloudformation import _stacks, custom_resource, handlers, provisioners, stacks
+
+# The modules beside this one are read once a run; the checkout stays clean.
+sys.dont_write_bytecode = True
+import names  # noqa: E402
+import placement  # noqa: E402
 
 GATEWAY = os.environ["AWS_ENDPOINT_URL"]
 # cfn/crpg-ref-responses and the property reference of AWS::CloudFormation::CustomResource.
@@ -224,6 +230,8 @@ custom_resource.deliver_response = deliver_response
 eventbridge._dispatch_to_lambda = dispatch_to_lambda
 stacks._roll_back_operation = handlers._roll_back_operation = roll_back_operation
 lambda_runtime.ProvidedWorker.invoke = noting_what_it_serves(lambda_runtime.ProvidedWorker.invoke)
+names.install()
+placement.install()
 
 if __name__ == "__main__":
     ministack.app.main()

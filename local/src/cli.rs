@@ -21,6 +21,7 @@ use crate::{
     layout::Layout,
     processes::{self, Processes},
     report,
+    stack::Stack,
 };
 
 /// The run that people use; tests have runs of their own.
@@ -38,8 +39,8 @@ pub enum Command {
     Serve(Options),
     /// Ends every process of the cloud
     Down,
-    /// Shows nodes, roles, target groups and health
-    Status,
+    /// Shows nodes, roles, target groups and health, of every stack or of one
+    Status(Shown),
     /// Kills a node: core-1, core-2, ... or master
     Kill(Target),
     /// Freezes a node; its sockets stay open
@@ -67,11 +68,29 @@ pub enum Command {
 }
 
 /// Settings of a cloud.
-#[derive(Debug, Clone, clap::Args)]
+#[derive(Debug, Clone, Default, clap::Args)]
 pub struct Options {
     /// Milliseconds until a registration reaches the balancers' data plane
     #[arg(long, default_value_t = 0)]
     propagation_ms: u64,
+    #[command(flatten)]
+    stack: Chosen,
+}
+
+/// The stack that is meant.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct Chosen {
+    /// The stack that is meant
+    #[arg(long = "stack", value_name = "NAME", default_value_t)]
+    name: Stack,
+}
+
+/// The stack that is shown.
+#[derive(Debug, clap::Args)]
+pub struct Shown {
+    /// Only this stack
+    #[arg(long, value_name = "NAME")]
+    stack: Option<Stack>,
 }
 
 /// Settings of a demo.
@@ -107,6 +126,8 @@ pub struct Target {
     /// Only the JVM, not the node program beside it
     #[arg(long)]
     jvm: bool,
+    #[command(flatten)]
+    stack: Chosen,
 }
 
 /// A slot whose instance is meant.
@@ -114,6 +135,8 @@ pub struct Target {
 pub struct Slot {
     /// core-1, core-2, ..., or master
     slot: String,
+    #[command(flatten)]
+    stack: Chosen,
 }
 
 type Outcome = Result<(), Box<dyn Error>>;
@@ -147,8 +170,9 @@ impl Command {
             Self::Up(options) => up(layout, &options).await,
             Self::Serve(options) => serve(layout, &options).await,
             Self::Down => down(&layout).await,
-            Self::Status => {
-                print!("{}", report::status(&status(&layout).await?));
+            Self::Status(shown) => {
+                let all = status(&layout).await?;
+                print!("{}", report::status(&shown.stack.iter().fold(all, Status::of)));
                 Ok(())
             }
             Self::Kill(target) => act(&layout, target, Act::Kill).await,
@@ -165,8 +189,8 @@ impl Command {
             }
             Self::BenchFailover(bench) => failovers(&layout, &bench.counts).await,
             Self::BenchRest(rest) => {
-                let options = Options { propagation_ms: 0 };
-                on_stage(layout, &options, async |cloud| bench::at_rest(cloud, rest.minutes).await).await
+                on_stage(layout, &Options::default(), async |cloud| bench::at_rest(cloud, rest.minutes).await)
+                    .await
             }
         }
     }
@@ -174,7 +198,7 @@ impl Command {
 
 impl From<Slot> for Target {
     fn from(slot: Slot) -> Self {
-        Self { node: slot.slot, jvm: false }
+        Self { node: slot.slot, jvm: false, stack: slot.stack }
     }
 }
 
@@ -198,9 +222,8 @@ async fn failovers(layout: &Layout, counts: &bench::Counts) -> Outcome {
     let mut samples = Vec::new();
     let mut outcome = Ok(());
     for series in counts.series() {
-        let options = Options { propagation_ms: 0 };
         let play = async |cloud: &Cloud| bench::play(cloud, &series, &mut samples).await;
-        outcome = on_stage(layout.clone(), &options, play).await;
+        outcome = on_stage(layout.clone(), &Options::default(), play).await;
         if outcome.is_err() {
             break;
         }
@@ -211,7 +234,11 @@ async fn failovers(layout: &Layout, counts: &bench::Counts) -> Outcome {
 
 impl Options {
     fn settings(&self) -> Settings {
-        Settings { propagation: Duration::from_millis(self.propagation_ms), ..Settings::default() }
+        Settings {
+            propagation: Duration::from_millis(self.propagation_ms),
+            stack: self.stack.name.clone(),
+            ..Settings::default()
+        }
     }
 }
 
@@ -247,12 +274,13 @@ async fn up(layout: Layout, options: &Options) -> Outcome {
     println!("local cloud at http://{at}");
     println!("building the functions' packages (sam build)");
     deploy::build(&layout, at).await?;
-    println!("deploying the stack {} (sam deploy)", deploy::STACK);
-    deploy::deploy(&layout, at, &[]).await?;
+    let stack = &options.stack.name;
+    println!("deploying the stack {stack} (sam deploy)");
+    deploy::deploy(&layout, at, stack, &[]).await?;
     println!("{}", report::left_out(&status(&layout).await?));
     println!("waiting for the cluster to form");
     let status = demo::until(demo::FORMING, || async {
-        let status = status(&layout).await.ok()?;
+        let status = status(&layout).await.ok()?.of(stack);
         demo::formed(&status, demo::CORE_SIZE).then_some(status)
     });
     let status = status.await.ok_or("the cluster did not form; `local status` shows what each node says")?;
@@ -298,7 +326,8 @@ async fn down(layout: &Layout) -> Outcome {
 }
 
 async fn act(layout: &Layout, target: Target, act: Act) -> Outcome {
-    let order = json!(Order { node: target.node, act, jvm: target.jvm });
+    let stack = target.stack.name.name().to_owned();
+    let order = json!(Order { stack, node: target.node, act, jvm: target.jvm });
     let (status, body) = wire::post(gateway(layout)?, "/_local/act", order.to_string().into(), ASK).await?;
     let body = String::from_utf8_lossy(&body);
     if status != 200 {
@@ -353,7 +382,7 @@ mod tests {
             else {
                 panic!("{word} is {command:?}")
             };
-            assert_eq!(slot.slot, "core-2");
+            assert_eq!((slot.slot.as_str(), slot.stack.name), ("core-2", Stack::default()));
             // What POST /_local/act takes.
             assert_eq!(json!(act), word);
             assert!(Command::try_parse_from(["local", word]).is_err(), "{word} of which slot?");

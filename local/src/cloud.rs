@@ -3,6 +3,7 @@
 use std::{
     fs, io,
     net::SocketAddr,
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
@@ -10,13 +11,17 @@ use tokio::{net::TcpListener, task::JoinHandle};
 use tracing::warn;
 
 use crate::{
-    ecs::{Ecs, Image},
-    elb::Elb,
+    control::{self, Status},
+    deploy,
+    ecs::{Ecs, Image, Task},
+    elb::{BalancerStatus, Elb},
     emulator::{self, Emulator},
     gateway::{self, Gateway, Twice},
     layout::{Layout, Missing},
     network::{self, Network},
     processes::{self, Processes},
+    stack::Stack,
+    stacks,
 };
 
 /// How often the emulator's services are looked at: ECS takes seconds on AWS.
@@ -37,6 +42,8 @@ pub struct Settings {
     pub network: network::Kind,
     /// Which asynchronous events are delivered twice, from the start.
     pub twice: Option<Twice>,
+    /// The stack that it is asked about until it is asked about another one.
+    pub stack: Stack,
 }
 
 /// Why it does not start.
@@ -53,8 +60,11 @@ pub enum Error {
     Io(#[from] io::Error),
 }
 
-/// A running cloud.
+/// A running cloud, as those who work with one of its stacks see it. Clones are the same cloud.
+#[derive(Clone)]
 pub struct Cloud {
+    /// The stack that it is asked about.
+    pub stack: Stack,
     /// Where it was started.
     pub layout: Layout,
     /// What everything calls.
@@ -63,7 +73,7 @@ pub struct Cloud {
     pub gateway: Gateway,
     /// Where its tasks are reached.
     pub network: Network,
-    loops: Vec<JoinHandle<()>>,
+    loops: Arc<Vec<JoinHandle<()>>>,
 }
 
 impl Cloud {
@@ -86,15 +96,49 @@ impl Cloud {
         let changes = ecs.changes();
         let gateway = Gateway::new(emulator, ecs, elb);
         gateway.deliveries.twice(settings.twice);
-        let loops = vec![
+        let loops = Arc::new(vec![
             tokio::spawn(serve(gateway.clone(), listener)),
             tokio::spawn(reconcile(gateway.clone())),
             tokio::spawn(refresh(gateway.clone())),
             tokio::spawn(reap(child)),
             tokio::spawn(gateway::events::deliver(gateway.deliveries.clone(), changes)),
-        ];
+        ]);
         fs::write(layout.gateway_file(), endpoint.to_string())?;
-        Ok(Self { layout, endpoint, gateway, network, loops })
+        let stack = settings.stack.clone();
+        Ok(Self { stack, layout, endpoint, gateway, network, loops })
+    }
+
+    /// The same cloud, asked about another stack.
+    #[must_use]
+    pub fn of(&self, stack: &Stack) -> Self {
+        Self { stack: stack.clone(), ..self.clone() }
+    }
+
+    /// Deploys the stack with these parameters in place of those of `samconfig.toml`.
+    ///
+    /// # Errors
+    /// When `sam deploy` fails; the stack's own reasons are in it.
+    pub async fn deploy(&self, overrides: &[(&str, &str)]) -> Result<(), deploy::Error> {
+        deploy::deploy(&self.layout, self.endpoint, &self.stack, overrides).await
+    }
+
+    /// The stack's nodes and balancers now.
+    pub async fn status(&self) -> Status {
+        control::status(&self.gateway).await.of(&self.stack)
+    }
+
+    /// The stack's tasks.
+    pub fn tasks(&self) -> Vec<Task> {
+        let mut tasks = self.gateway.ecs.tasks();
+        tasks.retain(|task| task.cluster.ends_with(&format!("/{}", self.stack.cluster())));
+        tasks
+    }
+
+    /// The stack's balancers now.
+    pub fn balancers(&self) -> Vec<BalancerStatus> {
+        let mut balancers = self.gateway.elb.status();
+        balancers.retain(|balancer| balancer.stack == self.stack.name());
+        balancers
     }
 
     /// Ends every process it started, by id.
@@ -144,11 +188,17 @@ pub fn end_leftovers(layout: &Layout) -> usize {
 }
 
 fn image(layout: &Layout) -> Image {
+    // The run's directory is on this machine's root disk, because another one would need root to mount it; so the node program
+    // compares it with a file that is on no disk at all. What protects a slot's data here is `slot.json`.
+    let root_disk = "/proc/version";
     Image {
         program: layout.node_program(),
         arguments: Vec::new(),
-        environment: vec![("NEO4J_HOME".into(), layout.neo4j_home().display().to_string())],
-        volumes: layout.run.join("volumes"),
+        environment: vec![
+            ("NEO4J_HOME".into(), layout.neo4j_home().display().to_string()),
+            ("ROOT_DISK".into(), root_disk.into()),
+        ],
+        hosts: layout.run.join("hosts"),
         logs: layout.run.join("logs"),
     }
 }
@@ -173,8 +223,23 @@ async fn refresh(gateway: Gateway) {
         if let Err(error) = gateway.elb.refresh().await {
             warn!(%error, "balancers cannot be read; listeners stay as they are");
         }
+        if gateway.elb.has_orphans()
+            && let Err(reason) = adopt(&gateway).await
+        {
+            warn!(reason, "stacks cannot be read; new balancers belong to none");
+        }
         tokio::time::sleep(LOOK_AT_BALANCERS).await;
     }
+}
+
+/// Finds the stack of each balancer that has none. A stack that is being made has its nested ones when they are complete.
+async fn adopt(gateway: &Gateway) -> Result<(), String> {
+    for stack in stacks::roots(gateway.emulator.at).await? {
+        let resources = stacks::resources(gateway.emulator.at, &stack).await?;
+        let ids: Vec<String> = resources.into_iter().map(|resource| resource.physical_id).collect();
+        gateway.elb.adopt(&stack, &ids);
+    }
+    Ok(())
 }
 
 async fn reap(mut child: tokio::process::Child) {

@@ -17,6 +17,7 @@ use crate::{
     gateway::{Fault, Gateway},
     http as wire,
     processes::{Signal, children, signal, signal_group},
+    stack::Stack,
 };
 
 /// A frozen node must not hold the status up.
@@ -41,6 +42,8 @@ pub struct Status {
 /// One task.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Node {
+    /// The name of its cluster, which is its stack's.
+    pub stack: String,
     /// Its service.
     pub service: String,
     /// The task's id.
@@ -85,6 +88,8 @@ pub enum Act {
 /// An act on a node.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Order {
+    /// The stack that has it.
+    pub stack: String,
     /// `core-1`, a whole service name, a task id, or `master`.
     pub node: String,
     /// What to do.
@@ -121,24 +126,41 @@ pub async fn status(gateway: &Gateway) -> Status {
     Status { nodes, balancers: gateway.elb.status(), without_host, left_out: gateway.left_out.all() }
 }
 
-/// Where a node of the running cluster says `200 true` if it is the master: Neo4j's own endpoint, not the node program's.
-pub fn master_path(gateway: &Gateway) -> &'static str {
-    let tasks = gateway.ecs.tasks();
-    let mut words = tasks.iter().flat_map(|task| &task.definition.environment);
-    match words.find(|(name, _)| name == "DIALECT").map(|(_, word)| word.as_str()) {
+impl Status {
+    /// What of it is `stack`'s. What was left out of templates is not told apart.
+    #[must_use]
+    pub fn of(mut self, stack: &Stack) -> Self {
+        self.nodes.retain(|node| node.stack == stack.name());
+        self.balancers.retain(|balancer| balancer.stack == stack.name());
+        self.without_host.retain(|service| stack.has_slot(service));
+        self
+    }
+}
+
+/// Where the nodes of these tasks say `200 true` if they are the master: Neo4j's own endpoint, not the node program's.
+pub fn master_path(tasks: &[Task]) -> &'static str {
+    match tasks.first().and_then(dialect) {
         Some("CLUSTER") => "/db/manage/server/core/writable",
         _ => "/db/manage/server/ha/master",
     }
 }
 
+fn dialect(task: &Task) -> Option<&str> {
+    let mut words = task.definition.environment.iter();
+    words.find(|(name, _)| name == "DIALECT").map(|(_, word)| word.as_str())
+}
+
 /// The role a task's node tells, asked in words of this crate's own, not through the product's probe.
 async fn role(task: &Task) -> String {
-    let dialect = task.definition.environment.iter().find(|(name, _)| name == "DIALECT");
-    let path = match dialect.map(|(_, word)| word.as_str()) {
+    let dialect = dialect(task);
+    let path = match dialect {
         Some("CLUSTER") => "/db/manage/server/core/writable",
+        // A node on its own has no endpoint for roles: one that answers is the master.
+        Some("SINGLE") => "/",
         _ => "/db/manage/server/ha/available",
     };
     match wire::get((task.address, HTTP_PORT).into(), path, ASK).await {
+        Ok((200, _)) if dialect == Some("SINGLE") => "master".into(),
         Ok((200, body)) if &body[..] == b"true" => "master".into(),
         Ok((404, body)) if &body[..] == b"false" => "slave".into(),
         Ok((200, body)) => String::from_utf8_lossy(&body[..body.len().min(20)]).into_owned(),
@@ -151,6 +173,7 @@ async fn role(task: &Task) -> String {
 
 fn node(task: &Task, role: String) -> Node {
     Node {
+        stack: task.cluster.rsplit('/').next().unwrap_or_default().to_owned(),
         service: task.service.clone(),
         task: task.id().to_owned(),
         address: task.address,
@@ -162,7 +185,7 @@ fn node(task: &Task, role: String) -> Node {
 }
 
 async fn act(State(gateway): State<Gateway>, Json(order): Json<Order>) -> Response {
-    let status = status(&gateway).await;
+    let status = status(&gateway).await.of(&Stack::new(&order.stack));
     if let Act::GiveHost = order.act {
         // There is no node in such a slot.
         let mut slots = status.without_host.into_iter();
@@ -176,7 +199,8 @@ async fn act(State(gateway): State<Gateway>, Json(order): Json<Order>) -> Respon
     }
     let Some(node) = status.nodes.iter().find(|node| node.answers_to(&order.node)) else {
         let known: Vec<&str> = status.nodes.iter().map(|node| node.service.as_str()).collect();
-        let message = format!("no node {}: there are {}", order.node, known.join(", "));
+        let message =
+            format!("the stack {} has no node {}: it has {}", order.stack, order.node, known.join(", "));
         return (StatusCode::NOT_FOUND, message).into_response();
     };
     let ecs = &gateway.ecs;

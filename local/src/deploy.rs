@@ -9,10 +9,15 @@ use std::{
 
 use tokio::process::Command;
 
-use crate::{emulator::cloud_environment, layout::Layout, processes::tail, stacks};
+use crate::{
+    emulator::cloud_environment,
+    layout::{ARCHITECTURE, Layout},
+    parameters,
+    processes::tail,
+    stack::Stack,
+    stacks,
+};
 
-/// The stack's name, as `samconfig.toml` has it for the local environment.
-pub const STACK: &str = "neo4j-local";
 /// A line of progress for whatever takes longer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -38,45 +43,36 @@ pub enum Error {
     },
 }
 
-/// Builds the functions' packages from what `make release` built.
+/// Builds what is shipped where it is stale, and the functions' packages from it, for this machine.
 pub async fn build(layout: &Layout, cloud: SocketAddr) -> Result<(), Error> {
-    sam(layout, cloud, &["build", "--config-env", "local"]).await
+    let architecture = format!("Architecture={ARCHITECTURE}");
+    sam(layout, cloud, &["build", "--config-env", "local", "--parameter-overrides", &architecture]).await
 }
 
-/// Deploys the stack, with `overrides` (`Name=value`) in place of the values in `samconfig.toml`: creates it, or updates it when it is
-/// there. [`stacks::last_operation`] of [`STACK`] has the end status and all events.
-pub async fn deploy(layout: &Layout, cloud: SocketAddr, overrides: &[(&str, &str)]) -> Result<(), Error> {
-    let mut arguments = vec!["deploy".to_owned(), "--config-env".into(), "local".into()];
-    if !overrides.is_empty() {
-        arguments.push("--parameter-overrides".into());
-        arguments.extend(merged(layout, overrides)?);
-    }
-    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let before = stacks::last_operation(cloud, STACK).await.ok();
+/// Deploys `stack`, with `overrides` (`Name=value`) in place of the values in `samconfig.toml`: creates it, or updates it when it is
+/// there. [`stacks::last_operation`] has the end status and all events.
+pub async fn deploy(
+    layout: &Layout,
+    cloud: SocketAddr,
+    stack: &Stack,
+    overrides: &[(&str, &str)],
+) -> Result<(), Error> {
+    let config = fs::read_to_string(layout.root.join("samconfig.toml"))?;
+    let file = layout.run.join(format!("parameters-{stack}.yml"));
+    let overrides = [&[("Architecture", ARCHITECTURE)][..], overrides].concat();
+    fs::write(&file, parameters::file(&parameters::merged(&config, &overrides)))?;
+    let file = format!("file://{}", file.display());
+    let arguments =
+        ["deploy", "--config-env", "local", "--stack-name", stack.name(), "--parameter-overrides", &file];
+    let before = stacks::last_operation(cloud, stack.name()).await.ok();
     let mut outcome = sam(layout, cloud, &arguments).await;
     if let Err(Error::Failed { reasons, .. }) = &mut outcome
-        && let Ok(last) = stacks::last_operation(cloud, STACK).await
+        && let Ok(last) = stacks::last_operation(cloud, stack.name()).await
         && before.is_none_or(|before| before != last)
     {
         *reasons = last.reasons();
     }
     outcome
-}
-
-/// On the command line overrides replace those of the file as a whole, so both are put together here.
-fn merged(layout: &Layout, overrides: &[(&str, &str)]) -> io::Result<Vec<String>> {
-    let config = fs::read_to_string(layout.root.join("samconfig.toml"))?;
-    let local = config.split("[local.deploy.parameters]").nth(1).unwrap_or_default();
-    let local = local.split("\n[").next().unwrap_or_default();
-    let mut pairs: Vec<(String, String)> = local
-        .split(|c: char| c.is_whitespace() || c == '"' || c == '\'')
-        .filter_map(|word| word.split_once('='))
-        .filter(|(name, _)| name.chars().next().is_some_and(char::is_uppercase))
-        .map(|(name, value)| (name.to_owned(), value.trim_end_matches(',').to_owned()))
-        .collect();
-    pairs.retain(|(name, _)| !overrides.iter().any(|(other, _)| other == name));
-    pairs.extend(overrides.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-    Ok(pairs.into_iter().map(|(name, value)| format!("{name}={value}")).collect())
 }
 
 async fn sam(layout: &Layout, cloud: SocketAddr, arguments: &[&str]) -> Result<(), Error> {

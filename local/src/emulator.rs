@@ -196,6 +196,17 @@ impl Emulator {
         Ok(config["Environment"]["Variables"].clone())
     }
 
+    /// What a service with a REST protocol answers to a GET.
+    ///
+    /// # Errors
+    /// One sentence when it does not answer, or not with JSON.
+    pub async fn get(&self, service: &str, path: &str) -> Result<Value, String> {
+        let request = self.request(service, "application/json").method("GET").uri(path);
+        let call = format!("GET {path} of {service}");
+        let body = self.send(&call, request, Bytes::new()).await.map_err(|error| error.to_string())?;
+        serde_json::from_slice(&body).map_err(|error| format!("{call}: {error}"))
+    }
+
     /// An object of the emulator's S3.
     pub async fn get_object(&self, bucket_and_key: &str) -> Result<Bytes, Error> {
         let request =

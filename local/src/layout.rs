@@ -5,6 +5,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// The program beside each Neo4j; all else that is shipped is a function.
+pub const NODE: &str = "node";
+
+/// What the functions and nodes of the local cloud run on, as the template's `Architecture` names it: this machine.
+pub const ARCHITECTURE: &str = if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" };
+
 /// Paths below the checkout. Everything the local cloud makes is under `.local`, which git ignores.
 #[derive(Clone, Debug)]
 pub struct Layout {
@@ -60,9 +66,29 @@ impl Layout {
         self.root.join(".local/neo4j-3.4.6")
     }
 
+    /// The names of what is shipped, from the one list of it: the line in the Makefile that compiles them.
+    ///
+    /// # Errors
+    /// When the Makefile cannot be read.
+    pub fn shipped(&self) -> io::Result<Vec<String>> {
+        let makefile = fs::read_to_string(self.root.join("Makefile"))?;
+        let list = makefile.lines().find_map(|line| line.strip_prefix("SHIPPED :=")).unwrap_or_default();
+        Ok(list.split_whitespace().map(str::to_owned).collect())
+    }
+
+    /// A function or the node program as it is shipped.
+    pub fn binary(&self, name: &str) -> PathBuf {
+        self.root.join("target/lambda").join(name).join("bootstrap")
+    }
+
+    /// What `sam build` made for the local cloud: a directory for each function, and the template.
+    pub fn built(&self) -> PathBuf {
+        self.root.join(".aws-sam/local/build")
+    }
+
     /// The node program as it is shipped.
     pub fn node_program(&self) -> PathBuf {
-        self.root.join("target/release/node")
+        self.binary(NODE)
     }
 
     /// Log of one process of this run.

@@ -12,6 +12,7 @@
 pub mod address;
 pub mod bench;
 pub mod bolt;
+pub mod callers;
 pub mod cli;
 pub mod cloud;
 pub mod control;
@@ -25,8 +26,10 @@ pub mod http;
 pub mod layout;
 pub mod login;
 pub mod network;
+mod parameters;
 pub mod processes;
 pub mod report;
 pub mod runtime_api;
+pub mod stack;
 pub mod stacks;
 pub mod templates;

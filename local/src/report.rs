@@ -1,11 +1,22 @@
 //! What people see: plain tables.
 
-use std::{fmt::Write, net::SocketAddr};
+use std::{collections::BTreeSet, fmt::Write, net::SocketAddr};
 
-use crate::control::Status;
+use crate::{control::Status, stack::Stack};
 
-/// Nodes, then each listener with its targets.
+/// Nodes, then each listener with its targets; of several stacks one after the other.
 pub fn status(status: &Status) -> String {
+    let nodes = status.nodes.iter().map(|node| node.stack.as_str());
+    let balancers = status.balancers.iter().map(|balancer| balancer.stack.as_str());
+    let stacks: BTreeSet<&str> = nodes.chain(balancers).collect();
+    if stacks.len() < 2 {
+        return of_one(status);
+    }
+    let titled = |name: &str| format!("STACK {name}\n{}", of_one(&status.clone().of(&Stack::new(name))));
+    stacks.into_iter().map(titled).collect()
+}
+
+fn of_one(status: &Status) -> String {
     let mut text = String::new();
     let mut line = |cells: [&str; 4]| {
         let _infallible = writeln!(text, "  {:<28} {:<16} {:<12} {}", cells[0], cells[1], cells[2], cells[3]);

@@ -20,6 +20,17 @@ const CALL: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(200);
 const STACK: &str = "AWS::CloudFormation::Stack";
 
+/// A resource of a stack.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resource {
+    /// Its id in the template.
+    pub logical_id: String,
+    /// Its type.
+    pub kind: String,
+    /// What the service knows it by: a name, an id or an ARN.
+    pub physical_id: String,
+}
+
 /// How an operation on a stack ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ended {
@@ -89,15 +100,66 @@ pub async fn update(
     ended(cloud, name, patience).await
 }
 
+/// The names of all stacks that were not deleted and are not nested in others.
+///
+/// # Errors
+/// When CloudFormation does not answer.
+pub async fn roots(cloud: SocketAddr) -> Result<Vec<String>, String> {
+    let mut names = Vec::new();
+    for page in pages(cloud, "DescribeStacks", "").await? {
+        let roots = members(&page).filter(|member| element(member, "ParentId").is_none());
+        names.extend(roots.filter_map(|member| element(member, "StackName")));
+    }
+    Ok(names)
+}
+
+/// The physical id of a resource of a stack.
+///
+/// # Errors
+/// When there is no such stack, or no such resource in it.
+pub async fn resource(cloud: SocketAddr, stack: &str, logical_id: &str) -> Result<String, String> {
+    let more = format!("&LogicalResourceId={}", encode(logical_id));
+    let answer = call(cloud, "DescribeStackResource", stack, &more).await?;
+    element(&answer, "PhysicalResourceId")
+        .filter(|id| !id.is_empty())
+        .ok_or_else(|| format!("{logical_id} of {stack} has no physical id: {answer}"))
+}
+
+/// Everything in a stack, and in the stacks below it.
+///
+/// # Errors
+/// When there is no such stack.
+pub async fn resources(cloud: SocketAddr, stack: &str) -> Result<Vec<Resource>, String> {
+    let (mut all, mut stacks) = (Vec::new(), vec![stack.to_owned()]);
+    while let Some(stack) = stacks.pop() {
+        for page in pages(cloud, "ListStackResources", &stack).await? {
+            for member in members(&page) {
+                let text = |field: &str| element(member, field).unwrap_or_default();
+                let resource = Resource {
+                    logical_id: text("LogicalResourceId"),
+                    kind: text("ResourceType"),
+                    physical_id: text("PhysicalResourceId"),
+                };
+                if resource.kind == STACK {
+                    stacks.push(resource.physical_id.clone());
+                }
+                all.push(resource);
+            }
+        }
+    }
+    Ok(all)
+}
+
 /// Deletes a stack and waits until it is gone.
 ///
 /// # Errors
-/// When it ends in DELETE_FAILED, or not at all.
+/// When there is none, or it ends in DELETE_FAILED, or not at all.
 pub async fn delete(cloud: SocketAddr, name: &str, patience: Duration) -> Result<(), String> {
-    call(cloud, "DeleteStack", name, "").await?;
-    // A stack that is gone is not found by its name any more.
-    let Ok(ended) = ended(cloud, name, patience).await else { return Ok(()) };
-    ended.must_be("DELETE_COMPLETE").map(drop)
+    // A stack that is gone is not found by its name any more, only by its id.
+    let stack = call(cloud, "DescribeStacks", name, "").await?;
+    let id = element(&stack, "StackId").ok_or_else(|| format!("no id in {stack}"))?;
+    call(cloud, "DeleteStack", &id, "").await?;
+    ended(cloud, &id, patience).await?.must_be("DELETE_COMPLETE").map(drop)
 }
 
 /// Waits for the end of the operation that runs on a stack, if one does.
@@ -138,7 +200,7 @@ pub async fn last_operation(cloud: SocketAddr, name: &str) -> Result<Ended, Stri
 
 /// Adds the events of a page, which has the newest one first, up to the one that began the operation; returns whether it was there.
 fn of_last_operation(name: &str, page: &str, events: &mut Vec<Event>) -> bool {
-    for member in page.split("<member>").skip(1) {
+    for member in members(page) {
         let text = |field: &str| element(member, field).unwrap_or_default();
         let event = Event {
             id: text("EventId"),
@@ -149,13 +211,29 @@ fn of_last_operation(name: &str, page: &str, events: &mut Vec<Event>) -> bool {
             reason: text("ResourceStatusReason"),
         };
         let begins = ["CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "DELETE_IN_PROGRESS"];
-        let first = event.kind == STACK && event.logical_id == name && begins.contains(&&*event.status);
+        let of_the_stack =
+            event.kind == STACK && [&event.logical_id, &event.physical_id].contains(&&name.to_owned());
+        let first = of_the_stack && begins.contains(&&*event.status);
         events.push(event);
         if first {
             return true;
         }
     }
     false
+}
+
+/// The members of a list, which has no lists in its members that matter here.
+fn members(xml: &str) -> impl Iterator<Item = &str> {
+    xml.split("<member>").skip(1)
+}
+
+/// All pages of an answer. Without a name it is about every stack.
+async fn pages(cloud: SocketAddr, action: &str, name: &str) -> Result<Vec<String>, String> {
+    let mut pages = vec![call(cloud, action, name, "").await?];
+    while let Some(token) = element(&pages[pages.len() - 1], "NextToken").filter(|token| !token.is_empty()) {
+        pages.push(call(cloud, action, name, &format!("&NextToken={}", encode(&token))).await?);
+    }
+    Ok(pages)
 }
 
 /// The text of the first element of that name; this XML has no attributes that matter here.
@@ -167,11 +245,13 @@ fn element(xml: &str, name: &str) -> Option<String> {
 }
 
 fn with(template: &Value) -> String {
-    format!("&Capabilities.member.1=CAPABILITY_IAM&TemplateBody={}", encode(&template.to_string()))
+    let capabilities = "&Capabilities.member.1=CAPABILITY_IAM&Capabilities.member.2=CAPABILITY_AUTO_EXPAND";
+    format!("{capabilities}&TemplateBody={}", encode(&template.to_string()))
 }
 
 async fn call(cloud: SocketAddr, action: &str, name: &str, more: &str) -> Result<String, String> {
-    let body = format!("Action={action}&Version=2010-05-15&StackName={name}{more}");
+    let about = if name.is_empty() { String::new() } else { format!("&StackName={}", encode(name)) };
+    let body = format!("Action={action}&Version=2010-05-15{about}{more}");
     let scope = format!("AWS4-HMAC-SHA256 Credential={KEY}/20260101/{REGION}/cloudformation/aws4_request");
     let request = Request::post("/")
         .header("host", cloud.to_string())

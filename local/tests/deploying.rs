@@ -5,18 +5,18 @@ mod account;
 use std::{fs, os::unix::fs::symlink};
 
 use account::{Account, PATIENCE};
-use local::{deploy, stacks};
+use local::{deploy, stack::Stack, stacks};
 
 const CONFIGURATION: &str = r#"
 version = 0.1
 [local.deploy.parameters]
-stack_name = "neo4j-local"
+stack_name = "of-the-file"
 capabilities = "CAPABILITY_IAM"
 region = "us-east-1"
 s3_bucket = "code"
 confirm_changeset = false
 fail_on_empty_changeset = false
-parameter_overrides = ["Value=1", "Fails=none"]
+parameter_overrides = ["Value=1", "Fails=none", "Settings=a=1"]
 "#;
 
 const TEMPLATE: &str = r"
@@ -24,6 +24,7 @@ Transform: AWS::Serverless-2016-10-31
 Parameters:
   Value: {Type: String}
   Fails: {Type: String}
+  Settings: {Type: String}
 Resources:
   F:
     Type: AWS::Lambda::Function
@@ -36,8 +37,11 @@ Resources:
       Environment: {Variables: {JOURNAL: JOURNAL_HERE}}
   Thing:
     Type: Custom::Thing
-    Properties: {ServiceToken: !GetAtt F.Arn, ServiceTimeout: 60, Value: !Ref Value, Fails: [!Ref Fails]}
+    Properties: {ServiceToken: !GetAtt F.Arn, ServiceTimeout: 60, Value: !Ref Value, Fails: [!Ref Fails], Settings: !Ref Settings}
 ";
+
+/// One `name=value` a line, with all that a shell or a list of words would take apart.
+const SETTINGS: &str = "dbms.tx_log.rotation.retention_policy=100M size\n# \"a\" 'b' c\nbolt=a, b=c\n";
 
 #[tokio::test]
 async fn a_stack_is_created_updated_and_rolled_back_and_says_why() {
@@ -49,15 +53,16 @@ async fn a_stack_is_created_updated_and_rolled_back_and_says_why() {
     fs::write(root.join("template.yml"), TEMPLATE.replace("JOURNAL_HERE", &journal)).unwrap();
     fs::write(root.join("samconfig.toml"), CONFIGURATION).unwrap();
     account.layout.root = root;
+    let stack = Stack::new("of-the-caller");
     let deployed = async |overrides: &[(&str, &str)]| {
-        let outcome = deploy::deploy(&account.layout, account.at, overrides).await;
-        (outcome, stacks::ended(account.at, deploy::STACK, PATIENCE).await.unwrap())
+        let outcome = deploy::deploy(&account.layout, account.at, &stack, overrides).await;
+        (outcome, stacks::ended(account.at, stack.name(), PATIENCE).await.unwrap())
     };
 
     let (outcome, ended) = deployed(&[]).await;
     outcome.unwrap();
     assert_eq!(ended.status, "CREATE_COMPLETE");
-    let (outcome, ended) = deployed(&[("Value", "2")]).await;
+    let (outcome, ended) = deployed(&[("Value", "2"), ("Settings", SETTINGS)]).await;
     outcome.unwrap();
     assert_eq!((ended.status.as_str(), ended.reasons().as_str()), ("UPDATE_COMPLETE", ""));
 
@@ -72,7 +77,11 @@ async fn a_stack_is_created_updated_and_rolled_back_and_says_why() {
         let error = outcome.unwrap_err().to_string();
         assert!(error.contains(&ended.reasons()), "{error}");
     }
-    let values: Vec<_> =
-        account.invocations().iter().map(|one| one["event"]["ResourceProperties"]["Value"].clone()).collect();
-    assert_eq!(values, ["1", "2", "3", "2", "3", "2"]);
+    let told = |property: &str| -> Vec<_> {
+        let invocations = account.invocations();
+        invocations.iter().map(|one| one["event"]["ResourceProperties"][property].clone()).collect()
+    };
+    assert_eq!(told("Value"), ["1", "2", "3", "2", "3", "2"]);
+    assert_eq!(told("Settings"), ["a=1", SETTINGS, "a=1", SETTINGS, "a=1", SETTINGS]);
+    assert_eq!(stacks::roots(account.at).await.unwrap(), [stack.name()]);
 }

@@ -38,12 +38,13 @@ async fn answer(State(services): State<Services>, headers: HeaderMap) -> Json<Va
         "ListServices" => json!({"serviceArns": ["arn:service/c/core-1"]}),
         "DescribeServices" => {
             json!({"services": [{"serviceName": "core-1", "status": "ACTIVE", "clusterArn": CLUSTER,
-            "desiredCount": services.0.load(Ordering::SeqCst), "taskDefinition": "arn:d:1"}]})
+            "desiredCount": services.0.load(Ordering::SeqCst), "taskDefinition": "arn:d:1",
+            "placementConstraints": [{"type": "memberOf", "expression": "attribute:neo4j.slot == core-1"}]}]})
         }
         "DescribeTaskDefinition" => {
             json!({"taskDefinition": {"taskDefinitionArn": "arn:d:1", "family": "core-1",
+            "volumes": [{"name": "data", "host": {"sourcePath": "/var/lib/neo4j"}}],
             "containerDefinitions": [{"name": "neo4j", "essential": true, "stopTimeout": 2,
-                "environment": [{"name": "SERVER_ID", "value": "1"}],
                 "mountPoints": [{"sourceVolume": "data", "containerPath": "/data"}]}]}})
         }
         other => panic!("{other} is not the emulator's to answer"),
@@ -70,7 +71,7 @@ impl Stage {
             program: "/bin/sh".into(),
             arguments: vec!["-c".into(), script.into()],
             environment: vec![],
-            volumes: dir.join("volumes"),
+            hosts: dir.join("hosts"),
             logs: dir.clone(),
         };
         let gateway = SocketAddr::from(([127, 0, 0, 1], 1));
@@ -187,7 +188,7 @@ async fn the_replacement_waits_until_the_old_task_let_go_of_its_volume() {
 
 /// `dev/bind-mounts.html`: a host volume outlives the task that wrote to it.
 #[tokio::test]
-async fn a_volume_belongs_to_the_slot_and_outlives_its_tasks() {
+async fn a_volume_belongs_to_the_slots_host_and_outlives_its_tasks() {
     let script = "echo x >> $DATA_DIR/starts; echo up; trap 'exit 0' TERM; while :; do sleep 0.1; done";
     let stage = Stage::set("volume", script).await;
     let first = stage.one_running().await;
@@ -195,7 +196,7 @@ async fn a_volume_belongs_to_the_slot_and_outlives_its_tasks() {
     stage
         .until("it is replaced", |tasks| tasks.iter().any(|t| t.arn != first.arn && t.stopped.is_none()))
         .await;
-    let starts = stage.dir.join("volumes/core-1/data/starts");
+    let starts = stage.dir.join("hosts/core-1/var/lib/neo4j/starts");
     stage
         .until("the second start left its mark", |_| {
             fs::read_to_string(&starts).is_ok_and(|text| text == "x\nx\n")
@@ -207,18 +208,18 @@ async fn a_volume_belongs_to_the_slot_and_outlives_its_tasks() {
 #[tokio::test]
 async fn list_tasks_filters_and_pages() {
     let stage = Stage::set("list", OBEYS_SIGTERM).await;
-    stage.desired.store(3, Ordering::SeqCst);
-    let tasks = stage.until("three tasks run", |tasks| tasks.len() == 3).await;
+    stage.desired.store(2, Ordering::SeqCst);
+    let tasks = stage.until("two tasks run", |tasks| tasks.len() == 2).await;
     let list = |request: Value| api::list_tasks(&tasks, &request).unwrap();
     let length = |answer: &Value| answer["taskArns"].as_array().unwrap().len();
-    assert_eq!(length(&list(json!({"cluster": "c"}))), 3, "without a service: the whole cluster");
-    assert_eq!(length(&list(json!({"cluster": CLUSTER, "serviceName": "core-1", "family": "core-1"}))), 3);
+    assert_eq!(length(&list(json!({"cluster": "c"}))), 2, "without a service: the whole cluster");
+    assert_eq!(length(&list(json!({"cluster": CLUSTER, "serviceName": "core-1", "family": "core-1"}))), 2);
     assert_eq!(length(&list(json!({"cluster": "c", "serviceName": "other"}))), 0);
     assert_eq!(length(&list(json!({"cluster": "c", "desiredStatus": "STOPPED"}))), 0);
     assert_eq!(length(&list(json!({}))), 0, "the cluster named default is assumed");
-    let first = list(json!({"cluster": "c", "maxResults": 2}));
-    assert_eq!(length(&first), 2);
-    let second = list(json!({"cluster": "c", "maxResults": 2, "nextToken": first["nextToken"]}));
+    let first = list(json!({"cluster": "c", "maxResults": 1}));
+    assert_eq!(length(&first), 1);
+    let second = list(json!({"cluster": "c", "maxResults": 1, "nextToken": first["nextToken"]}));
     assert_eq!((length(&second), second["nextToken"].is_null()), (1, true));
     assert_eq!(
         api::list_tasks(&tasks, &json!({"maxResults": 101})).unwrap_err().kind,
@@ -345,7 +346,7 @@ async fn a_terminated_instance_ends_its_task_and_the_slot_goes_on_with_its_volum
     );
     assert_eq!(end.exit, None, "no agent was left to read it");
     assert!(stage.ecs.dead_agents().is_empty(), "the next instance has an agent of its own");
-    let starts = stage.dir.join("volumes/core-1/data/starts");
+    let starts = stage.dir.join("hosts/core-1/var/lib/neo4j/starts");
     stage
         .until("the volume is kept", |_| fs::read_to_string(&starts).is_ok_and(|text| text == "x\nx\n"))
         .await;

@@ -21,6 +21,7 @@ fn resources(image: &str) -> Value {
         "Service": {"Type": "AWS::ECS::Service", "Properties": {
             "ServiceName": "core-1", "Cluster": {"Ref": "Cluster"}, "TaskDefinition": {"Ref": "Definition"},
             "DesiredCount": 1, "LaunchType": "EC2",
+            "PlacementConstraints": [{"Type": "memberOf", "Expression": "attribute:neo4j.slot == core-1"}],
             "DeploymentConfiguration": {"MinimumHealthyPercent": 0, "MaximumPercent": 100}}},
     })
 }

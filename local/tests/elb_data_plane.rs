@@ -108,7 +108,7 @@ impl Stage {
         // Nothing listens there: the groups are given, not read.
         let elb = Elb::new("http://127.0.0.1:1", pool, Duration::ZERO);
         let listener = Listener { port: PORT, group: GROUP.into(), idle };
-        let balancer = Balancer { name: "nlb".into(), listeners: vec![listener] };
+        let balancer = Balancer { arn: String::new(), name: "nlb".into(), listeners: vec![listener] };
         let groups = HashMap::from([(GROUP.to_owned(), rules)]);
         elb.apply(Configuration { balancers: vec![balancer], groups }).await.unwrap();
         let stage = Self { elb, nodes };
@@ -401,7 +401,7 @@ async fn a_deleted_listener_refuses_connections() {
     let stage = Stage::set(rules(), HOUR, &[200]).await;
     let at = SocketAddrV4::new(stage.elb.names()[0].1, PORT);
     let groups = HashMap::from([(GROUP.to_owned(), rules())]);
-    let balancer = Balancer { name: "nlb".into(), listeners: vec![] };
+    let balancer = Balancer { arn: String::new(), name: "nlb".into(), listeners: vec![] };
     stage.elb.apply(Configuration { balancers: vec![balancer], groups }).await.unwrap();
     let deadline = Instant::now() + PATIENCE;
     while TcpStream::connect(at).await.is_ok() {

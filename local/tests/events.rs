@@ -252,13 +252,15 @@ async fn the_functions_own_limits_are_read() {
 #[test]
 fn a_pattern_matches_by_every_field_it_names_however_deep() {
     let event = json!({"source": "neo4j.node", "detail-type": "joined",
-        "detail": {"stack": "neo4j", "members": ["a", "b"], "node": {"slot": "core-1", "number": 1}}});
+        "detail": {"stack": "neo4j", "lastStatus": "STOPPED", "members": ["a", "b"], "node": {"slot": "core-1", "number": 1}}});
     for (pattern, expected) in [
         (doorbell(), true),
         (json!({"detail": {"node": {"slot": ["core-2", "core-1"]}}}), true),
         (json!({"detail": {"node": {"number": [1]}}}), true),
         (json!({"detail": {"members": ["b"]}}), true),
         (json!({"detail": {"stack": [{"prefix": "neo"}]}}), true),
+        (json!({"detail": {"lastStatus": ["RUNNING", "STOPPED"]}}), true),
+        (json!({"detail": {"lastStatus": ["PENDING", "DEACTIVATING"]}}), false),
         (json!({"detail": {"cluster": [{"exists": false}]}}), true),
         (json!({"detail": {"stack": ["neo4j-2"]}}), false),
         (json!({"detail": {"node": {"slot": ["core-2"]}}}), false),

@@ -44,7 +44,7 @@ async fn gateway() -> (Gateway, SocketAddr, Written) {
         program: "/bin/false".into(),
         arguments: vec![],
         environment: vec![],
-        volumes: nowhere.clone(),
+        hosts: nowhere.clone(),
         logs: nowhere.clone(),
     };
     let elb = Elb::new(&format!("http://{}", emulator.at), network.services.clone(), Duration::ZERO);

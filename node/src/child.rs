@@ -19,8 +19,6 @@ const UNRESPONSIVE: Duration = Duration::from_secs(3);
 const LAST_WORDS: Duration = Duration::from_secs(2);
 /// A stop timeout may be too short for last words; Neo4j gets this much of it.
 const AT_LEAST: Duration = Duration::from_secs(1);
-/// Where Neo4j tells its role.
-pub const HTTP_PORT: u16 = 7474;
 /// What the JVM answers when SIGTERM ended it in good order.
 const TERMINATED: i32 = 128 + 15;
 

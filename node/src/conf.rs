@@ -11,6 +11,7 @@ use std::{
 };
 
 use neo4j::Dialect;
+use topology::{Kind, Slot};
 use tracing::warn;
 
 use crate::{Failure, Replication, Settings};
@@ -36,21 +37,42 @@ const OWNERS: u32 = 0o600;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Conf(BTreeMap<String, String>);
 
-/// A variable that would write what it must not into `neo4j.conf`. Its value is not repeated.
+/// A setting that would write what it must not into `neo4j.conf`. Its value is not repeated.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotASetting {
-    /// A `NEO4J_*` variable that sets what follows from the stack's own parameters.
+    /// It sets what follows from the stack's own parameters.
     #[error(
-        "{0} cannot be set by a NEO4J_ variable: it follows from the stack's parameters and the task's address, and another \
-         value would break the cluster"
+        "{0} cannot be set by a NEO4J_ variable or in Neo4jSettings: it follows from the stack's parameters and the task's address, and \
+         another value would break the cluster"
     )]
     NotOurs(String),
-    /// One that is more than its own line: a line break would add any line, owned settings too, and a backslash at the end would
+    /// It is more than its own line: a line break would add any line, owned settings too, and a backslash at the end would
     /// swallow the line below.
     #[error(
         "{0} has a line break or another control character in it, or a backslash at its end: it must be one line of neo4j.conf"
     )]
     NotOneLine(String),
+    /// Two values, of which one would be ignored.
+    #[error(
+        "{first} and {second} set the same: remove one of the two, because Neo4j would ignore one without a word"
+    )]
+    Twice {
+        /// Where it was given first.
+        first: String,
+        /// And again.
+        second: String,
+    },
+    /// A line of the parameter `Neo4jSettings`. It may be the rest of a secret, so it is not repeated.
+    #[error(
+        "line {0} of Neo4jSettings has no `=`: a line must be `name=value`, empty, or a comment that begins with #"
+    )]
+    NoEquals(usize),
+    /// The same.
+    #[error(
+        "line {0} of Neo4jSettings does not begin with the name of a setting: a letter in lower case, then letters, digits and ._- as \
+         in dbms.logs.query.enabled"
+    )]
+    NotAName(usize),
 }
 
 /// What a node finds on its volume.
@@ -70,35 +92,32 @@ impl Volume {
     }
 }
 
-/// The configuration of the node at `address` in a cluster that starts from `hosts`.
+/// The configuration of the node of `slot` at `address`, in a cluster that starts from `hosts`.
 ///
 /// # Errors
-/// When a variable sets what only this program may set, or more than one line.
+/// When a setting of the user's is one that only this program may set, or a directory is not one line.
 pub fn conf(
     settings: &Settings,
+    slot: &Slot,
     address: IpAddr,
     hosts: &[IpAddr],
     volume: Volume,
 ) -> Result<Conf, NotASetting> {
     let mut owned = common(settings, address, volume);
-    match settings.dialect {
-        Dialect::Ha => owned.extend(high_availability(settings, address, hosts)),
+    match settings.cluster.dialect {
+        Dialect::Ha => owned.extend(high_availability(settings, slot, address, hosts)),
         Dialect::Cluster(_) => owned.extend(causal(settings, address, hosts)),
         Dialect::Single => {}
     }
     let mut lines: BTreeMap<String, String> = defaults(settings).into_iter().map(named).collect();
-    for (name, value) in &settings.overrides {
-        if owned.iter().any(|(own, _)| own == name) {
-            return Err(NotASetting::NotOurs(name.clone()));
+    for setting in &settings.overrides {
+        if owned.iter().any(|(own, _)| *own == setting.name) {
+            return Err(NotASetting::NotOurs(setting.name.clone()));
         }
-        if !is_one_line(name, value) {
-            // Its name may be what is not one line.
-            return Err(NotASetting::NotOneLine(Settings::variable(name).escape_debug().to_string()));
-        }
-        lines.insert(name.clone(), value.clone());
+        lines.insert(setting.name.clone(), setting.value.clone());
     }
     lines.extend(owned.into_iter().map(named));
-    // Directories are the task's variables too.
+    // Directories are variables of the task too.
     match lines.iter().find(|(name, value)| !is_one_line(name, value)) {
         Some((name, _)) => Err(NotASetting::NotOneLine(name.clone())),
         None => Ok(Conf(lines)),
@@ -106,7 +125,7 @@ pub fn conf(
 }
 
 /// Neo4j reads its file as properties of Java: a backslash at the end of a line joins it with the next one.
-fn is_one_line(name: &str, value: &str) -> bool {
+pub(crate) fn is_one_line(name: &str, value: &str) -> bool {
     let is_control = |character: char| character.is_control() && character != '\t';
     let is_name = |character: char| character.is_ascii_alphanumeric() || "._-".contains(character);
     name.chars().all(is_name) && !value.contains(is_control) && !value.ends_with('\\')
@@ -137,7 +156,7 @@ fn common(settings: &Settings, address: IpAddr, volume: Volume) -> Vec<Line> {
     // fails half-way through the copy and goes on with a transaction log that is deleted on disk (seen in one of about
     // ten formations): it cannot serve as a master, and its log is gone at the next start. So the backup server comes
     // with the second start.
-    let backup = settings.dialect != Dialect::Ha || volume == Volume::Filled;
+    let backup = settings.cluster.dialect != Dialect::Ha || volume == Volume::Filled;
     let below = |name: &str| settings.data.join(name).display().to_string();
     vec![
         ("dbms.connectors.default_listen_address", address.to_string()),
@@ -154,7 +173,8 @@ fn common(settings: &Settings, address: IpAddr, volume: Volume) -> Vec<Line> {
     ]
 }
 
-fn high_availability(settings: &Settings, address: IpAddr, hosts: &[IpAddr]) -> Vec<Line> {
+fn high_availability(settings: &Settings, slot: &Slot, address: IpAddr, hosts: &[IpAddr]) -> Vec<Line> {
+    let is_core = slot.kind == Kind::Core;
     let hosts: Vec<String> = hosts.iter().map(|host| format!("{host}:{COORDINATION_PORT}")).collect();
     let (push_factor, pull_interval) = match settings.replication {
         Replication::Push => ("1", "1s"),
@@ -162,7 +182,11 @@ fn high_availability(settings: &Settings, address: IpAddr, hosts: &[IpAddr]) -> 
     };
     vec![
         ("dbms.mode", "HA".into()),
-        ("ha.server_id", settings.server_id.to_string()),
+        ("ha.server_id", slot.server_id.to_string()),
+        ("ha.slave_only", (!is_core).to_string()),
+        // A cluster that a slave-only node founded would have no master, ever. 3.4.6 founds none from a node that is not one of its
+        // own initial hosts (tried: it ends after 95 s); this says the same to any other version.
+        ("ha.allow_init_cluster", is_core.to_string()),
         ("ha.initial_hosts", hosts.join(",")),
         ("ha.host.coordination", format!("{address}:{COORDINATION_PORT}")),
         ("ha.host.data", format!("{address}:{DATA_PORT}")),
@@ -181,7 +205,7 @@ fn high_availability(settings: &Settings, address: IpAddr, hosts: &[IpAddr]) -> 
 
 fn causal(settings: &Settings, address: IpAddr, hosts: &[IpAddr]) -> Vec<Line> {
     let hosts: Vec<String> = hosts.iter().map(|host| format!("{host}:{DISCOVERY_PORT}")).collect();
-    let majority = settings.core_services.len() / 2 + 1;
+    let majority = settings.cluster.core().count() / 2 + 1;
     vec![
         ("dbms.mode", "CORE".into()),
         ("causal_clustering.initial_discovery_members", hosts.join(",")),
@@ -207,7 +231,7 @@ fn millis(duration: Duration) -> String {
 impl Conf {
     /// Writes the file, and makes the directories it names.
     pub(crate) fn write(&self, settings: &Settings) -> Result<(), Failure> {
-        for dir in [&settings.conf, &settings.data, &settings.logs] {
+        for dir in [&settings.conf, &settings.logs] {
             fs::create_dir_all(dir)
                 .map_err(|error| Failure::Io { what: format!("making {}", dir.display()), error })?;
         }

@@ -16,8 +16,6 @@ use crate::{Settings, doorbell::Doorbell, members::MemberLook, role::BESIDE, wat
 
 /// From one look to the next. Neo4j answers its role endpoint in under a millisecond.
 const LOOK: Duration = Duration::from_millis(75);
-/// Beside HTTP's, and where Bolt clients connect.
-pub const BOLT_PORT: u16 = 7687;
 const SILENT: Answer = Answer::NotKnown(NotKnown::Silent);
 
 /// The watch over the own node. Clones watch the same node.
@@ -34,10 +32,11 @@ pub struct Guard {
 impl Guard {
     /// Over the node at `address`.
     pub fn new(settings: &Settings, address: IpAddr, doorbell: Doorbell, members: MemberLook) -> Self {
+        let cluster = &settings.cluster;
         Self {
-            dialect: settings.dialect,
-            http: SocketAddr::new(address, crate::child::HTTP_PORT),
-            bolt: SocketAddr::new(address, BOLT_PORT),
+            dialect: cluster.dialect,
+            http: SocketAddr::new(address, cluster.http_port),
+            bolt: SocketAddr::new(address, cluster.bolt_port),
             watch: Arc::new(Mutex::new(Watch::new(settings.fence_after))),
             doorbell,
             members,

@@ -2,9 +2,11 @@
 //! as its child and ends with it.
 //!
 //! ```text
-//! environment --> settings --> conf --+
-//! ECS (peers) --> forming -----------+--> child: bin/neo4j console <-- signals
-//!                                                ^
+//! environment --> settings ----------------+
+//! agent, ECS  --> place: address and slot  +--> conf --+
+//! slot.json   --> identity: its volume ----+           |
+//! ECS (peers) --> forming -----------------------------+--> child: bin/neo4j console <-- signals
+//!                                                           ^
 //! guard: role, every 75 ms --> watch --> doorbell (EventBridge), status port, SIGKILL when it is frozen
 //! status port: GET /role, /read --> role: asks Neo4j now, over HTTP and Bolt
 //! ```
@@ -16,9 +18,13 @@ mod conf;
 mod doorbell;
 mod forming;
 mod guard;
+mod identity;
 mod login;
 mod members;
+mod metadata;
+mod overrides;
 mod peers;
+mod place;
 mod role;
 mod settings;
 mod status;
@@ -26,10 +32,13 @@ mod watch;
 
 pub use conf::{Conf, NotASetting, Volume, conf};
 pub use forming::{Formation, Forming};
+pub use identity::{Identity, Refused};
+pub use overrides::{Override, Source};
+pub use place::NoSlot;
 pub use settings::{Replication, Settings};
 pub use watch::{Bell, Watch};
 
-use runtime::{Environment, Invalid};
+use runtime::{Environment, Invalid, name_slot};
 
 /// Why the program ends other than by an asked and clean stop.
 #[derive(Debug, thiserror::Error)]
@@ -37,9 +46,15 @@ pub enum Failure {
     /// A parameter.
     #[error("{0}")]
     Invalid(#[from] Invalid),
-    /// A `NEO4J_*` variable.
+    /// A setting of the user's.
     #[error(transparent)]
     NotASetting(#[from] NotASetting),
+    /// Its slot.
+    #[error(transparent)]
+    NoSlot(#[from] NoSlot),
+    /// Its data directory.
+    #[error(transparent)]
+    NotItsVolume(#[from] Refused),
     /// The administrator's password.
     #[error(
         "the administrator's password cannot be had ({0}); Neo4j is not started, because it would start with the password \
@@ -75,6 +90,8 @@ impl Failure {
     pub fn event(&self) -> &'static str {
         match self {
             Self::Invalid(_) | Self::NotASetting(_) => "bad-parameter",
+            Self::NoSlot(_) => "no-slot",
+            Self::NotItsVolume(refused) => refused.event(),
             Self::NoPassword(_) => "no-admin-password",
             Self::Address(_) => "no-address",
             Self::Io { .. } => "system-error",
@@ -85,40 +102,56 @@ impl Failure {
     }
 }
 
+/// Reads and checks all that the task definition says. A setting that is refused must not wait for the agent to be refused, so no
+/// slot is needed for it.
+///
+/// # Errors
+/// The first that is invalid.
+pub fn check(environment: &Environment) -> Result<Settings, Failure> {
+    let settings = Settings::read(environment)?;
+    if let Some(any) = settings.cluster.slots.first() {
+        conf(&settings, any, std::net::Ipv4Addr::LOCALHOST.into(), &[], Volume::Blank)?;
+    }
+    Ok(settings)
+}
+
 /// Runs until Neo4j has ended.
 ///
 /// # Errors
 /// Unless Neo4j was stopped cleanly because somebody asked for it.
 pub async fn run(environment: &Environment) -> Result<(), Failure> {
-    let settings = Settings::read(environment)?;
-    // A variable that is refused shall not wait for the peers to be refused.
-    let volume = Volume::look(&settings);
-    conf(&settings, std::net::Ipv4Addr::LOCALHOST.into(), &[], volume)?;
+    let settings = check(environment)?;
+    let cluster = &settings.cluster;
     let mut signals = child::Signals::listen()?;
-    let address = peers::own_address(&settings).await?;
     let ready = async {
+        let place = place::find(&settings).await?;
+        name_slot(&place.slot.name);
+        // Before there is a password, a port or a peer: none of them is this task's if the volume is not.
+        identity::check(&settings.data, &settings.root_disk, &cluster.stack, &place.slot)?;
         let administrator = admin::Administrator::fetch(&settings).await?;
-        let doorbell = doorbell::Doorbell::new(&settings).await;
-        let at = |port| std::net::SocketAddr::new(address, port);
-        let (http, bolt) = (at(child::HTTP_PORT), at(guard::BOLT_PORT));
+        let doorbell = doorbell::Doorbell::new(&settings, &place.slot).await;
+        let at = |port| std::net::SocketAddr::new(place.address, port);
+        let (http, bolt) = (at(cluster.http_port), at(cluster.bolt_port));
         let members = members::MemberLook::new(http, administrator.clone());
-        let guard = guard::Guard::new(&settings, address, doorbell, members);
-        let role = role::RoleCheck::new(settings.dialect, http, bolt, administrator.clone());
-        tokio::spawn(status::serve(address, guard.clone(), role));
-        let hosts = peers::wait_for_all(&settings, address).await;
-        Ok::<_, Failure>((administrator, guard, hosts))
+        let guard = guard::Guard::new(&settings, place.address, doorbell.clone(), members);
+        let role = role::RoleCheck::new(cluster.dialect, http, bolt, administrator.clone());
+        tokio::spawn(status::serve(at(cluster.status_port), guard.clone(), role));
+        let hosts = peers::wait_for_all(&settings, &place).await;
+        Ok::<_, Failure>((place, administrator, doorbell, guard, hosts))
     };
-    let (administrator, guard, hosts) = tokio::select! {
+    let (place, administrator, doorbell, guard, hosts) = tokio::select! {
         ready = ready => ready?,
         () = signals.stop() => {
             tracing::info!(event = "stopped", "asked to stop before Neo4j was started");
             return Ok(());
         }
     };
-    conf(&settings, address, &hosts, volume)?.write(&settings)?;
+    let (volume, address) = (Volume::look(&settings), place.address);
+    conf(&settings, &place.slot, address, &hosts, volume)?.write(&settings)?;
     administrator.prepare(&settings.data)?;
-    tracing::info!(event = "configured", %address, hosts = ?hosts, volume = ?volume, "Neo4j is configured");
+    let server_id = place.slot.server_id;
+    tracing::info!(event = "configured", server_id, %address, ?hosts, ?volume, "Neo4j is configured");
     let data = settings.data.clone();
-    tokio::spawn(async move { branched::watch(&data).await });
+    tokio::spawn(async move { branched::watch(&data, &doorbell).await });
     child::run(&settings, address, signals, &guard).await
 }

@@ -1,55 +1,35 @@
-//! Addresses: the own one from the agent, those of the peers from ECS.
+//! Addresses of the core slots, from ECS.
 
 use std::{
     net::IpAddr,
     time::{Duration, Instant},
 };
 
-use bytes::Bytes;
-use http::Uri;
 use neo4j::Dialect;
-use serde::Deserialize;
-use tokio::net::lookup_host;
+use runtime::Cluster;
 use tracing::{error, info, warn};
 
-use crate::{Failure, Formation, Forming, Settings};
+use crate::{Formation, Forming, Settings, place::Place};
 
 /// From one look at ECS to the next: an address appears some seconds after its task.
 const LOOK: Duration = Duration::from_secs(1);
 /// The same reason is said again only so often.
 const SAY_AGAIN: Duration = Duration::from_secs(30);
-/// The agent is on the same host.
-const AGENT: Duration = Duration::from_secs(2);
-const AGENT_TRIES: u32 = 15;
-/// Task metadata is a few kilobytes.
-const MAX_METADATA: usize = 256 << 10;
 
-/// The address of this task, as the agent tells it; an interface may be attached a moment after the start.
-pub async fn own_address(settings: &Settings) -> Result<IpAddr, Failure> {
-    let Some(base) = &settings.metadata else { return Ok(IpAddr::from([127, 0, 0, 1])) };
-    let mut reason = String::new();
-    for _try in 0..AGENT_TRIES {
-        match metadata(&format!("{base}/task")).await {
-            Ok(address) => return Ok(address),
-            Err(said) => reason = said,
-        }
-        tokio::time::sleep(LOOK).await;
+/// Waits until Neo4j may be started; the hosts to start with, in the order of the slots. A slave-only node waits for the
+/// same as a core one, and is not one of the hosts: it does not count for a cluster that forms.
+pub async fn wait_for_all(settings: &Settings, own: &Place) -> Vec<IpAddr> {
+    let cluster = &settings.cluster;
+    if cluster.dialect == Dialect::Single {
+        return vec![own.address];
     }
-    Err(Failure::Address(reason))
-}
-
-/// Waits until Neo4j may be started; the hosts to start with, in the order of the slots.
-pub async fn wait_for_all(settings: &Settings, own: IpAddr) -> Vec<IpAddr> {
-    if settings.dialect == Dialect::Single {
-        return vec![own];
-    }
-    let inventory = aws::Inventory::new(&aws::sdk_config().await, &settings.cluster);
-    let given_up = if settings.dialect == Dialect::Ha { settings.heartbeat_timeout } else { Duration::ZERO };
+    let inventory = aws::Inventory::new(&aws::sdk_config().await, &cluster.cluster);
+    let given_up = if cluster.dialect == Dialect::Ha { settings.heartbeat_timeout } else { Duration::ZERO };
     let mut forming = Forming::new(settings.formation_timeout, given_up);
     let began = Instant::now();
     let mut said: Option<(String, Instant)> = None;
     loop {
-        match forming.look(began.elapsed(), &slots(settings, own, &inventory).await) {
+        match forming.look(began.elapsed(), &look(cluster, own, &inventory).await) {
             Formation::Start(hosts) => return hosts,
             Formation::StartWithout { hosts, missing } => {
                 let (waited, missing) = (began.elapsed().as_secs(), missing.join(", "));
@@ -72,61 +52,61 @@ pub async fn wait_for_all(settings: &Settings, own: IpAddr) -> Vec<IpAddr> {
     }
 }
 
-/// The slots and their addresses, from one look at ECS. When it fails no peer is known, and the reason is logged once.
-async fn slots(
-    settings: &Settings,
-    own: IpAddr,
-    inventory: &aws::Inventory,
-) -> Vec<(String, Option<IpAddr>)> {
-    let listed = inventory.tasks_of_each(&settings.core_services).await.unwrap_or_else(|error| {
+/// The core slots and their addresses, from one look at ECS. When it fails no peer is known, and the reason is logged once.
+async fn look(cluster: &Cluster, own: &Place, inventory: &aws::Inventory) -> Vec<(String, Option<IpAddr>)> {
+    let services: Vec<String> = cluster.core().map(|slot| slot.name.clone()).collect();
+    let listed = inventory.tasks_of_each(&services).await.unwrap_or_else(|error| {
         warn!(event = "listing-failed", "{error}");
         Vec::new()
     });
     let mut known = Vec::new();
-    for (service, tasks) in settings.core_services.iter().zip(listed) {
+    for (service, tasks) in services.iter().zip(listed) {
         known.extend(tasks.into_iter().filter_map(|task| Some((service.clone(), task.address?))));
     }
-    settings
-        .slots(own, |service| known.iter().rev().find(|(of, _)| of == service).map(|(_, address)| *address))
+    slots(cluster, own, |service| {
+        known.iter().rev().find(|(of, _)| of == service).map(|(_, address)| *address)
+    })
 }
 
-/// The part of the agent's answer that is of use here.
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Task {
-    containers: Vec<Container>,
+/// The core slots with their addresses as far as they are known, this one's own among them if it is one.
+fn slots(
+    cluster: &Cluster,
+    own: &Place,
+    known: impl Fn(&str) -> Option<IpAddr>,
+) -> Vec<(String, Option<IpAddr>)> {
+    let core = cluster.core().map(|slot| {
+        let address = if *slot == own.slot { Some(own.address) } else { known(&slot.name) };
+        (slot.name.clone(), address)
+    });
+    core.collect()
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Container {
-    #[serde(default)]
-    networks: Vec<Network>,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use runtime::Environment;
 
-#[derive(Deserialize)]
-struct Network {
-    #[serde(rename = "IPv4Addresses", default)]
-    addresses: Vec<IpAddr>,
-}
-
-async fn metadata(url: &str) -> Result<IpAddr, String> {
-    let body = get(url).await.map_err(|reason| format!("{url}: {reason}"))?;
-    let task: Task = serde_json::from_slice(&body).map_err(|error| format!("{url}: {error}"))?;
-    let networks = task.containers.into_iter().flat_map(|container| container.networks);
-    let mut addresses = networks.flat_map(|network| network.addresses);
-    addresses.next().ok_or_else(|| format!("{url} names no address"))
-}
-
-async fn get(url: &str) -> Result<Bytes, String> {
-    let uri: Uri = url.parse().map_err(|error| format!("{error}"))?;
-    let (host, port) = (uri.host().unwrap_or_default(), uri.port_u16().unwrap_or(80));
-    let mut found = lookup_host((host, port)).await.map_err(|error| error.to_string())?;
-    let at = found.next().ok_or("no such host")?;
-    let path = uri.path_and_query().map_or("/", |path| path.as_str());
-    match neo4j::get(at, path, MAX_METADATA, AGENT).await {
-        Ok((200, body)) => Ok(body),
-        Ok((status, _)) => Err(format!("HTTP {status}")),
-        Err(kind) => Err(format!("{kind:?}").to_lowercase()),
+    #[test]
+    fn the_own_slot_has_the_own_address_whatever_ecs_still_says() {
+        let environment = [
+            ("DIALECT", "HA"),
+            ("NEO4J_VERSION", "3.4.6"),
+            ("CLUSTER", "c"),
+            ("STACK", "s"),
+            ("CORE_SERVICES", "core-1,core-2,core-3"),
+            ("SLAVE_ONLY_SERVICES", "slave-1"),
+        ];
+        let cluster = Cluster::read(&environment.into_iter().collect::<Environment>()).unwrap();
+        let stale: IpAddr = [10, 0, 0, 2].into();
+        let of = |service: &str| {
+            let slot = cluster.slot(service).unwrap().clone();
+            let own = Place { address: [10, 0, 0, 9].into(), slot };
+            slots(&cluster, &own, |service| (service == "core-2").then_some(stale))
+        };
+        let expected = |second: IpAddr| {
+            [("core-1".to_owned(), None), ("core-2".to_owned(), Some(second)), ("core-3".to_owned(), None)]
+        };
+        assert_eq!(of("core-2"), expected([10, 0, 0, 9].into()));
+        assert_eq!(of("slave-1"), expected(stale), "a slave-only node is no host of a cluster that forms");
     }
 }

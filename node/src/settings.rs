@@ -1,21 +1,20 @@
 //! What the task definition says, read once.
 
-use std::{net::IpAddr, path::PathBuf, str::FromStr, time::Duration};
+use std::{path::PathBuf, str::FromStr, time::Duration};
 
 use neo4j::{Dialect, Release};
-use runtime::{Environment, Invalid};
+use runtime::{Cluster, Environment, Invalid};
 
-/// The cluster a node belongs to, its own slot, and where its files are.
+use crate::{
+    Failure,
+    overrides::{self, Override},
+};
+
+/// What the task definition says: the cluster a node belongs to, and where its files are. Its slot comes from the task's metadata.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// `HA`, `CLUSTER` of 3.x, or `SINGLE`.
-    pub dialect: Dialect,
-    /// The ECS cluster.
-    pub cluster: String,
-    /// The services of all core slots, in the order of their server ids.
-    pub core_services: Vec<String>,
-    /// From 1; stays with the slot, whatever address its task has.
-    pub server_id: usize,
+    /// What every program is told; of its dialects `HA`, `CLUSTER` of 3.x and `SINGLE`.
+    pub cluster: Cluster,
     /// How long to wait for every slot before a majority is enough.
     pub formation_timeout: Duration,
     /// `ha.heartbeat_interval`.
@@ -30,26 +29,26 @@ pub struct Settings {
     pub fence_after: Duration,
     /// The event bus to ring; none to be silent.
     pub event_bus: Option<String>,
-    /// The stack, which events name.
-    pub stack: String,
     /// The secret with the administrator's password; none when authentication is off.
     pub admin_secret: Option<String>,
     /// From the container's SIGTERM to its SIGKILL.
     pub stop_timeout: Duration,
-    /// Where the agent tells the task's address; `SINGLE` outside of ECS does without.
+    /// Where the agent tells the task's address and service; `SINGLE` outside of ECS does without.
     pub metadata: Option<String>,
     /// Neo4j's home.
     pub home: PathBuf,
     /// The slot's volume.
     pub data: PathBuf,
+    /// A file on the host's root disk, which the volume must not be on.
+    pub root_disk: PathBuf,
     /// Logs of this task.
     pub logs: PathBuf,
     /// Where `neo4j.conf` is written.
     pub conf: PathBuf,
     /// Processors, which decide how many workers Neo4j's servers get.
     pub processors: usize,
-    /// `NEO4J_*` variables as settings: `NEO4J_dbms_memory_heap_max__size` is `dbms.memory.heap.max_size`.
-    pub overrides: Vec<(String, String)>,
+    /// What users set of `neo4j.conf`, by variables and by `Neo4jSettings`.
+    pub overrides: Vec<Override>,
 }
 
 /// How acknowledged writes reach slaves: docs/replication.md has what each costs.
@@ -78,15 +77,13 @@ impl Settings {
     ///
     /// # Errors
     /// The first that is of no use, in one sentence that names it.
-    pub fn read(environment: &Environment) -> Result<Self, Invalid> {
-        let dialect = environment.parse("DIALECT")?;
+    pub fn read(environment: &Environment) -> Result<Self, Failure> {
+        let cluster = Cluster::read(environment)?;
+        let overrides = overrides::read(environment)?;
         let path = |name, default: &str| PathBuf::from(environment.text(name).unwrap_or(default));
         let home = path("NEO4J_HOME", "/var/lib/neo4j");
         let settings = Self {
-            dialect,
-            cluster: environment.text("CLUSTER").unwrap_or_default().to_owned(),
-            core_services: environment.list("CORE_SERVICES"),
-            server_id: environment.parse_or("SERVER_ID", 1)?,
+            cluster,
             formation_timeout: environment.seconds_or("FORMATION_TIMEOUT_SECONDS", 600)?,
             heartbeat_interval: environment.millis_or("HEARTBEAT_INTERVAL_MS", 1000)?,
             heartbeat_timeout: environment.millis_or("HEARTBEAT_TIMEOUT_MS", 4000)?,
@@ -94,37 +91,20 @@ impl Settings {
             replication: environment.parse_or("REPLICATION", Replication::Push)?,
             fence_after: environment.seconds_or("FENCE_AFTER_SECONDS", 12)?,
             event_bus: environment.text("EVENT_BUS").map(str::to_owned),
-            stack: environment.text("STACK").unwrap_or_default().to_owned(),
-            admin_secret: admin_secret(environment)?,
+            admin_secret: admin_secret(environment, &overrides)?,
             stop_timeout: environment.seconds_or("STOP_TIMEOUT_SECONDS", 30)?,
             metadata: environment.text("ECS_CONTAINER_METADATA_URI_V4").map(str::to_owned),
             data: path("DATA_DIR", "/data"),
+            // A container engine mounts it from where it keeps its containers.
+            root_disk: path("ROOT_DISK", "/etc/hosts"),
             logs: path("LOG_DIR", "/logs"),
             conf: environment.text("CONF_DIR").map_or_else(|| home.join("conf"), PathBuf::from),
             home,
             processors: std::thread::available_parallelism().map_or(1, usize::from),
-            overrides: overrides(environment),
+            overrides,
         };
         settings.check(environment)?;
         Ok(settings)
-    }
-
-    /// The slots with their addresses as far as they are known, this one's own among them.
-    pub fn slots(
-        &self,
-        own: IpAddr,
-        known: impl Fn(&str) -> Option<IpAddr>,
-    ) -> Vec<(String, Option<IpAddr>)> {
-        let slot = |(index, service): (usize, &String)| {
-            let address = if index + 1 == self.server_id { Some(own) } else { known(service) };
-            (service.clone(), address)
-        };
-        self.core_services.iter().enumerate().map(slot).collect()
-    }
-
-    /// The variable that sets `name`.
-    pub(crate) fn variable(name: &str) -> String {
-        format!("NEO4J_{}", name.replace('_', "__").replace('.', "_"))
     }
 
     fn check(&self, environment: &Environment) -> Result<(), Invalid> {
@@ -132,19 +112,13 @@ impl Settings {
             let value = environment.text(name).unwrap_or_default().to_owned();
             Err(Invalid::Value { name, value, reason: reason.to_owned() })
         };
-        if self.dialect == Dialect::Single {
+        if self.cluster.dialect == Dialect::Single {
             return Ok(());
         }
-        if self.dialect == Dialect::Cluster(Release::V4) {
+        if self.cluster.dialect == Dialect::Cluster(Release::V4) {
             return refuse("DIALECT", "this node program configures clusters of 3.4 and 3.5 only");
         }
-        environment.need("CLUSTER")?;
-        environment.need("CORE_SERVICES")?;
-        environment.need("SERVER_ID")?;
         environment.need("ECS_CONTAINER_METADATA_URI_V4")?;
-        if !(1..=self.core_services.len()).contains(&self.server_id) {
-            return refuse("SERVER_ID", "it must be the number of one of CORE_SERVICES, from 1");
-        }
         if self.heartbeat_interval.is_zero() || self.heartbeat_timeout < self.heartbeat_interval * 2 {
             return refuse("HEARTBEAT_TIMEOUT_MS", "it must be at least twice HEARTBEAT_INTERVAL_MS");
         }
@@ -160,23 +134,13 @@ impl Settings {
 
 /// The secret is needed unless authentication is switched off: Neo4j must not be reachable with the password that everybody
 /// knows.
-fn admin_secret(environment: &Environment) -> Result<Option<String>, Invalid> {
-    match environment.text("NEO4J_dbms_security_auth__enabled") {
-        Some("false") => Ok(None),
-        _ => environment.need("ADMIN_SECRET_ARN").map(|arn| Some(arn.to_owned())),
+fn admin_secret(environment: &Environment, overrides: &[Override]) -> Result<Option<String>, Invalid> {
+    let is_off =
+        |setting: &Override| setting.name == "dbms.security.auth_enabled" && setting.value == "false";
+    if overrides.iter().any(is_off) {
+        return Ok(None);
     }
-}
-
-/// As the official image has it: one underscore is a dot, two are an underscore.
-fn overrides(environment: &Environment) -> Vec<(String, String)> {
-    let all = environment.with_prefix("NEO4J_").into_iter();
-    let settings = all.filter_map(|(name, value)| {
-        let name = name.strip_prefix("NEO4J_")?;
-        // NEO4J_HOME and others in capitals are the image's own variables; settings are in small letters.
-        let is_setting = name.starts_with(|first: char| first.is_ascii_lowercase());
-        is_setting.then(|| (name.replace("__", "\0").replace('_', ".").replace('\0', "_"), value.to_owned()))
-    });
-    settings.collect()
+    environment.need("ADMIN_SECRET_ARN").map(|arn| Some(arn.to_owned()))
 }
 
 #[cfg(test)]
@@ -186,9 +150,10 @@ mod tests {
     fn environment(changed: &[(&'static str, &'static str)]) -> Environment {
         let good = [
             ("DIALECT", "HA"),
+            ("NEO4J_VERSION", "3.4.6"),
             ("CLUSTER", "c"),
+            ("STACK", "s"),
             ("CORE_SERVICES", "core-1,core-2,core-3"),
-            ("SERVER_ID", "2"),
             ("ADMIN_SECRET_ARN", "arn:secret"),
             ("ECS_CONTAINER_METADATA_URI_V4", "http://169.254.170.2/v4/x"),
         ];
@@ -196,28 +161,18 @@ mod tests {
     }
 
     #[test]
-    fn settings_of_the_database_are_named_as_the_official_image_names_them() {
-        let variables =
-            [("NEO4J_dbms_memory_heap_max__size", "1g"), ("NEO4J_HOME", "/opt/neo4j"), ("NEO4J_AUTH", "x")];
-        let settings = Settings::read(&environment(&variables)).unwrap();
-        assert_eq!(settings.overrides, [("dbms.memory.heap.max_size".to_owned(), "1g".to_owned())]);
+    fn directories_are_where_the_image_has_them() {
+        let settings = Settings::read(&environment(&[("NEO4J_HOME", "/opt/neo4j")])).unwrap();
         assert_eq!(settings.home, PathBuf::from("/opt/neo4j"));
         assert_eq!(settings.conf, PathBuf::from("/opt/neo4j/conf"));
-    }
-
-    #[test]
-    fn the_own_slot_has_the_own_address_whatever_ecs_still_says() {
-        let settings = Settings::read(&environment(&[])).unwrap();
-        let own: IpAddr = "10.0.0.9".parse().unwrap();
-        let stale: IpAddr = "10.0.0.2".parse().unwrap();
-        let slots = settings.slots(own, |service| (service == "core-2").then_some(stale));
-        assert_eq!(slots[1], ("core-2".to_owned(), Some(own)));
-        assert_eq!(slots[0], ("core-1".to_owned(), None));
+        assert_eq!((settings.data, settings.root_disk), ("/data".into(), "/etc/hosts".into()));
     }
 
     #[test]
     fn without_authentication_there_is_no_administrator() {
         let off = [("NEO4J_dbms_security_auth__enabled", "false"), ("ADMIN_SECRET_ARN", "arn:secret")];
+        assert_eq!(Settings::read(&environment(&off)).unwrap().admin_secret, None);
+        let off = [("NEO4J_SETTINGS", "dbms.security.auth_enabled=false"), ("ADMIN_SECRET_ARN", "")];
         assert_eq!(Settings::read(&environment(&off)).unwrap().admin_secret, None);
         let on = [("NEO4J_dbms_security_auth__enabled", "true")];
         assert_eq!(Settings::read(&environment(&on)).unwrap().admin_secret.as_deref(), Some("arn:secret"));
@@ -235,10 +190,8 @@ mod tests {
                 "DIALECT is \"CLUSTER-5\": this node program configures clusters of 3.4",
             ),
             ("CLUSTER", "", "CLUSTER is not set"),
+            ("NEO4J_SETTINGS", "dbms.memory.heap.max_size", "line 1 of Neo4jSettings has no"),
             ("ADMIN_SECRET_ARN", "", "ADMIN_SECRET_ARN is not set"),
-            ("SERVER_ID", "0", "SERVER_ID is \"0\": it must be the number of one of CORE_SERVICES"),
-            ("SERVER_ID", "4", "SERVER_ID is \"4\""),
-            ("SERVER_ID", "one", "SERVER_ID is \"one\""),
             ("REPLICATION", "sync", "REPLICATION is \"sync\": it must be push or pull"),
             ("HEARTBEAT_TIMEOUT_MS", "1500", "HEARTBEAT_TIMEOUT_MS is \"1500\": it must be at least twice"),
             ("FENCE_AFTER_SECONDS", "7", "FENCE_AFTER_SECONDS is \"7\": it must be 0 or at least twice"),

@@ -1,6 +1,6 @@
 //! The node program's own port: the role that balancer and function ask for, and what the node sees of its cluster.
 
-use std::{convert::Infallible, net::IpAddr, time::Duration};
+use std::{convert::Infallible, net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
@@ -13,16 +13,14 @@ use tracing::error;
 
 use crate::{guard::Guard, role::RoleCheck};
 
-/// Beside Neo4j's own ports.
-const PORT: u16 = 7475;
 /// A client that sends no request is not kept.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// From one try to listen to the next.
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// Serves until the process ends. Without it the balancer calls this node unhealthy, so it is tried until it can be had.
-pub async fn serve(address: IpAddr, guard: Guard, role: RoleCheck) {
-    let listener = listen(address).await;
+pub async fn serve(at: SocketAddr, guard: Guard, role: RoleCheck) {
+    let listener = listen(at).await;
     loop {
         let Ok((client, _)) = listener.accept().await else {
             tokio::time::sleep(Duration::from_millis(100)).await;
@@ -38,16 +36,17 @@ pub async fn serve(address: IpAddr, guard: Guard, role: RoleCheck) {
     }
 }
 
-async fn listen(address: IpAddr) -> TcpListener {
+async fn listen(at: SocketAddr) -> TcpListener {
     let mut said = false;
     loop {
-        match TcpListener::bind((address, PORT)).await {
+        match TcpListener::bind(at).await {
             Ok(listener) => return listener,
             Err(reason) if !said => {
                 said = true;
                 error!(
                     event = "status-port",
-                    "port {PORT} cannot be served, so this node stays unhealthy: {reason}"
+                    "port {} cannot be served, so this node stays unhealthy: {reason}",
+                    at.port()
                 );
             }
             Err(_) => {}

@@ -1,199 +1,20 @@
 //! The node program as a process, with a stand-in for Neo4j that a test can steer: it is started, told signals, dies,
 //! freezes. (The real Neo4j is in the end-to-end tests.)
 
+mod task;
+
 use std::{
     fs,
     io::{Read, Write},
-    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    net::{Ipv4Addr, TcpListener, TcpStream},
     os::unix::fs::PermissionsExt,
-    path::PathBuf,
-    process::{Child, Command, ExitStatus, Stdio},
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
-    },
     time::{Duration, Instant},
 };
 
-use axum::{
-    Json, Router,
-    extract::State,
-    http::HeaderMap,
-    routing::{get, post},
-};
-use rustix::process::{Pid, Signal, kill_process};
-use serde_json::{Value, json};
+use rustix::process::{Signal, kill_process};
+use task::{OBEYS, PASSWORD, THREE, Task, fetch};
 
-const PATIENCE: Duration = Duration::from_secs(20);
-/// Obeys SIGTERM as the JVM does: it ends with 128 + 15.
-const OBEYS: &str = "trap 'exit 143' TERM; echo started; while :; do sleep 0.05; done";
 const IGNORES: &str = "trap '' TERM; echo started; while :; do sleep 0.05; done";
-
-/// A task: its metadata, its peers as ECS lists them, and a home with the stand-in.
-struct Task {
-    address: Ipv4Addr,
-    dir: PathBuf,
-    cloud: SocketAddr,
-    peers: Arc<Mutex<Vec<Option<Ipv4Addr>>>>,
-    runtime: tokio::runtime::Runtime,
-}
-
-/// A loopback address of this test's own.
-fn address(test: u8) -> Ipv4Addr {
-    let process = std::process::id().to_be_bytes();
-    Ipv4Addr::new(127, 240 + process[2] % 14, process[3], test)
-}
-
-impl Task {
-    fn new(test: u8, script: &str) -> Self {
-        let address = address(test);
-        let dir = std::env::temp_dir().join(format!("node-{}-{test}", std::process::id()));
-        let _absent = fs::remove_dir_all(&dir);
-        fs::create_dir_all(dir.join("home/bin")).unwrap();
-        let program = dir.join("home/bin/neo4j");
-        fs::write(&program, format!("#!/bin/sh\n[ \"$1\" = console ] || exit 9\n{script}\n")).unwrap();
-        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-        let runtime =
-            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let peers = Arc::new(Mutex::new(vec![None; 3]));
-        let metadata = json!({"Containers": [{"Networks": [{"IPv4Addresses": [address.to_string()]}]}]});
-        let app = Router::new()
-            .route("/meta/task", get(async move || Json(metadata)))
-            .route("/", post(ecs))
-            .with_state(Arc::clone(&peers));
-        let listener = runtime.block_on(tokio::net::TcpListener::bind((address, 0))).unwrap();
-        let cloud = listener.local_addr().unwrap();
-        runtime.spawn(async move { axum::serve(listener, app).await });
-        Self { address, dir, cloud, peers, runtime }
-    }
-
-    fn start(&self, changed: &[(&str, &str)]) -> Node {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_node"));
-        command.env_clear().envs([
-            ("PATH", "/usr/bin:/bin"),
-            ("DIALECT", "SINGLE"),
-            ("CLUSTER", "c"),
-            ("CORE_SERVICES", "core-1,core-2,core-3"),
-            ("SERVER_ID", "1"),
-            ("NEO4J_dbms_security_auth__enabled", "false"),
-            ("STOP_TIMEOUT_SECONDS", "30"),
-            ("AWS_REGION", "us-east-1"),
-            ("AWS_ACCESS_KEY_ID", "test"),
-            ("AWS_SECRET_ACCESS_KEY", "test"),
-        ]);
-        command.env("AWS_ENDPOINT_URL", format!("http://{}", self.cloud));
-        command.env("ECS_CONTAINER_METADATA_URI_V4", format!("http://{}/meta", self.cloud));
-        for (name, dir) in
-            [("NEO4J_HOME", "home"), ("DATA_DIR", "data"), ("LOG_DIR", "logs"), ("CONF_DIR", "conf")]
-        {
-            command.env(name, self.dir.join(dir));
-        }
-        let log = self.dir.join("log");
-        let output = fs::File::create(&log).unwrap();
-        command.envs(changed.iter().copied()).stdin(Stdio::null()).stdout(output);
-        Node { child: command.spawn().unwrap(), log }
-    }
-}
-
-const PASSWORD: &str = "only-the-secret-has-it";
-
-/// `ListTasks` and `DescribeTasks` over the peers: slot N has the task `tN`. One secret, unless the ARN is another one.
-async fn ecs(
-    State(peers): State<Arc<Mutex<Vec<Option<Ipv4Addr>>>>>,
-    headers: HeaderMap,
-    body: String,
-) -> Json<Value> {
-    let body: Value = serde_json::from_str(&body).unwrap();
-    let peers = peers.lock().unwrap().clone();
-    let slot = |name: &str| name.chars().last().and_then(|last| last.to_digit(10)).unwrap() as usize - 1;
-    Json(match headers["x-amz-target"].to_str().unwrap().rsplit('.').next().unwrap() {
-        "ListTasks" => {
-            assert!(body["serviceName"].is_null(), "one listing for all services");
-            let running = (1..).zip(&peers).filter(|(_, address)| address.is_some());
-            json!({ "taskArns": running.map(|(slot, _)| format!("t{slot}")).collect::<Vec<_>>() })
-        }
-        "DescribeTasks" => {
-            let arns = body["tasks"].as_array().unwrap().iter().map(|arn| arn.as_str().unwrap());
-            let described = arns.map(|arn| {
-                let slot = slot(arn);
-                let address = peers[slot].unwrap().to_string();
-                json!({"taskArn": arn, "lastStatus": "RUNNING", "desiredStatus": "RUNNING",
-                    "group": format!("service:core-{}", slot + 1),
-                    "containers": [{"networkInterfaces": [{"privateIpv4Address": address}]}]})
-            });
-            json!({"failures": [], "tasks": described.collect::<Vec<_>>()})
-        }
-        "GetSecretValue" if body["SecretId"] == "arn:slow" => {
-            // At once for the start, and then for longer than anything waits.
-            static ASKED: AtomicBool = AtomicBool::new(false);
-            if ASKED.swap(true, Ordering::SeqCst) {
-                tokio::time::sleep(Duration::from_secs(3600)).await;
-            }
-            json!({"SecretString": PASSWORD, "VersionId": "1"})
-        }
-        "GetSecretValue" if body["SecretId"] == "arn:admin" => {
-            json!({"SecretString": PASSWORD, "VersionId": "1"})
-        }
-        // What cannot be read is a failure, whatever it is.
-        "GetSecretValue" => json!("no answer of Secrets Manager"),
-        other => panic!("{other} was called"),
-    })
-}
-
-struct Node {
-    child: Child,
-    log: PathBuf,
-}
-
-impl Node {
-    fn log(&self) -> String {
-        fs::read_to_string(&self.log).unwrap_or_default()
-    }
-
-    fn until_log(&self, wanted: &str) {
-        let deadline = Instant::now() + PATIENCE;
-        while !self.log().contains(wanted) {
-            assert!(Instant::now() < deadline, "no {wanted:?} in\n{}", self.log());
-            std::thread::sleep(Duration::from_millis(10));
-        }
-    }
-
-    fn until_ended(&mut self) -> ExitStatus {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status;
-            }
-            assert!(Instant::now() < deadline, "it still runs:\n{}", self.log());
-            std::thread::sleep(Duration::from_millis(10));
-        }
-    }
-
-    fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap(), signal).unwrap();
-    }
-
-    /// The stand-in's process, once it runs.
-    fn neo4j(&self) -> Pid {
-        self.until_log("neo4j-started");
-        let id = self.child.id();
-        let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap();
-        Pid::from_raw(children.trim().parse().unwrap()).unwrap()
-    }
-}
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        let id = self.child.id();
-        let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
-        for child in
-            children.split_whitespace().filter_map(|word| word.parse().ok()).filter_map(Pid::from_raw)
-        {
-            let _gone = kill_process(child, Signal::KILL);
-        }
-        let _gone = (self.child.kill(), self.child.wait());
-    }
-}
 
 #[test]
 fn fault_42_the_program_ends_with_a_failure_when_neo4j_dies() {
@@ -297,24 +118,6 @@ fn a_neo4j_whose_http_alone_is_silent_stops_in_good_order() {
     }
 }
 
-fn fetch(task: &Task, path: &str) -> (u16, String) {
-    // The port is bound beside the start of Neo4j.
-    let bound = Instant::now() + PATIENCE;
-    let mut stream = loop {
-        match TcpStream::connect((task.address, 7475)) {
-            Err(error) if Instant::now() > bound => panic!("{error}"),
-            Err(_) => std::thread::sleep(Duration::from_millis(10)),
-            Ok(stream) => break stream,
-        }
-    };
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    (head[9..12].parse().unwrap(), body.to_owned())
-}
-
 #[test]
 fn the_role_is_served_from_the_start_and_is_never_yes_without_neo4j() {
     let task = Task::new(15, OBEYS);
@@ -381,10 +184,7 @@ fn send(task: &Task, path: &str, statement: &str) -> std::io::Result<String> {
 /// Neo4j 3.4.6 as a cluster of one. The balancer's check must not need a worker that queries can take.
 #[test]
 fn a_real_master_whose_http_workers_are_all_taken_is_the_master_and_stops_in_good_order() {
-    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned();
-    let home = root.join(".local/neo4j-3.4.6").canonicalize().expect("Neo4j 3.4.6: run `make setup`");
-    let home = home.display();
-    let task = Task::new(18, &format!("NEO4J_HOME={home} exec {home}/bin/neo4j console"));
+    let task = Task::new(18, &task::real_neo4j());
     let mut node = task.start(&[
         ("DIALECT", "HA"),
         ("CORE_SERVICES", "core-1"),
@@ -451,13 +251,13 @@ fn sigquit_is_neo4js_own_matter() {
 #[test]
 fn fault_44_neo4j_starts_only_when_every_slot_has_an_address() {
     let task = Task::new(7, OBEYS);
-    task.peers.lock().unwrap()[0] = Some(task.address);
-    let node = task.start(&[("DIALECT", "HA")]);
+    task.cloud.peers.lock().unwrap()[0] = Some(task.address);
+    let node = task.start(&THREE);
     node.until_log("no address yet of core-2, core-3");
-    task.peers.lock().unwrap()[1] = Some([10, 0, 0, 2].into());
+    task.cloud.peers.lock().unwrap()[1] = Some([10, 0, 0, 2].into());
     node.until_log("no address yet of core-3");
     assert!(!node.log().contains("neo4j-started"), "a cluster of two was started:\n{}", node.log());
-    task.peers.lock().unwrap()[2] = Some([10, 0, 0, 3].into());
+    task.cloud.peers.lock().unwrap()[2] = Some([10, 0, 0, 3].into());
     node.until_log("neo4j-started");
     let mut conf = String::new();
     fs::File::open(task.dir.join("conf/neo4j.conf")).unwrap().read_to_string(&mut conf).unwrap();
@@ -468,18 +268,17 @@ fn fault_44_neo4j_starts_only_when_every_slot_has_an_address() {
 #[test]
 fn fault_44_when_ecs_cannot_be_asked_the_reason_is_said_and_nothing_starts() {
     let task = Task::new(8, OBEYS);
-    let mut node = task.start(&[("DIALECT", "HA"), ("AWS_ENDPOINT_URL", "http://127.0.0.1:1")]);
+    let mut node = task.start(&[THREE[0], THREE[1], ("AWS_ENDPOINT_URL", "http://127.0.0.1:1")]);
     node.until_log("listing-failed");
     node.until_log("waiting-for-peers");
     assert!(!node.log().contains("neo4j-started"));
     node.signal(Signal::TERM);
     assert_eq!(node.until_ended().code(), Some(0), "asked to stop while it waits: {}", node.log());
-    drop(task.runtime);
 }
 
 /// Shows what Neo4j's process would find, then obeys.
-const SHOWS: &str = "cat \"$NEO4J_HOME/../data/dbms/auth.ini\"; stat -c %a \"$NEO4J_HOME/../data/dbms/auth.ini\"; env; \
-                     trap 'exit 143' TERM; echo started; while :; do sleep 0.05; done";
+const SHOWS: &str = "data=$(sed -n s/^dbms.directories.data=//p \"$NEO4J_CONF/neo4j.conf\"); cat \"$data/dbms/auth.ini\"; \
+                     stat -c %a \"$data/dbms/auth.ini\"; env; trap 'exit 143' TERM; echo started; while :; do sleep 0.05; done";
 
 #[test]
 fn the_first_password_is_there_before_neo4j_and_nowhere_else() {
@@ -494,11 +293,11 @@ fn the_first_password_is_there_before_neo4j_and_nowhere_else() {
     assert!(!String::from_utf8_lossy(&arguments).contains(PASSWORD));
     drop(node);
     // Users that are there stay as they are: whoever keeps them in order changes the password.
-    fs::remove_file(task.dir.join("data/dbms/auth.ini")).unwrap();
-    fs::write(task.dir.join("data/dbms/auth"), "neo4j:SHA-256,00,00:\n").unwrap();
+    fs::remove_file(task.volume.join("dbms/auth.ini")).unwrap();
+    fs::write(task.volume.join("dbms/auth"), "neo4j:SHA-256,00,00:\n").unwrap();
     let node = task.start(&on);
     node.until_log("started\n");
-    assert!(!task.dir.join("data/dbms/auth.ini").exists());
+    assert!(!task.volume.join("dbms/auth.ini").exists());
 }
 
 #[test]
@@ -517,14 +316,20 @@ fn a_bad_parameter_is_one_line_and_a_failure() {
     let task = Task::new(9, OBEYS);
     for (name, value, said) in [
         ("REPLICATION", "sync", "REPLICATION is"),
-        ("NEO4J_ha_server__id", "7", "ha.server_id cannot be set by a NEO4J_ variable"),
+        ("NEO4J_ha_server__id", "7", "ha.server_id cannot be set by a NEO4J_ variable or in Neo4jSettings"),
+        (
+            "NEO4J_SETTINGS",
+            "dbms.mode=SINGLE",
+            "dbms.mode cannot be set by a NEO4J_ variable or in Neo4jSettings",
+        ),
+        ("NEO4J_SETTINGS", "a.b=1\nno setting", "line 2 of Neo4jSettings has no `=`"),
         (
             "NEO4J_dbms_logs_query_enabled",
             "true\nha.server_id=7",
             "NEO4J_dbms_logs_query_enabled has a line break",
         ),
     ] {
-        let mut node = task.start(&[("DIALECT", "HA"), (name, value)]);
+        let mut node = task.start(&[THREE[0], THREE[1], (name, value)]);
         assert_eq!(node.until_ended().code(), Some(1));
         assert_eq!(node.log().lines().count(), 1, "{}", node.log());
         assert!(node.log().contains(said), "{}", node.log());

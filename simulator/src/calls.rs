@@ -72,8 +72,10 @@ impl Round {
     /// Judges a switch to `to` that follows from this round.
     pub fn switch(&self, to: IpAddr) -> Judgement {
         let misreported = self.reported.iter().any(|(_, truly)| !truly);
+        // One whose task is not in the listing yet could not be asked: a listing is some seconds old, and older when ECS fails.
         let passed_over = |address| {
-            self.nodes.iter().any(|(node, answer)| node.address == address && *answer == NOT_AWAITED)
+            let asked = self.nodes.iter().find(|(node, _)| node.address == address);
+            asked.is_none_or(|(_, answer)| *answer == NOT_AWAITED)
         };
         self.moment.switch(to, self.before, misreported, passed_over)
     }
@@ -117,7 +119,9 @@ impl Calls {
     /// An invocation decided; what must not have come of it.
     pub fn decided(&self, owner: &str, decision: &Decision) -> Option<String> {
         let early = self.round(owner).is_some_and(Round::is_early);
-        let wrong = early && !matches!(decision.verdict, Verdict::NewMaster | Verdict::Paused);
+        // A bell that gives way decides nothing on the round before.
+        let wrong =
+            early && !matches!(decision.verdict, Verdict::NewMaster | Verdict::Paused | Verdict::Leased);
         wrong.then(|| format!("{owner}: {} in a round that ended early", decision.verdict))
     }
 

@@ -124,7 +124,8 @@ impl Moment {
     }
 
     /// Judges a switch to the member at `to`. `before` is the master when the nodes were asked; `misreported` says whether a
-    /// claimant reported its members falsely, `passed_over` who was not waited for because a round had waited a moment ago.
+    /// claimant reported its members falsely, `passed_over` who was not waited for because a round had waited a moment
+    /// ago, or was not listed yet.
     pub fn switch(
         &self,
         to: IpAddr,

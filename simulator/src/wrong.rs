@@ -126,12 +126,13 @@ fn play(wrong: Wrong, happens: &[Happens], seconds: u64) -> Checks {
                 happens(&mut stage.sim.borrow_mut(), at * 1_000);
             }
             // Invoked once a minute, and twenty seconds later by a doorbell.
-            if tick % 600 == 0 || tick % 600 == 200 {
+            let rung = tick % 600 == 200;
+            if tick % 600 == 0 || rung {
                 let seen = stage.seen(&mut chance, "sweep");
                 let (owner, policy) = (seen.owner.clone(), setting().policy);
                 let until = Millis(stage.now() + 50_000);
                 spawn_local(async move {
-                    let invoked = Invoked { owner: &owner, rung: true, until };
+                    let invoked = Invoked { owner: &owner, rung, until };
                     invoke(&Tampered(seen, wrong), &policy, invoked).await;
                 });
             }

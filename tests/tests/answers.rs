@@ -10,7 +10,7 @@ use std::{
     collections::BTreeMap,
     fs,
     net::{Ipv4Addr, SocketAddr},
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -21,7 +21,10 @@ use axum::{
     http::{HeaderMap, StatusCode, Uri},
     response::{IntoResponse, Response},
 };
-use local::runtime_api::{Function, Put};
+use local::{
+    layout::Layout,
+    runtime_api::{Function, Put},
+};
 use serde_json::{Value, json};
 
 /// Far above what any answer takes.
@@ -79,7 +82,7 @@ async fn reply(State(aws): State<Aws>, uri: Uri, headers: HeaderMap) -> Response
 }
 
 fn binary(name: &str) -> PathBuf {
-    let binary = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/release").join(name);
+    let binary = Layout::find("answers").unwrap().binary(name);
     assert!(binary.exists(), "{}: run `make release`", binary.display());
     binary
 }
@@ -89,11 +92,11 @@ fn environment(endpoint: &str) -> Vec<(&str, &str)> {
     vec![
         ("AWS_ENDPOINT_URL", endpoint),
         ("DIALECT", "HA"),
+        ("NEO4J_VERSION", "3.4.6"),
         ("CLUSTER", "c"),
         ("CORE_SERVICES", "core-1,core-2,core-3"),
         ("STACK", "neo4j"),
         ("ADMIN_SECRET_ARN", "arn:aws:secretsmanager:us-east-1:000000000000:secret:neo4j/admin-AbCdEf"),
-        ("USERS_PATH", "/neo4j/users"),
         ("STATE_BUCKET", "state"),
     ]
 }

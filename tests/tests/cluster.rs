@@ -17,6 +17,7 @@ const HIGH_AVAILABILITY: &[Test] = &[
     ("each_node_tells_how_many_members_it_sees_alive", stage::forming::member_view),
     ("readers_are_served_by_slaves", stage::forming::readers),
     ("writes_reach_the_master_through_the_balancer", stage::forming::writes),
+    ("fault_54_two_stacks_in_one_account_share_nothing_and_one_is_deleted", stage::two_stacks::side_by_side),
     ("the_stacks_users_are_on_every_node_and_may_what_their_roles_say", stage::users::of_the_stack),
     (
         "fault_7_9_14_a_user_is_created_changed_renamed_and_deleted_through_a_stack",

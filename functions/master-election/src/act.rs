@@ -26,6 +26,22 @@ impl Plan {
     }
 }
 
+/// What became of the lease at the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Released {
+    /// There was none of this invocation.
+    HadNone,
+    /// It is free.
+    GaveBack,
+    /// It may not have been given back, and ends by itself.
+    Kept,
+}
+
+fn kept(trouble: &Trouble) -> Released {
+    warn!(event = "lease-kept", "the lease ends by itself: {trouble}");
+    Released::Kept
+}
+
 impl<W: World> Invocation<'_, W> {
     /// Writes the state on condition; its version now, or `None` when a concurrent write was faster. Then `known` is that one.
     pub(crate) async fn write(&mut self, state: &State, seen: &Version) -> Result<Option<Version>, Trouble> {
@@ -62,25 +78,27 @@ impl<W: World> Invocation<'_, W> {
     }
 
     /// Gives the lease back, so that the next invocation need not wait for its end.
-    pub(crate) async fn release(&mut self) {
-        let Some((mut state, mut version)) = self.known.take() else { return };
+    pub(crate) async fn release(&mut self) -> Released {
+        let Some((mut state, mut version)) = self.known.take() else { return Released::HadNone };
         // Twice: a pause may have been written meanwhile, and leaves the lease as it is.
-        for _try in 0..2 {
+        for written in [false, true] {
             if state.lease.as_ref().is_none_or(|lease| lease.owner != self.memory.owner) {
-                return;
+                // After a write it is gone by that write, whatever was answered to it.
+                return if written { Released::GaveBack } else { Released::HadNone };
             }
             state.lease = None;
             state.generation += 1;
             match self.world.store(&state, &version).await {
-                Ok(Stored::Written(_)) => return,
+                Ok(Stored::Written(_)) => return Released::GaveBack,
                 Ok(Stored::Lost | Stored::Busy) => {}
-                Err(trouble) => return warn!(event = "lease-kept", "the lease ends by itself: {trouble}"),
+                Err(trouble) => return kept(&trouble),
             }
             match self.world.load().await {
                 Ok(found) => (state, version) = found,
-                Err(trouble) => return warn!(event = "lease-kept", "the lease ends by itself: {trouble}"),
+                Err(trouble) => return kept(&trouble),
             }
         }
+        Released::Kept
     }
 
     /// Does what was planned; whether every call was answered well. A denied call is not tried again in this invocation, and does not

@@ -1,34 +1,25 @@
 //! The function's parameters, checked before the first invocation.
 
-use runtime::{Environment, Invalid};
+use runtime::{Cluster, Environment, Invalid};
 use topology::{Mode, Policy, Rearm, Unfitting};
 
-/// Everything that the template tells the function.
+/// Everything that the template sets for the function.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The ECS cluster.
-    pub cluster: String,
-    /// The services of the core slots, in the order of the slots.
-    pub core_services: Vec<String>,
-    /// The services of nodes that are never master.
-    pub slave_only_services: Vec<String>,
+    /// What the template sets for every program.
+    pub cluster: Cluster,
     /// `(port, ARN)` of every write group.
     pub write_groups: Vec<(u16, String)>,
     /// `(port, ARN)` of every read group; none when readers have no endpoint.
     pub read_groups: Vec<(u16, String)>,
-    /// The stack, which metrics are told apart by.
-    pub stack: String,
     /// Where the state is.
     pub state_bucket: String,
-    /// Its key there.
-    pub state_key: String,
-    /// The port of the node programs, which answer for their node's role and report what it sees.
-    pub status_port: u16,
-    /// The port of Bolt.
-    pub bolt_port: u16,
     /// The rules.
     pub policy: Policy,
 }
+
+/// Where the state is in its bucket: the role may read and write this key only.
+pub const STATE_KEY: &str = "master-election/state.json";
 
 /// A parameter of no use, in one sentence that names it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -47,11 +38,9 @@ impl Config {
     /// # Errors
     /// The first that is of no use.
     pub fn read(environment: &Environment) -> Result<Self, Refused> {
-        let core_services = environment.list("CORE_SERVICES");
-        let slave_only_services = environment.list("SLAVE_ONLY_SERVICES");
-        let dialect: neo4j::Dialect = environment.parse("DIALECT")?;
+        let cluster = Cluster::read(environment)?;
         let policy = Policy {
-            mode: mode(dialect),
+            mode: mode(cluster.dialect),
             pause: environment.millis_or("PAUSE_MS", 50)?,
             confirmations: environment.parse_or("CONFIRMATIONS", 2)?,
             heartbeat_timeout: environment.millis("HEARTBEAT_TIMEOUT_MS")?,
@@ -61,29 +50,17 @@ impl Config {
             fence_verify: environment.seconds_or("FENCE_VERIFY_SECONDS", 150)?,
             stop_timeout: environment.seconds_or("STOP_TIMEOUT_SECONDS", 90)?,
             read_from_core: environment.parse_or("READ_FROM_CORE", false)?,
-            ..Policy::of(core_services.len(), slave_only_services.len())
+            ..Policy::of(cluster.core().count(), cluster.slave_only().count())
         };
         policy.validate()?;
-        if dialect == neo4j::Dialect::Single && policy.core_size + policy.slave_only_size != 1 {
-            let reason = "a SINGLE has exactly one service, so DIALECT must be HA for more".to_owned();
-            return Err(
-                Invalid::Value { name: "CORE_SERVICES", value: core_services.join(","), reason }.into()
-            );
-        }
         Ok(Self {
-            cluster: environment.need("CLUSTER")?.to_owned(),
-            core_services,
-            slave_only_services,
+            cluster,
             write_groups: match groups(environment, "WRITE_GROUPS")? {
                 none if none.is_empty() => return Err(Invalid::Missing("WRITE_GROUPS").into()),
                 groups => groups,
             },
             read_groups: groups(environment, "READ_GROUPS")?,
-            stack: environment.text("STACK").unwrap_or("neo4j").to_owned(),
             state_bucket: environment.need("STATE_BUCKET")?.to_owned(),
-            state_key: environment.text("STATE_KEY").unwrap_or("master-election/state.json").to_owned(),
-            status_port: environment.parse_or("STATUS_PORT", 7475)?,
-            bolt_port: environment.parse_or("BOLT_PORT", 7687)?,
             policy,
         })
     }
@@ -130,7 +107,9 @@ mod tests {
     fn environment(changed: &[(&'static str, &'static str)]) -> Environment {
         let good = [
             ("DIALECT", "HA"),
+            ("NEO4J_VERSION", "3.4.6"),
             ("CLUSTER", "c"),
+            ("STACK", "s"),
             ("CORE_SERVICES", "core-1,core-2,core-3"),
             ("WRITE_GROUPS", "7687=arn:a,7474=arn:b"),
             ("STATE_BUCKET", "b"),
@@ -155,7 +134,7 @@ mod tests {
         let table = [
             ("DIALECT", "MYSQL", "DIALECT is \"MYSQL\": \"MYSQL\" is not a dialect"),
             ("DIALECT", "SINGLE", "CORE_SERVICES is \"core-1,core-2,core-3\": a SINGLE has exactly one"),
-            ("CORE_SERVICES", "", "CORE_SERVICES must name at least one service"),
+            ("CORE_SERVICES", "", "CORE_SERVICES is not set"),
             ("WRITE_GROUPS", "", "WRITE_GROUPS is not set"),
             ("WRITE_GROUPS", "7687", "WRITE_GROUPS is \"7687\": it must be a list such as"),
             ("READ_GROUPS", "7474", "READ_GROUPS is \"7474\": it must be a list such as"),

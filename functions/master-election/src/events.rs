@@ -27,6 +27,7 @@ impl Voice {
             Verdict::MasterUnseen => warn!(event = "master-unseen", generation, "{sentence}"),
             Verdict::PartialView => warn!(event = "partial-view", generation, "{sentence}"),
             Verdict::FrozenMaster => error!(event = "frozen-master", generation, "{sentence}"),
+            Verdict::Leased => info!(event = "leased", generation, "{sentence}"),
             Verdict::Paused => warn!(event = "paused", generation, "{sentence}"),
             Verdict::DualMaster => error!(event = "dual-master", generation, "{sentence}"),
             Verdict::Blind => error!(event = "blind", generation, "{sentence}"),

@@ -8,6 +8,7 @@
 //! The event that invokes it decides nothing: it is only the moment of looking.
 
 mod act;
+mod branched;
 mod config;
 mod events;
 mod live;
@@ -24,7 +25,7 @@ use runtime::Environment;
 use serde_json::{Value, json};
 use topology::Millis;
 
-pub use config::Config;
+pub use config::{Config, STATE_KEY};
 pub use pausing::pause;
 pub use request::Acting;
 pub use request::{Explained, NotUnderstood, Request, Told};
@@ -50,6 +51,10 @@ pub async fn serve(environment: &Environment) -> Result<(), lambda_runtime::Erro
     let handle = async |event: LambdaEvent<Value>| -> Result<Value, lambda_runtime::Error> {
         let until = Millis(event.context.deadline.saturating_sub(BEFORE_THE_DEADLINE_MS));
         let request = Request::read(&event.payload)?;
+        // Whatever becomes of the look: the bell may give way.
+        if let Some(slot) = branched::rung(&event.payload, &config.cluster) {
+            branched::report(slot, &config.cluster.stack);
+        }
         let owner = unique(&event.context.request_id)?;
         // On the heap: as one value the futures of three SDKs are too deep for the compiler.
         Ok(Box::pin(answer(world, config, &owner, &request, until)).await?)
@@ -75,7 +80,9 @@ async fn answer(
         Request::Sweep { rung } => {
             let invoked = Invoked { owner, rung: *rung, until };
             let ended = run(world, &config.policy, invoked).await;
-            ended.tally.emit(&config.stack);
+            if let Some(tally) = &ended.tally {
+                tally.emit(&config.cluster.stack);
+            }
             if let Err(trouble) = &ended.outcome {
                 tracing::error!(event = "sweep-failed", "{trouble}");
             }

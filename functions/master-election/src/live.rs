@@ -6,53 +6,41 @@ use std::{
 };
 
 use aws::{Inventory, Object, Put, TargetGroups};
+use runtime::Cluster;
 use tokio::task::JoinSet;
-use topology::{Action, Answer, Group, Kind, Millis, Node, State};
+use topology::{Action, Answer, Group, Millis, Node, Slot, State};
 
-use crate::{Config, Enough, Listing, Registered, Stored, Trouble, Version, World};
+use crate::{Config, Enough, Listing, Registered, STATE_KEY, Stored, Trouble, Version, World};
 
 /// Clients made once, used by every invocation.
 pub(crate) struct Live {
     inventory: Inventory,
-    /// Core slots first, then the slave-only ones.
-    services: Vec<String>,
-    /// How many of the services are core slots.
-    cores: usize,
+    cluster: Cluster,
     target_groups: TargetGroups,
     write_groups: Vec<(u16, String)>,
     read_groups: Vec<(u16, String)>,
     object: Object,
     object_name: String,
-    status_port: u16,
-    bolt_port: u16,
 }
 
 impl Live {
     pub(crate) fn new(sdk: &aws::SdkConfig, config: &Config) -> Self {
         Self {
-            inventory: Inventory::new(sdk, &config.cluster),
-            services: [config.core_services.as_slice(), &config.slave_only_services].concat(),
-            cores: config.core_services.len(),
+            inventory: Inventory::new(sdk, &config.cluster.cluster),
+            cluster: config.cluster.clone(),
             target_groups: TargetGroups::new(sdk),
             write_groups: config.write_groups.clone(),
             read_groups: config.read_groups.clone(),
-            object: Object::new(sdk, &config.state_bucket, &config.state_key),
-            object_name: format!("s3://{}/{}", config.state_bucket, config.state_key),
-            status_port: config.status_port,
-            bolt_port: config.bolt_port,
+            object: Object::new(sdk, &config.state_bucket, STATE_KEY),
+            object_name: format!("s3://{}/{STATE_KEY}", config.state_bucket),
         }
     }
-}
 
-impl Live {
     /// The node that `task` is; `None` when it is of no slot of ours or has no address yet.
-    fn slot(&self, task: aws::Task) -> Option<Node> {
-        let index = self.services.iter().position(|service| *service == task.service)?;
-        let kind = if index < self.cores { Kind::Core } else { Kind::SlaveOnly };
-        // Server ids are the numbers of the slots, from 1: core slots first.
-        let id = u32::try_from(index + 1).ok()?;
-        let (slot, address, stopping) = (task.service, task.address?, task.stopping);
-        Some(Node { slot, kind, id, task: task.arn, address, stopping })
+    fn node(&self, task: aws::Task) -> Option<Node> {
+        let Slot { name, kind, server_id } = self.cluster.slot(&task.service)?.clone();
+        let (address, stopping) = (task.address?, task.stopping);
+        Some(Node { slot: name, kind, id: server_id, task: task.arn, address, stopping })
     }
 }
 
@@ -73,15 +61,16 @@ impl World for Live {
         };
         // A task of no slot of ours is another product's; one that is not RUNNING yet has nothing to say.
         let ours = look.tasks.into_iter().filter(|task| task.running || task.stopping);
-        let mut nodes: Vec<Node> = ours.filter_map(|task| self.slot(task)).collect();
-        nodes.sort_by(|a, b| a.slot.cmp(&b.slot));
+        let mut nodes: Vec<Node> = ours.filter_map(|task| self.node(task)).collect();
+        // Two tasks of one slot have an order too: the state is written when it differs.
+        nodes.sort_by(|a, b| (&a.slot, &a.task).cmp(&(&b.slot, &b.task)));
         Listing { nodes, ended: look.ended, failures: Vec::new() }
     }
 
     async fn probe(&self, nodes: &[Node], unanswered: &BTreeSet<String>, enough: Enough<'_>) -> Vec<Answer> {
         let question = |node: &Node| neo4j::Question {
-            role: (node.address, self.status_port).into(),
-            bolt: (node.address, self.bolt_port).into(),
+            role: (node.address, self.cluster.status_port).into(),
+            bolt: (node.address, self.cluster.bolt_port).into(),
             ask_bolt: unanswered.contains(&node.task),
         };
         let questions: Vec<neo4j::Question> = nodes.iter().map(question).collect();
@@ -89,7 +78,7 @@ impl World for Live {
     }
 
     async fn alive(&self, node: &Node) -> Option<BTreeSet<u32>> {
-        neo4j::alive_members((node.address, self.status_port).into(), neo4j::STATUS_PATIENCE).await
+        neo4j::alive_members((node.address, self.cluster.status_port).into(), neo4j::STATUS_PATIENCE).await
     }
 
     async fn groups(&self) -> Registered {

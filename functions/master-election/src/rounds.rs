@@ -3,10 +3,15 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use serde::Serialize;
-use topology::{Decision, Memory, Millis, Policy, Refusal, State, Verdict, decide};
+use topology::{Decision, Memory, Millis, Policy, Refusal, State, Verdict, decide, give_way};
 use tracing::warn;
 
-use crate::{Switch, Tally, Trouble, Version, World, act::Plan, events::Voice, look::Eyes};
+use crate::{
+    Switch, Tally, Trouble, Version, World,
+    act::{Plan, Released},
+    events::Voice,
+    look::Eyes,
+};
 
 /// After a call that failed: doubled each time, so that a throttled account is left in peace.
 const FIRST_BACK_OFF: Duration = Duration::from_millis(200);
@@ -24,7 +29,7 @@ const OVERTIME: Duration = Duration::from_secs(2);
 pub struct Invoked<'a> {
     /// Unique, also when one event is delivered twice: two invocations with one name would take the other's write for their own.
     pub owner: &'a str,
-    /// A doorbell, not the schedule: something may have changed.
+    /// A doorbell, not the schedule: something may have changed. It gives way to an invocation that acts.
     pub rung: bool,
     /// When the last round may begin.
     pub until: Millis,
@@ -37,7 +42,7 @@ pub struct Outcome {
     pub verdict: Verdict,
     /// What it said.
     pub sentence: String,
-    /// How many rounds there were.
+    /// How many rounds there were; none when it gave way at once.
     pub rounds: u32,
     /// How many calls changed a target group or stopped a task.
     pub calls: u32,
@@ -53,15 +58,32 @@ pub struct Ended {
     /// What it answers. An error when the state could not be read or written in the last round, when AWS denied a call in any, or
     /// when the time was over in the middle of a round. What was not done is done by the next sweep.
     pub outcome: Result<Outcome, Trouble>,
-    /// What metrics are made of, whatever the outcome.
-    pub tally: Tally,
+    /// What metrics are made of, whatever the outcome; `None` without a round, because nothing was seen that could be counted.
+    pub tally: Option<Tally>,
 }
 
 /// Runs rounds until nothing is under way or the time is over.
 pub async fn run<W: World>(world: &W, policy: &Policy, invoked: Invoked<'_>) -> Ended {
     let mut invocation = Invocation::new(world, policy, invoked);
-    let outcome = invocation.rounds().await;
-    invocation.release().await;
+    let (mut outcome, mut looked_after, mut kept) = (invocation.rounds().await, false, false);
+    // A bell that found the lease held has ended, and counts on this invocation: what it announced is seen by a round that begins
+    // after the lease was given back. A round that writes takes the lease again, and so has to be followed by another one.
+    loop {
+        match invocation.release().await {
+            Released::GaveBack => {}
+            // Once more, because it may have been given back all the same; with S3 down it would be so for ever.
+            Released::Kept if !std::mem::replace(&mut kept, true) => {}
+            Released::Kept | Released::HadNone => break,
+        }
+        if world.now() >= invoked.until {
+            break;
+        }
+        if invocation.unfinished && std::mem::replace(&mut looked_after, true) {
+            break; // what is left would be planned and written again, for ever
+        }
+        invocation.forget_what_was_seen();
+        outcome = invocation.rounds().await;
+    }
     if let Some(switch) = invocation.switch {
         switch.report();
     }
@@ -69,7 +91,9 @@ pub async fn run<W: World>(world: &W, policy: &Policy, invoked: Invoked<'_>) -> 
         Some(denied) => Err(denied),
         None => outcome,
     };
-    Ended { outcome, tally: Tally { calls: invocation.calls, ..invocation.tally } }
+    let gave_way = outcome.is_ok() && invocation.rounds == 0;
+    let tally = Tally { calls: invocation.calls, ..invocation.tally };
+    Ended { outcome, tally: (!gave_way).then_some(tally) }
 }
 
 /// What a sweep would find and do now, which is neither written nor carried out. A node that is late is asked once more, with Bolt
@@ -94,6 +118,8 @@ pub(crate) struct Invocation<'a, W> {
     pub(crate) world: &'a W,
     pub(crate) policy: &'a Policy,
     until: Millis,
+    /// It gives way to an invocation that acts.
+    rung: bool,
     /// The state and its version; `None` before it is read, and after a write that may have got through or not.
     pub(crate) known: Option<(State, Version)>,
     pub(crate) memory: Memory,
@@ -106,6 +132,8 @@ pub(crate) struct Invocation<'a, W> {
     back_off: Duration,
     /// Another invocation acts.
     leased: bool,
+    /// Something is left to the next invocation: what AWS denies, or what there was no time for.
+    unfinished: bool,
     rounds: u32,
     pub(crate) calls: u32,
     pub(crate) tally: Tally,
@@ -121,6 +149,7 @@ impl<'a, W: World> Invocation<'a, W> {
             world,
             policy,
             until: invoked.until,
+            rung: invoked.rung,
             known: None,
             memory: Memory::of(invoked.owner),
             eyes: Eyes::new(invoked.rung),
@@ -129,12 +158,19 @@ impl<'a, W: World> Invocation<'a, W> {
             last_plan: Plan::default(),
             back_off: Duration::ZERO,
             leased: false,
+            unfinished: false,
             rounds: 0,
             calls: 0,
             tally: Tally::default(),
             refused: BTreeSet::new(),
             denied: None,
         }
+    }
+
+    /// Nothing that was listed or read before is kept: a bell may have told of a task that came after it.
+    fn forget_what_was_seen(&mut self) {
+        self.eyes = Eyes::new(true);
+        self.leased = false;
     }
 
     async fn rounds(&mut self) -> Result<Outcome, Trouble> {
@@ -162,6 +198,7 @@ impl<'a, W: World> Invocation<'a, W> {
             let back_off = if silent { self.back_off.min(BACK_OFF_WHILE_SILENT) } else { self.back_off };
             let pause = wait.max(back_off);
             if !look_again || self.world.now().after(pause) > self.until {
+                self.unfinished |= look_again || outcome.is_err();
                 return outcome;
             }
             self.world.pause(pause).await;
@@ -174,11 +211,16 @@ impl<'a, W: World> Invocation<'a, W> {
 
     /// One round: what it found, and whether to look again.
     async fn round(&mut self) -> Result<(Outcome, bool), Trouble> {
-        self.rounds += 1;
         let (state, version) = match self.known.take() {
             Some(known) => known,
             None => self.world.load().await?,
         };
+        if let Some(decision) = self.gives_way(&state) {
+            self.voice.tell(&decision, state.generation);
+            self.world.decided(&decision);
+            return Ok((self.outcome(&decision), false));
+        }
+        self.rounds += 1;
         let mut looked = self.eyes.look(self.world, self.policy, &state, &self.memory).await;
         let mut decision = self.decide(&state, &looked.view);
         // A cluster that is not as it was needs the groups after all; and a plan is made on what is registered now, not some
@@ -216,6 +258,7 @@ impl<'a, W: World> Invocation<'a, W> {
         self.settle(&decision, done);
         let outcome = self.outcome(&decision);
         let look_again = self.goes_on(&decision, done, looked.denied.is_some());
+        self.unfinished = !look_again && (decision.look_again || !decision.actions.is_empty());
         if let Some(denied) = looked.denied {
             self.denied = Some(denied.into());
         }
@@ -223,6 +266,10 @@ impl<'a, W: World> Invocation<'a, W> {
         // The invocation that has the lease writes the state: what is known of it is old at once.
         self.known = if self.leased { None } else { Some((decision.state, version)) };
         Ok((outcome, look_again))
+    }
+
+    fn gives_way(&self, state: &State) -> Option<Decision> {
+        give_way(self.world.now(), state, &self.memory).filter(|_| self.rung)
     }
 
     /// Whether to look again. A call that failed is retried; one that was denied is not, so with a known master and nothing else to do

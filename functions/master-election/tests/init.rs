@@ -13,7 +13,9 @@ fn start(changed: &[(&str, &str)]) -> Output {
         // Nobody listens there: a poll would be an error of its own.
         ("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:1"),
         ("DIALECT", "HA"),
+        ("NEO4J_VERSION", "3.4.6"),
         ("CLUSTER", "c"),
+        ("STACK", "s"),
         ("CORE_SERVICES", "core-1,core-2,core-3"),
         ("WRITE_GROUPS", "7687=arn:a,7474=arn:b"),
         ("STATE_BUCKET", "b"),

@@ -40,11 +40,15 @@ struct Told {
     alive: Option<BTreeSet<u32>>,
     /// Calls that change nothing.
     idle_calls: bool,
+    /// What it takes to give the lease back.
+    release_takes: u64,
+    /// How every write that gives the lease back ends.
+    releases: Option<Write>,
     log: RefCell<Vec<String>>,
 }
 
 /// How a write of the state goes wrong.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum Write {
     /// It is made, its answer is lost, and the try of a layer below is answered 412.
     MadeAndLost,
@@ -87,6 +91,8 @@ fn told(answers: &[(u64, [Answer; 3])], registered: &[u8]) -> Told {
         unlisted_from: None,
         alive: None,
         idle_calls: false,
+        release_takes: 0,
+        releases: None,
         log: RefCell::default(),
     }
 }
@@ -94,6 +100,7 @@ fn told(answers: &[(u64, [Answer; 3])], registered: &[u8]) -> Told {
 impl Told {
     fn says(&self, text: impl Into<String>) {
         self.log.borrow_mut().push(text.into());
+        assert!(self.log.borrow().len() < ENDLESS, "an endless loop at {} ms", self.clock.get());
     }
 
     fn log(&self) -> Vec<String> {
@@ -205,8 +212,11 @@ impl World for Told {
             self.says("lost");
             return Ok(Stored::Lost);
         }
-        let next =
+        let mut next =
             if self.writes.borrow().is_empty() { None } else { Some(self.writes.borrow_mut().remove(0)) };
+        if state.lease.is_none() && stored.0.lease.is_some() {
+            next = self.releases.or(next);
+        }
         if next == Some(Write::Busy) {
             return Ok(Stored::Busy);
         }
@@ -215,6 +225,9 @@ impl World for Told {
         }
         *stored = (state.clone(), stored.1 + 1);
         self.says("write");
+        if state.lease.is_none() {
+            self.clock.set(self.clock.get() + self.release_takes);
+        }
         match next {
             Some(Write::MadeAndLost) => return Ok(Stored::Lost),
             Some(Write::MadeAndBroken) => return Err(failure("s3:PutObject", aws::Kind::Other).into()),
@@ -259,6 +272,8 @@ const UNSETTLED: Answer = Answer::NotKnown(NotKnown::Unsettled);
 const LATE: Answer = Answer::NotKnown(NotKnown::Late);
 const SILENT: Answer = Answer::NotKnown(NotKnown::Silent);
 const DOWN: Answer = Answer::NotKnown(NotKnown::Refused);
+/// So many lines are no log of one invocation.
+const ENDLESS: usize = 10_000;
 const WELL: [Answer; 3] = [Answer::Master, Answer::Slave, Answer::Slave];
 
 /// A world at rest with core-1 as its master, where core-2 takes over at ten minutes.
@@ -470,6 +485,97 @@ fn a_listing_that_fails_keeps_the_nodes_that_are_known() {
         let verdict = if followed { Verdict::Steady } else { Verdict::NewMaster };
         assert_eq!(outcome.verdict, verdict, "{}", outcome.sentence);
         assert_eq!(world.targets() == [ip(2)], followed);
+    }
+}
+
+/// A burst of bells must not occupy what an account may run at once.
+#[test]
+fn a_bell_that_finds_the_lease_held_ends_at_once_and_a_sweep_waits_for_it() {
+    let world = taken_over();
+    let acting = Lease { owner: "another".into(), until: Millis(610_000) };
+    world.stored.borrow_mut().0.lease = Some(acting);
+    let bell = world.invoke_as(true).unwrap();
+    assert_eq!((bell.verdict, bell.rounds, bell.calls), (Verdict::Leased, 0, 0));
+    assert!(bell.sentence.contains("invocation another acts now"), "{}", bell.sentence);
+    assert_eq!((world.log(), world.clock.get()), (Vec::new(), 600_000), "it looks at nothing");
+
+    let sweep = world.invoke_as(false).unwrap();
+    assert_eq!((sweep.verdict, world.targets()), (Verdict::Steady, vec![ip(2)]));
+    assert!(world.clock.get() >= 610_000, "it acted at {} ms, while the other one acts", world.clock.get());
+
+    world.quiet(620_000);
+    assert_eq!(world.invoke_as(true).unwrap().rounds, 1, "without a lease a bell looks");
+}
+
+/// Nothing was seen, so that there is nothing to count: no master was found, and none was missed.
+#[test]
+fn a_bell_that_gave_way_makes_no_metrics() {
+    let world = taken_over();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let ring = || {
+        let invoked = Invoked { owner: "test", rung: true, until: Millis(world.clock.get() + 50_000) };
+        runtime.block_on(run(&world, &policy(), invoked)).tally
+    };
+    world.stored.borrow_mut().0.lease = Some(Lease { owner: "another".into(), until: Millis(610_000) });
+    assert_eq!(ring(), None);
+    world.stored.borrow_mut().0.lease = None;
+    assert!(ring().is_some_and(|tally| tally.master_found));
+}
+
+/// Its bell gave way, because the lease was still held: core-3 took over while the invocation that acts was about to end.
+#[test]
+fn an_invocation_that_acted_looks_again_after_it_has_given_the_lease_back() {
+    let third = [DOWN, DOWN, Answer::Master];
+    let second = [DOWN, Answer::Master, Answer::Slave];
+    let mut world = told(&[(0, WELL), (600_000, second), (601_500, third)], &[1, 2, 3]);
+    world.invoke().unwrap();
+    world.quiet(600_000);
+    world.release_takes = 2_000;
+    let outcome = world.invoke().unwrap();
+    // One of three answers in the end: what it saw is what it answers.
+    assert_eq!(outcome.verdict, Verdict::PartialView);
+    let log = world.log();
+    let released = log.iter().rposition(|line| line == "write").expect("the lease was given back");
+    assert!(log[released..].contains(&"list".to_owned()), "nothing that was listed before is kept: {log:?}");
+    assert_eq!(world.stored.borrow().0.lease, None);
+
+    let third = [DOWN, Answer::Slave, Answer::Master];
+    let mut world = told(&[(0, WELL), (600_000, second), (601_500, third)], &[1, 2, 3]);
+    world.invoke().unwrap();
+    world.quiet(600_000);
+    world.release_takes = 2_000;
+    assert_eq!(world.invoke().unwrap().verdict, Verdict::Steady);
+    assert_eq!(world.targets(), [ip(3)], "the write groups follow core-3, without a sweep");
+    assert_eq!(world.stored.borrow().0.lease, None, "and the lease is given back in the end");
+}
+
+/// S3 answers reads and takes no write that gives the lease back: it ends by itself, and nothing is asked again and again meanwhile.
+#[test]
+fn a_lease_that_cannot_be_given_back_makes_no_hot_loop() {
+    let mut world = taken_over();
+    world.releases = Some(Write::Broken);
+    let outcome = world.invoke().unwrap();
+    assert_eq!(world.targets(), [ip(2)]);
+    let listed = world.log().iter().filter(|line| *line == "list").count();
+    assert!(
+        outcome.rounds < 20 && listed < 10,
+        "{} rounds, {listed} listings: {:?}",
+        outcome.rounds,
+        world.log()
+    );
+}
+
+/// The lease was given back, and the answer says that the write was lost.
+#[test]
+fn a_release_whose_answer_is_lost_is_followed_by_a_look_too() {
+    for how in [Write::MadeAndLost, Write::MadeAndBroken] {
+        let mut world = taken_over();
+        world.releases = Some(how);
+        world.invoke().unwrap();
+        let log = world.log();
+        let released = log.iter().rposition(|line| line == "write").expect("the lease was given back");
+        assert!(log[released..].contains(&"list".to_owned()), "{how:?}: {log:?}");
+        assert_eq!(world.stored.borrow().0.lease, None);
     }
 }
 

@@ -1,33 +1,19 @@
 //! The function's parameters, checked before the first invocation.
 
-use backups::Version;
-use runtime::{Environment, Invalid};
+use runtime::{Cluster, Environment, Invalid};
 
-/// What the template tells the function.
+/// Where the founding record is in its bucket: the role may read and write this key only.
+pub const FOUNDING_KEY: &str = "cluster/founding.json";
+
+/// What the template sets for the function.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// How nodes tell their role.
-    pub dialect: neo4j::Dialect,
-    /// The ECS cluster.
-    pub cluster: String,
-    /// The services of the core slots, in the order of the slots.
-    pub core_services: Vec<String>,
-    /// The services of nodes that are never master.
-    pub slave_only_services: Vec<String>,
-    /// Where the founding record is.
+    /// What the template sets for every program.
+    pub cluster: Cluster,
+    /// Where the founding record is, and where `latest` looks for backups.
     pub state_bucket: String,
-    /// Its key there.
-    pub founding_key: String,
-    /// Where `latest` looks for backups.
-    pub backup_bucket: String,
-    /// The version of the cluster, which a snapshot must fit.
-    pub version: Version,
-    /// The secret with the password of `neo4j`; none when authentication is off.
-    pub admin_secret: Option<String>,
-    /// The port that role endpoints answer on.
-    pub probe_port: u16,
-    /// The port of the node programs.
-    pub status_port: u16,
+    /// The secret with the password of `neo4j`, which is there whether nodes ask for a login or not.
+    pub admin_secret: String,
     /// This function's own name, to go on in a further invocation.
     pub function: String,
 }
@@ -36,22 +22,12 @@ impl Config {
     /// Reads and checks all parameters.
     ///
     /// # Errors
-    /// The first that is of no use.
+    /// The first that is invalid.
     pub fn read(environment: &Environment) -> Result<Self, Invalid> {
-        let core_services = environment.need_list("CORE_SERVICES")?;
-        let state_bucket = environment.need("STATE_BUCKET")?.to_owned();
         Ok(Self {
-            dialect: environment.parse("DIALECT")?,
-            cluster: environment.need("CLUSTER")?.to_owned(),
-            core_services,
-            slave_only_services: environment.list("SLAVE_ONLY_SERVICES"),
-            founding_key: environment.text("FOUNDING_KEY").unwrap_or("cluster/founding.json").to_owned(),
-            backup_bucket: environment.text("BACKUP_BUCKET").unwrap_or(&state_bucket).to_owned(),
-            state_bucket,
-            version: environment.parse_or("NEO4J_VERSION", Version { major: 3, minor: 4, patch: 6 })?,
-            admin_secret: environment.text("ADMIN_SECRET_ARN").map(str::to_owned),
-            probe_port: environment.parse_or("PROBE_PORT", 7474)?,
-            status_port: environment.parse_or("STATUS_PORT", 7475)?,
+            cluster: Cluster::read(environment)?,
+            state_bucket: environment.need("STATE_BUCKET")?.to_owned(),
+            admin_secret: environment.need("ADMIN_SECRET_ARN")?.to_owned(),
             function: environment.need("AWS_LAMBDA_FUNCTION_NAME")?.to_owned(),
         })
     }
@@ -64,29 +40,15 @@ mod tests {
     fn environment(changed: &[(&'static str, &'static str)]) -> Environment {
         let good = [
             ("DIALECT", "HA"),
+            ("NEO4J_VERSION", "3.4.6"),
             ("CLUSTER", "c"),
+            ("STACK", "s"),
+            ("ADMIN_SECRET_ARN", "arn:admin"),
             ("CORE_SERVICES", "core-1,core-2,core-3"),
             ("STATE_BUCKET", "b"),
             ("AWS_LAMBDA_FUNCTION_NAME", "f"),
         ];
         good.into_iter().chain(changed.iter().copied()).collect()
-    }
-
-    #[test]
-    fn what_is_not_set_has_a_default() {
-        let config = Config::read(&environment(&[])).unwrap();
-        assert_eq!(
-            (config.founding_key.as_str(), config.backup_bucket.as_str()),
-            ("cluster/founding.json", "b")
-        );
-        assert_eq!(config.version.to_string(), "3.4.6");
-        assert_eq!(config.admin_secret, None);
-        let elsewhere =
-            Config::read(&environment(&[("BACKUP_BUCKET", "other"), ("ADMIN_SECRET_ARN", "arn")])).unwrap();
-        assert_eq!(
-            (elsewhere.backup_bucket.as_str(), elsewhere.admin_secret.as_deref()),
-            ("other", Some("arn"))
-        );
     }
 
     #[test]
@@ -96,12 +58,13 @@ mod tests {
             ("CLUSTER", "", "CLUSTER is not set"),
             ("CORE_SERVICES", " , ", "CORE_SERVICES is not set"),
             ("STATE_BUCKET", "", "STATE_BUCKET is not set"),
+            ("ADMIN_SECRET_ARN", " ", "ADMIN_SECRET_ARN is not set"),
             (
                 "NEO4J_VERSION",
                 "3.4",
                 "NEO4J_VERSION is \"3.4\": \"3.4\" is not a version of Neo4j such as 3.4.6",
             ),
-            ("PROBE_PORT", "http", "PROBE_PORT is \"http\""),
+            ("HTTP_PORT", "http", "HTTP_PORT is \"http\""),
             ("STATUS_PORT", "99999", "STATUS_PORT is \"99999\""),
             ("AWS_LAMBDA_FUNCTION_NAME", "", "AWS_LAMBDA_FUNCTION_NAME is not set"),
         ];

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use aws::Service;
 
-use crate::{Seen, Slot, ready::revision};
+use crate::{Seen, Sighting, ready::revision};
 
 /// So many tasks that ended by themselves are no accident: ECS starts the same one again and again, more and more slowly.
 const ENDED: usize = 3;
@@ -20,7 +20,7 @@ const STARTED: &str = "has started";
 /// `began` is the business of an earlier deployment, and so is a task with another definition than the service asks for now.
 pub(crate) fn hopeless(
     services: &[Service],
-    slots: &[Slot],
+    slots: &[Sighting],
     began: SystemTime,
     now: SystemTime,
 ) -> Option<String> {
@@ -44,8 +44,14 @@ fn ends_again_and_again(service: &Service, began: SystemTime) -> Option<String> 
     ))
 }
 
-fn cannot_be_placed(service: &Service, slots: &[Slot], began: SystemTime, now: SystemTime) -> Option<String> {
-    let has_no_task = slots.iter().any(|slot| slot.name == service.name && slot.seen == Seen::NoTask);
+fn cannot_be_placed(
+    service: &Service,
+    slots: &[Sighting],
+    began: SystemTime,
+    now: SystemTime,
+) -> Option<String> {
+    let has_no_task =
+        slots.iter().any(|sighting| sighting.slot.name == service.name && sighting.seen == Seen::NoTask);
     let waited = now.duration_since(began).unwrap_or_default();
     if !has_no_task || waited < PLACED_WITHIN {
         return None;
@@ -62,7 +68,7 @@ fn cannot_be_placed(service: &Service, slots: &[Slot], began: SystemTime, now: S
 #[cfg(test)]
 mod tests {
     use aws::Ended;
-    use topology::Kind;
+    use topology::{Kind, Slot};
 
     use super::*;
 
@@ -78,11 +84,12 @@ mod tests {
         Ended { definition, at: at(seconds), reason }
     }
 
-    fn without_a_task() -> Vec<Slot> {
-        vec![Slot { name: "core-3".into(), kind: Kind::Core, seen: Seen::NoTask }]
+    fn without_a_task() -> Vec<Sighting> {
+        let slot = Slot { name: "core-3".into(), kind: Kind::Core, server_id: 3 };
+        vec![Sighting { slot, seen: Seen::NoTask }]
     }
 
-    fn said(service: &Service, slots: &[Slot], after: u64) -> Option<String> {
+    fn said(service: &Service, slots: &[Sighting], after: u64) -> Option<String> {
         hopeless(std::slice::from_ref(service), slots, at(BEGAN), at(BEGAN + after))
     }
 

@@ -26,8 +26,8 @@ mod world;
 use custom_resource::{Https, OneInvocation, Protocol, Unable};
 use runtime::Environment;
 
-pub use config::Config;
-pub use ready::{Expected, Readiness, Seen, Slot, Standing, Wanted, ready, settled, sole_master};
+pub use config::{Config, FOUNDING_KEY};
+pub use ready::{Expected, Readiness, Seen, Sighting, Standing, Wanted, ready, settled, sole_master};
 pub use ready_resource::ClusterReady;
 pub use record::{Record, Untold};
 pub use resolve::{Refusal, resolve};
@@ -58,17 +58,17 @@ pub async fn serve(environment: &Environment) -> Result<(), lambda_runtime::Erro
     };
     let sdk = aws::sdk_config().await;
     let objects = aws::Objects::new(&sdk);
-    let record = Record::new(objects.clone(), &config.state_bucket, &config.founding_key);
+    let record = Record::new(objects.clone(), &config.state_bucket, FOUNDING_KEY);
     let world = std::sync::Arc::new(live::Live::new(&sdk, &config));
     let protocol = Protocol::new(https, aws::Invoke::new(&sdk, &config.function))
         .with(SnapshotBootstrap::new(
             objects,
             record.clone(),
-            config.backup_bucket.clone(),
-            config.version,
+            config.state_bucket.clone(),
+            config.cluster.version,
             Nodes::BeginEmpty,
         ))
-        .with(RollCheck::new(std::sync::Arc::clone(&world), config.core_services.clone()))
-        .with(ClusterReady::new(world, record, config.core_services, config.slave_only_services));
+        .with(RollCheck::new(std::sync::Arc::clone(&world), &config.cluster.slots))
+        .with(ClusterReady::new(world, record, config.cluster.slots));
     custom_resource::serve(protocol).await
 }

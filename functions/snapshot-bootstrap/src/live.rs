@@ -4,12 +4,13 @@ use std::{net::IpAddr, time::Duration};
 
 use aws::{Error, Inventory, Operation, Secrets, Service, Services, Stacks, Task};
 use backups::Counts;
-use neo4j::{Credentials, Denied, Dialect};
+use neo4j::{Credentials, Denied};
+use runtime::Cluster;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
-use topology::Kind;
+use topology::Slot;
 
-use crate::{Config, Seen, Slot, Uncounted, World};
+use crate::{Config, Seen, Sighting, Uncounted, World};
 
 /// A node that starts is slow to answer, and nothing is lost by waiting for it here.
 const PROBE: Duration = Duration::from_secs(1);
@@ -23,63 +24,56 @@ pub(crate) struct Live {
     inventory: Inventory,
     services: Services,
     stacks: Stacks,
-    slave_only_services: Vec<String>,
     secrets: Secrets,
-    admin_secret: Option<String>,
+    admin_secret: String,
     nodes: Nodes,
 }
 
 /// How nodes are asked.
 #[derive(Clone, Copy, Debug)]
 struct Nodes {
-    dialect: Dialect,
-    probe_port: u16,
+    dialect: neo4j::Dialect,
+    http_port: u16,
     status_port: u16,
+}
+
+impl From<&Cluster> for Nodes {
+    fn from(cluster: &Cluster) -> Self {
+        Self { dialect: cluster.dialect, http_port: cluster.http_port, status_port: cluster.status_port }
+    }
 }
 
 impl Live {
     pub(crate) fn new(sdk: &aws::SdkConfig, config: &Config) -> Self {
         Self {
-            inventory: Inventory::new(sdk, &config.cluster),
-            services: Services::new(sdk, &config.cluster),
+            inventory: Inventory::new(sdk, &config.cluster.cluster),
+            services: Services::new(sdk, &config.cluster.cluster),
             stacks: Stacks::new(sdk),
-            slave_only_services: config.slave_only_services.clone(),
             secrets: Secrets::new(sdk),
             admin_secret: config.admin_secret.clone(),
-            nodes: Nodes {
-                dialect: config.dialect,
-                probe_port: config.probe_port,
-                status_port: config.status_port,
-            },
+            nodes: Nodes::from(&config.cluster),
         }
-    }
-
-    fn kind(&self, service: &str) -> Kind {
-        if self.slave_only_services.iter().any(|name| name == service) { Kind::SlaveOnly } else { Kind::Core }
     }
 
     /// `neo4j` with its current password. Without authentication Neo4j looks at neither.
     async fn admin(&self) -> Result<Credentials, Uncounted> {
-        let password = match &self.admin_secret {
-            None => String::new().into(),
-            Some(arn) => self.secrets.password(arn).await.map_err(|error| uncounted(&error, false))?,
-        };
-        Ok(Credentials::administrator(password))
+        let password = self.secrets.password(&self.admin_secret).await;
+        Ok(Credentials::administrator(password.map_err(|error| uncounted(&error, false))?))
     }
 }
 
 impl World for Live {
-    async fn look(&self, services: &[&str]) -> Result<Vec<Slot>, Error> {
-        let names = names(services);
+    async fn look(&self, slots: &[&Slot]) -> Result<Vec<Sighting>, Error> {
+        let names: Vec<String> = slots.iter().map(|slot| slot.name.clone()).collect();
         let listed = self.inventory.tasks_of_each(&names).await?;
         let mut asked = JoinSet::new();
-        for (index, (service, tasks)) in names.into_iter().zip(listed).enumerate() {
-            let (nodes, kind) = (self.nodes, self.kind(&service));
-            asked.spawn(async move { (index, nodes.slots(&service, kind, tasks).await) });
+        for (index, (slot, tasks)) in slots.iter().zip(listed).enumerate() {
+            let (nodes, slot) = (self.nodes, (*slot).clone());
+            asked.spawn(async move { (index, nodes.sightings(slot, tasks).await) });
         }
         let mut answered = asked.join_all().await;
         answered.sort_by_key(|(index, _)| *index);
-        Ok(answered.into_iter().flat_map(|(_, slots)| slots).collect())
+        Ok(answered.into_iter().flat_map(|(_, sightings)| sightings).collect())
     }
 
     async fn services(&self, services: &[&str]) -> Result<Vec<Service>, Error> {
@@ -104,22 +98,21 @@ fn uncounted(reason: &impl ToString, unauthorized: bool) -> Uncounted {
 }
 
 impl Nodes {
-    /// The tasks of one service: none, one, or two while one is replaced.
-    async fn slots(self, service: &str, kind: Kind, tasks: Vec<Task>) -> Vec<Slot> {
-        let slot = |seen| Slot { name: service.to_owned(), kind, seen };
+    /// The tasks of one slot: none, one, or two while one is replaced.
+    async fn sightings(self, slot: Slot, tasks: Vec<Task>) -> Vec<Sighting> {
         if tasks.is_empty() {
-            return vec![slot(Seen::NoTask)];
+            return vec![Sighting { slot, seen: Seen::NoTask }];
         }
-        let mut slots = Vec::new();
+        let mut sightings = Vec::new();
         for task in tasks {
-            slots.push(slot(self.seen(task).await));
+            sightings.push(Sighting { slot: slot.clone(), seen: self.seen(task).await });
         }
-        slots
+        sightings
     }
 
     /// Counts as `admin`, over the HTTP interface of 3.x.
     async fn count(self, master: IpAddr, admin: &Credentials) -> Result<Counts, Uncounted> {
-        let at = (master, self.probe_port).into();
+        let at = (master, self.http_port).into();
         let mut counts = [0, 0];
         for (statement, count) in [NODES, RELATIONSHIPS].into_iter().zip(&mut counts) {
             let rows = neo4j::commit(at, admin, statement, &json!({}), COUNT).await;
@@ -136,7 +129,7 @@ impl Nodes {
 
     async fn seen(self, task: Task) -> Seen {
         let Some(address) = task.address.filter(|_| task.running) else { return Seen::Pending };
-        let role = neo4j::probe(self.dialect, (address, self.probe_port).into(), PROBE);
+        let role = neo4j::probe(self.dialect, (address, self.http_port).into(), PROBE);
         let status = neo4j::status((address, self.status_port).into(), PROBE);
         let (answer, status) = tokio::join!(role, status);
         Seen::Running {
@@ -184,8 +177,8 @@ mod tests {
         Task { arn, service, definition, address, running, stopping: false }
     }
 
-    fn nodes(probe_port: u16, status_port: u16) -> Nodes {
-        Nodes { dialect: Dialect::Ha, probe_port, status_port }
+    fn nodes(http_port: u16, status_port: u16) -> Nodes {
+        Nodes { dialect: neo4j::Dialect::Ha, http_port, status_port }
     }
 
     #[tokio::test]

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use aws::{Error, Kind, Operation};
+use aws::{Error, Operation};
 use custom_resource::{Call, Failure, Outcome};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use topology::Answer;
+use topology::{Answer, Kind};
 
-use crate::{Slot, Untold, World, ready_resource::PAUSE};
+use crate::{Sighting, Untold, World, ready_resource::PAUSE};
 
 /// While no core slot says master a slot cannot have a role, so that waiting for it would be waiting for ever. An election
 /// takes seconds.
@@ -30,8 +30,10 @@ impl Progress {
         call.left()
     }
 
-    pub(crate) fn note_master(&mut self, slots: &[Slot], now: Duration) {
-        let is_led = slots.iter().any(|slot| slot.answer() == Some(Answer::Master));
+    pub(crate) fn note_master(&mut self, slots: &[Sighting], now: Duration) {
+        let is_led = slots
+            .iter()
+            .any(|sighting| sighting.slot.kind == Kind::Core && sighting.answer() == Some(Answer::Master));
         self.no_master = if is_led { None } else { self.no_master.or(Some(now.as_secs())) };
     }
 
@@ -58,7 +60,7 @@ impl Progress {
     /// A call that failed is made again with the next look, unless that cannot help.
     pub(crate) fn may_pass(self, untold: Untold) -> Result<Outcome, Failure> {
         match untold {
-            Untold::Call(error) if error.kind != Kind::Denied => Ok(self.not_yet(&error, PAUSE)),
+            Untold::Call(error) if error.kind != aws::Kind::Denied => Ok(self.not_yet(&error, PAUSE)),
             Untold::Unanswered(error) => Ok(self.not_yet(&error, PAUSE)),
             untold => Err(Failure::new(untold)),
         }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use backups::Counts;
-use topology::{Answer, Kind, NotKnown};
+use topology::{Answer, Kind, NotKnown, Slot};
 
 /// What the template waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,13 +38,11 @@ pub enum Standing {
     AmongAll,
 }
 
-/// One slot, as it was seen.
+/// One slot, as one of its tasks was seen; a slot has two tasks while one is replaced.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Slot {
-    /// The name of its service.
-    pub name: String,
-    /// Whether it may be master.
-    pub kind: Kind,
+pub struct Sighting {
+    /// The slot.
+    pub slot: Slot,
     /// What was there.
     pub seen: Seen,
 }
@@ -91,12 +89,12 @@ pub struct Wanted {
 const PHASES: [&str; 3] = ["waiting-for-peers", "starting", "running"];
 
 /// Compares what was seen with what is expected.
-pub fn ready(expected: &Expected, slots: &[Slot]) -> Readiness {
+pub fn ready(expected: &Expected, slots: &[Sighting]) -> Readiness {
     match expected {
         Expected::Cluster { nodes, master } => cluster(*nodes, *master, slots),
         Expected::Slot { name, standing, definition } => {
-            let own: Vec<&Slot> = slots.iter().filter(|slot| slot.name == *name).collect();
-            let there = |slot: &&Slot| slot.runs(definition.as_deref()) && slot.stands(*standing);
+            let own: Vec<&Sighting> = slots.iter().filter(|sighting| sighting.slot.name == *name).collect();
+            let there = |slot: &&Sighting| slot.runs(definition.as_deref()) && slot.stands(*standing);
             if !own.iter().any(there) {
                 let says = own.iter().map(|slot| slot.says_of(definition.as_deref()));
                 return Readiness::NotYet(says.collect::<Vec<_>>().join("; "));
@@ -116,51 +114,54 @@ pub fn ready(expected: &Expected, slots: &[Slot]) -> Readiness {
 
 /// Whether one slot may be stopped: every core slot is sure of its role, and exactly one of them is the master. Members that
 /// died still count in Neo4j's majority, so that one more which leaves would end it. Slave-only slots come and go by design.
-pub fn settled(slots: &[Slot]) -> Readiness {
-    let core: Vec<&Slot> = slots.iter().filter(|slot| slot.kind == Kind::Core).collect();
-    let is_firm = |slot: &Slot| slot.answer().is_some_and(Answer::is_firm);
+pub fn settled(slots: &[Sighting]) -> Readiness {
+    let core: Vec<&Sighting> = slots.iter().filter(|sighting| sighting.slot.kind == Kind::Core).collect();
+    let is_firm = |slot: &Sighting| slot.answer().is_some_and(Answer::is_firm);
     // While a slot is replaced it may have two tasks, of which one is firm.
-    let unsure =
-        core.iter().filter(|slot| !core.iter().any(|other| other.name == slot.name && is_firm(other)));
-    let mut says: Vec<String> = unsure.map(|slot| slot.says()).collect();
-    let masters: Vec<String> =
-        slots.iter().filter(|slot| slot.answer() == Some(Answer::Master)).map(Slot::says).collect();
-    if masters.len() > 1 {
-        says.extend(masters);
+    let unsure = core
+        .iter()
+        .filter(|sighting| !core.iter().any(|other| other.slot.name == sighting.slot.name && is_firm(other)));
+    let mut says: Vec<String> = unsure.map(|sighting| sighting.says()).collect();
+    let masters: Vec<&Sighting> =
+        slots.iter().filter(|sighting| sighting.answer() == Some(Answer::Master)).collect();
+    // A slave-only slot is never the one master that is wanted.
+    let stray = masters.iter().any(|sighting| sighting.slot.kind == Kind::SlaveOnly);
+    if masters.len() > 1 || stray {
+        says.extend(masters.into_iter().map(Sighting::says));
     } else if masters.is_empty() {
         says.push("no node says master".to_owned());
     }
     if says.is_empty() { Readiness::Ready } else { Readiness::NotYet(says.join("; ")) }
 }
 
-fn cluster(nodes: usize, master: bool, slots: &[Slot]) -> Readiness {
+fn cluster(nodes: usize, master: bool, slots: &[Sighting]) -> Readiness {
     let firm = slots.iter().filter(|slot| slot.answer().is_some_and(Answer::is_firm)).count();
-    let masters: Vec<&Slot> = slots.iter().filter(|slot| slot.answer() == Some(Answer::Master)).collect();
-    let stray = masters.iter().any(|slot| slot.kind == Kind::SlaveOnly);
+    let masters: Vec<&Sighting> = slots.iter().filter(|slot| slot.answer() == Some(Answer::Master)).collect();
+    let stray = masters.iter().any(|sighting| sighting.slot.kind == Kind::SlaveOnly);
     if firm >= nodes && !stray && masters.len() <= 1 && (!master || masters.len() == 1) {
         return Readiness::Ready;
     }
-    let each = slots.iter().map(Slot::says).collect::<Vec<_>>().join("; ");
+    let each = slots.iter().map(Sighting::says).collect::<Vec<_>>().join("; ");
     Readiness::NotYet(format!("{firm} of {nodes} nodes are sure of their role: {each}"))
 }
 
 /// Name and address of the master, when there is exactly one that may be.
-pub fn sole_master(slots: &[Slot]) -> Option<(&str, IpAddr)> {
+pub fn sole_master(slots: &[Sighting]) -> Option<(&str, IpAddr)> {
     let mut masters = slots.iter().filter(|slot| slot.answer() == Some(Answer::Master));
     match (masters.next()?, masters.next()) {
-        (Slot { name, kind: Kind::Core, seen: Seen::Running { address, .. } }, None) => {
-            Some((name, *address))
+        (Sighting { slot, seen: Seen::Running { address, .. } }, None) if slot.kind == Kind::Core => {
+            Some((&slot.name, *address))
         }
         _ => None,
     }
 }
 
-impl Slot {
+impl Sighting {
     /// The same of a slot that should run `wanted`.
     fn says_of(&self, wanted: Option<&str>) -> String {
         match (&self.seen, wanted) {
             (Seen::Running { definition, .. }, Some(wanted)) if !self.runs(Some(wanted)) => {
-                format!("{} still runs {} and not {}", self.name, revision(definition), revision(wanted))
+                format!("{} still runs {} and not {}", self.slot.name, revision(definition), revision(wanted))
             }
             _ => self.says(),
         }
@@ -168,7 +169,7 @@ impl Slot {
 
     /// One clause: what it says, or why it says nothing.
     fn says(&self) -> String {
-        let Self { name, kind, seen } = self;
+        let Self { slot: Slot { name, kind, .. }, seen } = self;
         match seen {
             Seen::NoTask => format!("{name} has no task"),
             Seen::Pending => format!("{name} has a task that does not run yet"),

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use aws::Kind;
 use backups::{Counts, Founding};
 use custom_resource::{Call, Data, Failure, Outcome, Resource, text};
 use serde::Deserialize;
+use topology::{Kind, Slot};
 
 use crate::{
-    Expected, Readiness, Record, Slot, Standing, Storage, Uncounted, Wanted, World,
+    Expected, Readiness, Record, Sighting, Standing, Storage, Uncounted, Wanted, World,
     progress::Progress,
     ready,
     roll::{Degraded, degraded},
@@ -25,8 +25,7 @@ const PAUSE_UNAUTHORIZED: Duration = Duration::from_secs(15);
 pub struct ClusterReady<W, S> {
     pub(crate) world: W,
     record: Record<S>,
-    core_services: Vec<String>,
-    slave_only_services: Vec<String>,
+    slots: Vec<Slot>,
 }
 
 /// What the template says. A property that is none of these is not looked at; as a change of it sends an Update, it is a
@@ -43,10 +42,10 @@ pub struct Properties {
     /// What must be in the graph, until the founding is sealed.
     #[serde(default)]
     expect_counts: ExpectCounts,
-    /// One slot in place of the whole cluster: on Create until it waits for its peers, later until it has rejoined and the
+    /// One slot, by its server id, in place of the whole cluster: on Create until it waits for its peers, later until it has rejoined and the
     /// next slot may be stopped.
     #[serde(default, deserialize_with = "text::optional_number")]
-    pub(crate) slot: Option<usize>,
+    pub(crate) slot: Option<u32>,
     /// `yes`: later only until it has rejoined, whatever the other slots are.
     #[serde(default, deserialize_with = "degraded")]
     pub(crate) roll_when_degraded: Degraded,
@@ -76,23 +75,18 @@ impl Properties {
 }
 
 impl<W: World, S: Storage> ClusterReady<W, S> {
-    /// The cluster of these services.
-    pub fn new(
-        world: W,
-        record: Record<S>,
-        core_services: Vec<String>,
-        slave_only_services: Vec<String>,
-    ) -> Self {
-        Self { world, record, core_services, slave_only_services }
+    /// The cluster of these slots.
+    pub fn new(world: W, record: Record<S>, slots: Vec<Slot>) -> Self {
+        Self { world, record, slots }
     }
 
     /// One look.
     async fn look(&self, call: &Call, properties: &Properties, is_update: bool) -> Result<Outcome, Failure> {
         call.step("look at the nodes");
         let mut progress = Progress::of(call);
-        let slots = match self.world.look(&self.services(properties, is_update)).await {
+        let slots = match self.world.look(&self.looked_at(properties, is_update)).await {
             Ok(slots) => slots,
-            Err(error) if error.kind == Kind::Denied => return Err(Failure::new(error)),
+            Err(error) if error.kind == aws::Kind::Denied => return Err(Failure::new(error)),
             Err(error) => return Ok(progress.not_yet(&error, PAUSE)),
         };
         progress.note_master(&slots, call.now);
@@ -121,7 +115,12 @@ impl<W: World, S: Storage> ClusterReady<W, S> {
     }
 
     /// All nodes are there: counts what they have, and seals the founding.
-    async fn whole(&self, call: &Call, properties: &Properties, slots: &[Slot]) -> Result<Outcome, Failure> {
+    async fn whole(
+        &self,
+        call: &Call,
+        properties: &Properties,
+        slots: &[Sighting],
+    ) -> Result<Outcome, Failure> {
         let progress = Progress::of(call);
         call.step("read the founding record");
         let founding = match self.record.load().await {
@@ -164,13 +163,15 @@ impl<W: World, S: Storage> ClusterReady<W, S> {
         }
     }
 
-    /// What is looked at: of a slot that is made only itself, because the others are made after it.
-    pub(crate) fn services(&self, properties: &Properties, is_update: bool) -> Vec<&str> {
-        match properties.slot {
-            Some(_) if !is_update => vec![self.name(properties)],
-            Some(_) => self.core_services.iter().map(String::as_str).collect(),
-            None => self.core_services.iter().chain(&self.slave_only_services).map(String::as_str).collect(),
-        }
+    /// What is looked at: of a slot that is made only itself, because the others are made after it. Later the whole core too,
+    /// which must be well before the next slot is stopped; other slave-only slots come and go by design.
+    pub(crate) fn looked_at(&self, properties: &Properties, is_update: bool) -> Vec<&Slot> {
+        let core = is_update.then_some(Kind::Core);
+        let looks = |slot: &&Slot| match properties.slot {
+            None => true,
+            Some(own) => slot.server_id == own || Some(slot.kind) == core,
+        };
+        self.slots.iter().filter(looks).collect()
     }
 
     pub(crate) fn slot(&self, properties: &Properties, standing: Standing) -> Expected {
@@ -178,14 +179,14 @@ impl<W: World, S: Storage> ClusterReady<W, S> {
         Expected::Slot { name: self.name(properties).to_owned(), standing, definition }
     }
 
-    fn own(&self, properties: &Properties, slots: Vec<Slot>) -> Vec<Slot> {
-        slots.into_iter().filter(|slot| slot.name == self.name(properties)).collect()
+    fn own(&self, properties: &Properties, slots: Vec<Sighting>) -> Vec<Sighting> {
+        slots.into_iter().filter(|sighting| sighting.slot.name == self.name(properties)).collect()
     }
 
-    /// The service of the slot, which are counted from 1; the properties are valid.
+    /// The service of the slot; the properties are valid.
     pub(crate) fn name(&self, properties: &Properties) -> &str {
-        let index = properties.slot.and_then(|number| number.checked_sub(1));
-        index.and_then(|index| self.core_services.get(index)).map(String::as_str).unwrap_or_default()
+        let slot = self.slots.iter().find(|slot| Some(slot.server_id) == properties.slot);
+        slot.map(|slot| slot.name.as_str()).unwrap_or_default()
     }
 }
 
@@ -199,10 +200,10 @@ impl Properties {
 }
 
 /// Every attribute is always there; empty is what is not known.
-fn data(slots: &[Slot], counts: Option<Counts>) -> Data {
+fn data(slots: &[Sighting], counts: Option<Counts>) -> Data {
     let master = sole_master(slots);
     let count = |of: fn(Counts) -> u64| counts.map(|counts| of(counts).to_string()).unwrap_or_default();
-    let names: Vec<&str> = slots.iter().map(|slot| slot.name.as_str()).collect();
+    let names: Vec<&str> = slots.iter().map(|sighting| sighting.slot.name.as_str()).collect();
     Data::new()
         .with("Master", master.map(|(name, _)| name).unwrap_or_default())
         .with("MasterAddress", master.map(|(_, address)| address.to_string()).unwrap_or_default())
@@ -216,11 +217,10 @@ impl<W: World, S: Storage> Resource for ClusterReady<W, S> {
     const TYPE: &'static str = "Custom::ClusterReady";
 
     fn validate(&self, properties: &Properties) -> Result<(), Failure> {
-        let (core, all) =
-            (self.core_services.len(), self.core_services.len() + self.slave_only_services.len());
+        let all = self.slots.len();
         match (properties.slot, properties.expect_nodes) {
-            (Some(slot), _) if !(1..=core).contains(&slot) => {
-                Err(Failure::new(format_args!("Slot is {slot}, and the cluster has core slots 1 to {core}")))
+            (Some(id), _) if self.slots.iter().all(|slot| slot.server_id != id) => {
+                Err(Failure::new(format_args!("Slot is {id}, and the cluster has slots 1 to {all}")))
             }
             (None, None) => Err(Failure::new(format_args!(
                 "ExpectNodes is missing: it says how many nodes the cluster must have, 1 to {all}; or give one Slot"

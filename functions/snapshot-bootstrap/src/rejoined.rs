@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use custom_resource::Call;
 
 use crate::{
-    ClusterReady, Expected, Readiness, Slot, Standing, Storage, World, hopeless::hopeless,
+    ClusterReady, Expected, Readiness, Sighting, Standing, Storage, World, hopeless::hopeless,
     progress::Progress, ready, ready_resource::Properties, roll::Degraded,
 };
 
@@ -20,7 +20,7 @@ impl<W: World, S: Storage> ClusterReady<W, S> {
         call: &Call,
         properties: &Properties,
         progress: &mut Progress,
-        slots: &[Slot],
+        slots: &[Sighting],
     ) -> Readiness {
         let Readiness::NotYet(says) = ready(&self.slot(properties, Standing::AmongAll), slots) else {
             return Readiness::Ready;
@@ -62,7 +62,7 @@ impl<W: World, S: Storage> ClusterReady<W, S> {
         &self,
         call: &Call,
         properties: &Properties,
-        slots: &[Slot],
+        slots: &[Sighting],
         progress: &mut Progress,
     ) -> Option<String> {
         if call.now.as_secs().saturating_sub(progress.asked_ecs) < ASK_ECS.as_secs() {
@@ -72,7 +72,7 @@ impl<W: World, S: Storage> ClusterReady<W, S> {
         call.step("ask ECS about the services");
         let names = match properties.slot {
             Some(_) => vec![self.name(properties)],
-            None => self.services(properties, true),
+            None => self.looked_at(properties, true).into_iter().map(|slot| slot.name.as_str()).collect(),
         };
         let since_1970 = |time: Duration| SystemTime::UNIX_EPOCH + time;
         match self.world.services(&names).await {

@@ -7,6 +7,7 @@ use aws::{Kind, Operation};
 use custom_resource::{Call, Data, Failure, Outcome, Resource};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
+use topology::Slot;
 
 use crate::{Readiness, World, progress::Progress, ready_resource::PAUSE, settled};
 
@@ -17,7 +18,7 @@ const LOOK_FOR: Duration = Duration::from_secs(60);
 /// Refuses what a living cluster would not survive.
 pub struct RollCheck<W> {
     world: W,
-    core_services: Vec<String>,
+    core: Vec<Slot>,
 }
 
 /// What the template says.
@@ -26,6 +27,9 @@ pub struct RollCheck<W> {
 pub struct Properties {
     /// How many core slots there are to be.
     core_size: String,
+    /// The secret with the administrator's password, the stack's own or a given one; empty in what a stack of before was given.
+    #[serde(default)]
+    admin_secret_arn: String,
     /// Whether slots are stopped while another one is away.
     #[serde(deserialize_with = "degraded")]
     roll_when_degraded: Degraded,
@@ -54,9 +58,10 @@ pub(crate) fn degraded<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Deg
 }
 
 impl<W: World> RollCheck<W> {
-    /// Of the cluster of these services.
-    pub fn new(world: W, core_services: Vec<String>) -> Self {
-        Self { world, core_services }
+    /// Of the cluster of these slots, of which the core's count.
+    pub fn new(world: W, slots: &[Slot]) -> Self {
+        let core = slots.iter().filter(|slot| slot.kind == topology::Kind::Core).cloned().collect();
+        Self { world, core }
     }
 
     async fn check(
@@ -67,6 +72,8 @@ impl<W: World> RollCheck<W> {
     ) -> Result<Outcome, Failure> {
         let refused = if let Some(old) = old.filter(|old| old.core_size != new.core_size) {
             Err(resized(&old.core_size, &new.core_size))
+        } else if old.is_some_and(|old| another_secret(&old.admin_secret_arn, &new.admin_secret_arn)) {
+            Err(locked_out(&new.admin_secret_arn))
         } else if old.is_some_and(|old| old.settings == new.settings) {
             return Ok(done()); // no slot changes
         } else if new.roll_when_degraded == Degraded::GoesOn {
@@ -107,8 +114,7 @@ impl<W: World> RollCheck<W> {
 
     async fn settled(&self, call: &Call) -> Result<Result<(), Refusal>, Failure> {
         call.step("look at the core slots");
-        let services: Vec<&str> = self.core_services.iter().map(String::as_str).collect();
-        let says = match self.world.look(&services).await {
+        let says = match self.world.look(&self.core.iter().collect::<Vec<_>>()).await {
             Ok(slots) => match settled(&slots) {
                 Readiness::Ready => return Ok(Ok(())),
                 Readiness::NotYet(says) => says,
@@ -137,6 +143,22 @@ fn resized(old: &str, new: &str) -> Refusal {
             "CoreSize of a living stack cannot change from {old} to {new}: its members count majorities of {old}. Nothing was \
              changed. Deploy a second stack with CoreSize {new} from a snapshot of this one, move the applications to it, and set \
              CoreSize here back to {old}"
+        ),
+        is_final: true,
+    }
+}
+
+fn another_secret(old: &str, new: &str) -> bool {
+    !old.is_empty() && old != new
+}
+
+/// Nodes whose volume has users keep their password: with another secret nothing could log in any more, and every slot would still roll.
+fn locked_out(new: &str) -> Refusal {
+    Refusal {
+        why: format!("the secret of the administrator changes to {new}"),
+        sentence: format!(
+            "AdminSecretArn of a living stack cannot change to {new}: its nodes have the password of the secret before. No slot was \
+             stopped. Set AdminSecretArn back to what it was, and put a new password into that secret: user-creation sets it on every node"
         ),
         is_final: true,
     }

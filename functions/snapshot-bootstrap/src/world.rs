@@ -5,15 +5,17 @@ use std::{net::IpAddr, sync::Arc};
 use aws::{Error, Operation, Service};
 use backups::Counts;
 
-use crate::Slot;
+use topology::Slot;
+
+use crate::Sighting;
 
 /// The nodes.
 pub trait World: Send + Sync + 'static {
-    /// Lists the tasks of `services` and asks each for its role, all at once; one slot or more for each service, in order.
+    /// Lists the tasks of `slots` and asks each for its role, all at once; one sighting or more of each slot, in order.
     ///
     /// # Errors
     /// When a service could not be listed: then a task that is missing would prove nothing.
-    fn look(&self, services: &[&str]) -> impl Future<Output = Result<Vec<Slot>, Error>> + Send;
+    fn look(&self, slots: &[&Slot]) -> impl Future<Output = Result<Vec<Sighting>, Error>> + Send;
     /// What ECS itself says of `services`: its events, and tasks that ended by themselves.
     fn services(&self, services: &[&str]) -> impl Future<Output = Result<Vec<Service>, Error>> + Send;
     /// What CloudFormation is doing with the stack `id`.
@@ -33,8 +35,8 @@ pub struct Uncounted {
 }
 
 impl<W: World> World for Arc<W> {
-    async fn look(&self, services: &[&str]) -> Result<Vec<Slot>, Error> {
-        (**self).look(services).await
+    async fn look(&self, slots: &[&Slot]) -> Result<Vec<Sighting>, Error> {
+        (**self).look(slots).await
     }
 
     async fn services(&self, services: &[&str]) -> Result<Vec<Service>, Error> {

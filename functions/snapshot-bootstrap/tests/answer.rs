@@ -41,7 +41,7 @@ async fn the_answer_arrives_whole_where_cloudformation_wants_it() {
     let (buckets, cluster) = (Buckets::with_backups(), Cluster::default().then(Ok(whole())));
     let counts = backups::Counts { nodes: 50_000, relationships: 12 };
     let record = Record::new(buckets.clone(), STATE, FOUNDING);
-    let services = ["core-1", "core-2", "core-3"].map(str::to_owned).to_vec();
+    let slots = topology::Slot::numbered(&["core-1", "core-2", "core-3"], &[] as &[&str]);
     let protocol = Protocol::new(Https::new().unwrap(), OneInvocation)
         .with(SnapshotBootstrap::new(
             buckets.clone(),
@@ -50,7 +50,7 @@ async fn the_answer_arrives_whole_where_cloudformation_wants_it() {
             "3.4.6".parse().unwrap(),
             Nodes::Restore,
         ))
-        .with(ClusterReady::new(cluster.counting(Ok(counts)), record, services, Vec::new()));
+        .with(ClusterReady::new(cluster.counting(Ok(counts)), record, slots));
     for (name, id) in [
         ("snapshot-bootstrap-create-uri", "neo4j-local-snapshot"),
         ("cluster-ready-create", "neo4j-local-ready"),

@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{BufRead, BufReader},
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -14,6 +14,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 struct Started {
     function: Child,
     runtime: TcpListener,
+    /// Closing it would be an error of its own, which the function logs.
+    poll: Option<TcpStream>,
     log: std::path::PathBuf,
 }
 
@@ -31,7 +33,10 @@ impl Started {
             ("AWS_LAMBDA_LOG_GROUP_NAME", "g"),
             ("AWS_LAMBDA_RUNTIME_API", at.as_str()),
             ("DIALECT", "HA"),
+            ("NEO4J_VERSION", "3.4.6"),
             ("CLUSTER", "c"),
+            ("STACK", "s"),
+            ("ADMIN_SECRET_ARN", "arn:admin"),
             ("CORE_SERVICES", "core-1,core-2,core-3"),
             ("STATE_BUCKET", "b"),
         ];
@@ -44,7 +49,7 @@ impl Started {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        Self { function, runtime, log }
+        Self { function, runtime, poll: None, log }
     }
 
     /// The request line of the first poll; none when the process ended without one.
@@ -55,7 +60,8 @@ impl Started {
                 stream.set_nonblocking(false).unwrap();
                 stream.set_read_timeout(Some(PATIENCE)).unwrap();
                 let mut line = String::new();
-                BufReader::new(stream).read_line(&mut line).unwrap();
+                BufReader::new(&stream).read_line(&mut line).unwrap();
+                self.poll = Some(stream);
                 return Some(line);
             }
             if self.function.try_wait().unwrap().is_some() {

@@ -9,7 +9,7 @@ use aws::{Error, Kind};
 use backups::{Change, Counts, Founding, Phase, Time};
 use custom_resource::Handled;
 use serde_json::{Value, json};
-use snapshot_bootstrap::{Seen, Slot, Uncounted};
+use snapshot_bootstrap::{Seen, Sighting, Uncounted};
 use stage::{
     Buckets, Cluster, FOUNDING, Function, NEW, STATE, data, event, event_with, reason, running, waiting,
     whole,
@@ -41,7 +41,7 @@ fn uncounted(unauthorized: bool) -> Uncounted {
 async fn it_waits_until_all_are_sure_then_counts_and_seals() {
     let buckets = founded();
     let some =
-        vec![running(1, Answer::Slave, "running"), waiting(2), Slot { seen: Seen::NoTask, ..waiting(3) }];
+        vec![running(1, Answer::Slave, "running"), waiting(2), Sighting { seen: Seen::NoTask, ..waiting(3) }];
     let cluster = Cluster::default()
         .then(Ok(vec![waiting(1), waiting(2), waiting(3)]))
         .then(Ok(some))
@@ -85,7 +85,7 @@ async fn the_timeout_says_which_node_says_what_and_nothing_is_sealed() {
     let buckets = founded();
     let unsettled = running(2, Answer::NotKnown(NotKnown::Unsettled), "running");
     let slots =
-        vec![running(1, Answer::Slave, "running"), unsettled, Slot { seen: Seen::NoTask, ..waiting(3) }];
+        vec![running(1, Answer::Slave, "running"), unsettled, Sighting { seen: Seen::NoTask, ..waiting(3) }];
     let cluster = Cluster::default().then(Ok(slots));
     let event = event_with("cluster-ready-create", &[("ServiceTimeout", json!("30"))]);
     let answer = Function::new(&buckets, &cluster).answer(&event).await;
@@ -235,7 +235,7 @@ async fn whoever_loses_the_seal_reads_again_and_a_cluster_without_a_record_is_se
 #[tokio::test(start_paused = true)]
 async fn a_slot_is_made_when_it_waits_for_its_peers() {
     let buckets = founded();
-    let pending = Slot { seen: Seen::Pending, ..waiting(2) };
+    let pending = Sighting { seen: Seen::Pending, ..waiting(2) };
     let cluster = Cluster::default().then(Ok(vec![pending])).then(Ok(vec![waiting(1), waiting(2)]));
     let answer = Function::new(&buckets, &cluster).answer(&event("cluster-ready-slot-create")).await;
     assert_eq!(data(&answer)["Nodes"], "core-2");
@@ -251,8 +251,8 @@ async fn a_slot_is_made_when_it_waits_for_its_peers() {
 
 #[tokio::test(start_paused = true)]
 async fn a_slot_is_updated_when_its_new_task_has_rejoined() {
-    let new = |slot: Slot| match slot.seen {
-        Seen::Running { address, answer, phase, .. } => Slot {
+    let new = |slot: Sighting| match slot.seen {
+        Seen::Running { address, answer, phase, .. } => Sighting {
             seen: Seen::Running { address, answer, phase, definition: "neo4j-local-core-2:2".into() },
             ..slot
         },
@@ -263,7 +263,7 @@ async fn a_slot_is_updated_when_its_new_task_has_rejoined() {
     let cluster = Cluster::default()
         // the old task, which still runs and is a slave
         .then(Ok(among(running(2, Answer::Slave, "running"))))
-        .then(Ok(among(Slot { seen: Seen::NoTask, ..waiting(2) })))
+        .then(Ok(among(Sighting { seen: Seen::NoTask, ..waiting(2) })))
         .then(Ok(among(new(waiting(2)))))
         .then(Ok(among(new(running(2, Answer::NotKnown(NotKnown::Unsettled), "running")))))
         .then(Ok(among(new(running(2, Answer::Slave, "running")))));
@@ -279,6 +279,37 @@ async fn a_slot_is_updated_when_its_new_task_has_rejoined() {
         "{answer}"
     );
     assert_eq!(answer["PhysicalResourceId"], "neo4j-local-ready-slot-2");
+}
+
+/// Its server id follows those of the core. The core has to be well before the next slot is stopped; it is looked at, and so is
+/// the slot itself.
+#[tokio::test(start_paused = true)]
+async fn a_slave_only_slot_is_waited_for_beside_the_core() {
+    let slots = topology::Slot::numbered(&["core-1", "core-2", "core-3"], &["slave-1", "slave-2"]);
+    let slave = |seen| Sighting { slot: slots[3].clone(), seen };
+    let beside = |seen| [whole(), vec![slave(seen)]].concat();
+    let running = |answer| {
+        let (address, definition) = ([10, 0, 0, 4].into(), "slave:1".to_owned());
+        Seen::Running { address, definition, answer, phase: "running".into() }
+    };
+    let create =
+        event_with("cluster-ready-slot-create", &[("Slot", json!("4")), ("Definition", json!("slave:1"))]);
+    let cluster = Cluster::default()
+        .then(Ok(vec![slave(Seen::Pending)]))
+        .then(Ok(vec![slave(running(Answer::NotKnown(NotKnown::Unsettled)))]));
+    let answer = Function::of(&founded(), &cluster, slots.clone()).answer(&create).await;
+    assert_eq!(data(&answer)["Nodes"], "slave-1");
+    assert_eq!(answer["PhysicalResourceId"], "neo4j-local-ready-slot-4");
+    assert_eq!(cluster.looks(), [["slave-1"], ["slave-1"]]);
+
+    let mut update =
+        event_with("cluster-ready-slot-update", &[("Slot", json!("4")), ("Definition", json!("slave:1"))]);
+    update["OldResourceProperties"]["Slot"] = json!("4");
+    update["PhysicalResourceId"] = json!("neo4j-local-ready-slot-4");
+    let cluster = Cluster::default().then(Ok(beside(Seen::NoTask))).then(Ok(beside(running(Answer::Slave))));
+    let answer = Function::of(&founded(), &cluster, slots.clone()).answer(&update).await;
+    assert_eq!(data(&answer)["Nodes"], "slave-1");
+    assert_eq!(cluster.looks(), vec![vec!["core-1", "core-2", "core-3", "slave-1"]; 2]);
 }
 
 /// Faults 12 and 13: a Delete looks at nothing, whatever state the cluster is in, and whoever still waits finds its own end.
@@ -306,7 +337,7 @@ async fn what_could_never_come_true_is_refused_at_once() {
         (&[("ExpectNodes", json!(""))], "ExpectNodes is missing"),
         (&[("ExpectNodes", json!("three"))], "ResourceProperties.ExpectNodes: "),
         (&[("ExpectMaster", json!("false"))], "ExpectCounts is counted on the master"),
-        (&[("Slot", json!("4"))], "Slot is 4, and the cluster has core slots 1 to 3"),
+        (&[("Slot", json!("4"))], "Slot is 4, and the cluster has slots 1 to 3"),
         (&[("ExpectCounts", json!({"Nodes": "many"}))], "ResourceProperties.ExpectCounts.Nodes: "),
     ];
     for (properties, says) in table {

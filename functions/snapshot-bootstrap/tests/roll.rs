@@ -7,13 +7,13 @@ use std::time::{Duration, SystemTime};
 
 use aws::{Ended, Error, Kind, Operation, Service};
 use serde_json::{Value, json};
-use snapshot_bootstrap::{Seen, Slot};
+use snapshot_bootstrap::{Seen, Sighting};
 use stage::{Buckets, Cluster, Function, data, event, event_with, reason, running, waiting, whole};
 use tokio::time::Instant;
 use topology::{Answer, NotKnown};
 
 /// Without core-3.
-fn degraded() -> Vec<Slot> {
+fn degraded() -> Vec<Sighting> {
     let mut slots = whole();
     slots[2].seen = Seen::NoTask;
     slots
@@ -72,8 +72,25 @@ async fn a_deployment_that_says_so_goes_on_without_a_look() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn another_secret_of_the_administrator_is_refused_by_its_name() {
+    let given = |arn: &str| [("AdminSecretArn", json!(arn))];
+    let mut event = roll(&given("arn:new"));
+    event["OldResourceProperties"]["AdminSecretArn"] = json!("arn:old");
+    let cluster = Cluster::default().then(Ok(whole()));
+    let (refused, took) = answer(&cluster, &event).await;
+    let says = "AdminSecretArn of a living stack cannot change to arn:new: its nodes have the password of the secret before. No slot \
+                was stopped. Set AdminSecretArn back";
+    assert!(reason(&refused).starts_with(says), "{refused}");
+    assert!(took < Duration::from_secs(1) && cluster.looks().is_empty(), "nothing can be waited for");
+    // The same secret, and a check of before, which was not given one.
+    event["OldResourceProperties"]["AdminSecretArn"] = json!("arn:new");
+    data(&answer(&Cluster::default().then(Ok(whole())), &event).await.0);
+    data(&answer(&Cluster::default().then(Ok(whole())), &roll(&given("arn:new"))).await.0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_roll_back_is_never_refused() {
-    for properties in [vec![], vec![("CoreSize", json!("5"))]] {
+    for properties in [vec![], vec![("CoreSize", json!("5"))], vec![("AdminSecretArn", json!("arn:new"))]] {
         let cluster = Cluster::default().then(Ok(degraded())).during(Ok(Operation::RollBack));
         let (ready, took) = answer(&cluster, &roll(&properties)).await;
         data(&ready);
@@ -138,20 +155,23 @@ async fn what_is_neither_yes_nor_no_is_refused() {
 }
 
 /// `core-2` with its new task.
-fn replaced(answer: Answer, phase: &str) -> Slot {
+fn replaced(answer: Answer, phase: &str) -> Sighting {
     let slot = running(2, answer, phase);
     let Seen::Running { address, answer, phase, .. } = slot.seen else { panic!("it runs") };
-    Slot { seen: Seen::Running { address, answer, phase, definition: "neo4j-local-core-2:2".into() }, ..slot }
+    Sighting {
+        seen: Seen::Running { address, answer, phase, definition: "neo4j-local-core-2:2".into() },
+        ..slot
+    }
 }
 
 /// The cluster around it.
-fn around(core_2: Slot, core_3: Slot) -> Vec<Slot> {
+fn around(core_2: Sighting, core_3: Sighting) -> Vec<Sighting> {
     vec![running(1, Answer::Master, "running"), core_2, core_3]
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_next_slot_waits_until_all_others_are_well_and_says_for_what() {
-    let away = Slot { seen: Seen::NoTask, ..waiting(3) };
+    let away = Sighting { seen: Seen::NoTask, ..waiting(3) };
     let slave = || running(3, Answer::Slave, "running");
     let cluster = Cluster::default()
         .then(Ok(around(replaced(Answer::Slave, "running"), away.clone())))
@@ -212,7 +232,7 @@ async fn without_any_master_a_slot_that_waits_for_its_peers_is_enough_for_a_depl
     let leaderless = vec![
         running(1, Answer::NotKnown(NotKnown::Unsettled), "running"),
         replaced(Answer::NotKnown(NotKnown::Refused), "waiting-for-peers"),
-        Slot { seen: Seen::NoTask, ..waiting(3) },
+        Sighting { seen: Seen::NoTask, ..waiting(3) },
     ];
     let goes_on = event_with("cluster-ready-slot-update", &[("RollWhenDegraded", json!("yes"))]);
     let (ready, took) = answer(&Cluster::default().then(Ok(leaderless.clone())), &goes_on).await;
@@ -230,7 +250,7 @@ async fn a_roll_back_does_not_fail_for_a_slot_that_cannot_come() {
     let at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_600_000_000);
     let said =
         vec![Service { name: "core-2".into(), events: vec![(at, words.into())], ..Service::default() }];
-    let away = around(Slot { seen: Seen::NoTask, ..waiting(2) }, running(3, Answer::Slave, "running"));
+    let away = around(Sighting { seen: Seen::NoTask, ..waiting(2) }, running(3, Answer::Slave, "running"));
     let scene = || Cluster::default().then(Ok(away.clone())).saying(said.clone());
     let goes_on = event_with("cluster-ready-slot-update", &[("RollWhenDegraded", json!("yes"))]);
     let (refused, took) = answer(&scene(), &goes_on).await;

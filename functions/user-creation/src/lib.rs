@@ -32,7 +32,7 @@ mod world;
 use std::{sync::Arc, time::Duration};
 
 use custom_resource::{Https, OneInvocation, Protocol, Unable, serve_beside};
-use runtime::{Environment, Invalid};
+use runtime::Environment;
 use serde_json::json;
 use tokio::time::{Instant, timeout};
 
@@ -64,8 +64,8 @@ const FOR_THE_RECORDS: Duration = Duration::from_secs(45);
 pub async fn serve(environment: &Environment) -> Result<(), lambda_runtime::Error> {
     // First of all, because the clients of AWS cannot be made without root certificates either.
     let https = Https::new()?;
-    match parameters(environment) {
-        Ok((config, function)) => work(https, config, function).await,
+    match Config::read(environment) {
+        Ok(config) => work(https, config).await,
         Err(invalid) => {
             let unable = Unable::because(invalid);
             let protocol = Protocol::new(https, OneInvocation)
@@ -76,15 +76,10 @@ pub async fn serve(environment: &Environment) -> Result<(), lambda_runtime::Erro
     }
 }
 
-/// The function's parameters, and its own name.
-fn parameters(environment: &Environment) -> Result<(Config, String), Invalid> {
-    Ok((Config::read(environment)?, environment.need("AWS_LAMBDA_FUNCTION_NAME")?.to_owned()))
-}
-
-async fn work(https: Https, config: Config, function: String) -> Result<(), lambda_runtime::Error> {
+async fn work(https: Https, config: Config) -> Result<(), lambda_runtime::Error> {
     let sdk = aws::sdk_config().await;
     let world = Arc::new(live::Live::new(&sdk, &config));
-    let protocol = Protocol::new(https, aws::Invoke::new(&sdk, function))
+    let protocol = Protocol::new(https, aws::Invoke::new(&sdk, config.function.clone()))
         .with(Neo4jUser::new(Arc::clone(&world), config.clone()))
         .with(UserRecords::new(Arc::clone(&world), config.clone()));
     let (world, config) = (&*world, &config);
@@ -94,7 +89,7 @@ async fn work(https: Https, config: Config, function: String) -> Result<(), lamb
         let summary = timeout(time, Box::pin(reconcile(world, config, until))).await.map_err(|_| {
             format!("the reconcile was broken off after {} s: raise the function's timeout", time.as_secs())
         })??;
-        summary.emit(&config.stack);
+        summary.emit(&config.cluster.stack);
         Ok(json!(summary))
     })
     .await

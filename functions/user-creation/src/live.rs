@@ -18,12 +18,12 @@ pub(crate) struct Live {
 impl Live {
     pub(crate) fn new(sdk: &aws::SdkConfig, config: &Config) -> Self {
         Self {
-            inventory: Inventory::new(sdk, &config.cluster),
-            ecs: Services::new(sdk, &config.cluster),
-            services: config.services.clone(),
+            inventory: Inventory::new(sdk, &config.cluster.cluster),
+            ecs: Services::new(sdk, &config.cluster.cluster),
+            services: config.cluster.slots.iter().map(|slot| slot.name.clone()).collect(),
             secrets: Secrets::new(sdk),
-            records: Parameters::new(sdk, &config.users_path),
-            requests: Parameters::new(sdk, &config.requests_path),
+            records: Parameters::new(sdk, config.users_path()),
+            requests: Parameters::new(sdk, config.requests_path()),
         }
     }
 }

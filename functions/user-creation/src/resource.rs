@@ -63,7 +63,7 @@ impl<W: World> Neo4jUser<W> {
             return Err(Stop::failed(&format_args!(
                 "AuthEnabled of stack {} is false, so its nodes ask for no login and have no users to make: set it to true first, \
                  or remove this resource",
-                self.config.stack
+                self.config.cluster.stack
             ))
             .nothing_made());
         }
@@ -87,7 +87,7 @@ impl<W: World> Neo4jUser<W> {
     }
 
     fn user_of(&self, physical_id: &str) -> Option<UserName> {
-        name(physical_id.strip_prefix(&self.config.stack)?.strip_prefix('/')?).ok()
+        name(physical_id.strip_prefix(&self.config.cluster.stack)?.strip_prefix('/')?).ok()
     }
 }
 
@@ -101,7 +101,7 @@ impl<W: World> Resource for Neo4jUser<W> {
     }
 
     fn physical_id(&self, _call: &Call, properties: &Properties) -> String {
-        format!("{}/{}", self.config.stack, properties.username)
+        format!("{}/{}", self.config.cluster.stack, properties.username)
     }
 
     async fn create(&self, call: &Call, properties: &Properties) -> Result<Outcome, Failure> {

@@ -52,7 +52,7 @@ impl<W: World> UserRecords<W> {
     }
 
     fn id(&self) -> String {
-        format!("{}-user-records", self.config.stack)
+        format!("{}-user-records", self.config.cluster.stack)
     }
 
     async fn forget_all(&self, call: &Call) -> Result<(), Trouble> {

@@ -19,9 +19,8 @@ use super::{
 };
 use crate::{
     cloud::Cloud,
-    control::{self, HTTP_PORT, Node, Status},
+    control::{HTTP_PORT, Node, Status},
     demo::{self, Watch, Write, Writer},
-    deploy,
     login::User,
     processes::{Processes, Signal, children, signal, signal_group},
 };
@@ -75,7 +74,7 @@ async fn once(cloud: &Cloud, play: Play) -> Result<Measured, String> {
     };
     both_wrote("writes before the fault", Instant::now(), WARM, MOVING).await?;
     let others = nodes.iter().copied().filter(|node| *node != victim.address).collect();
-    let watch = Watch::start(others, &cloud.gateway, HTTP_PORT);
+    let watch = Watch::start(others, cloud, HTTP_PORT);
 
     let (at, wall) = (Instant::now(), SystemTime::now());
     strike(victim, play.fault);
@@ -128,10 +127,10 @@ async fn once(cloud: &Cloud, play: Play) -> Result<Measured, String> {
 /// state while it is at rest.
 async fn forget_faults(cloud: &Cloud) -> Result<(), String> {
     let emulator = &cloud.gateway.emulator;
-    let function = format!("{}-master-election", deploy::STACK);
+    let function = cloud.stack.function("master-election");
     let environment = emulator.function_environment(&function).await.map_err(|error| error.to_string())?;
     let text = |name: &str| environment[name].as_str().ok_or_else(|| format!("{function} has no {name}"));
-    let object = format!("{}/{}", text("STATE_BUCKET")?, text("STATE_KEY")?);
+    let object = format!("{}/master-election/state.json", text("STATE_BUCKET")?);
     let state = emulator.get_object(&object).await.map_err(|error| error.to_string())?;
     let mut state: Value = serde_json::from_slice(&state).map_err(|error| format!("{object}: {error}"))?;
     let switches =
@@ -167,7 +166,7 @@ async fn over(cloud: &Cloud, victim: &Node, play: Play) -> Result<(), String> {
         return Ok(());
     }
     let ended = || async {
-        let tasks = cloud.gateway.ecs.tasks();
+        let tasks = cloud.tasks();
         tasks.iter().any(|task| task.id() == victim.task && task.stopped.is_some()).then_some(())
     };
     demo::until(MOVING, ended).await.ok_or_else(|| "the watchdog did not end the frozen slave".into())
@@ -181,7 +180,7 @@ fn first_deregistration(cloud: &Cloud, since: SystemTime) -> Option<SystemTime> 
 /// How many acknowledged writes are not on the master; all are forgotten afterwards.
 async fn lost(cloud: &Cloud, writes: &[Vec<Write>; 2]) -> Result<usize, String> {
     let reader = cloud.login(User::Reader).await?;
-    let master = || async { demo::master(&control::status(&cloud.gateway).await) };
+    let master = || async { demo::master(&cloud.status().await) };
     let (_, master, _) = demo::until(MOVING, master).await.ok_or("there is no master at the end")?;
     let node = SocketAddr::from((master, HTTP_PORT));
     let mut lost = 0;

@@ -21,6 +21,6 @@ pub use table::{Sample, table};
 /// Deploys the stack with `overrides` and waits for its cluster.
 async fn form(cloud: &Cloud, overrides: &[(&str, &str)]) -> Result<(), String> {
     deploy::build(&cloud.layout, cloud.endpoint).await.map_err(|error| error.to_string())?;
-    deploy::deploy(&cloud.layout, cloud.endpoint, overrides).await.map_err(|error| error.to_string())?;
+    cloud.deploy(overrides).await.map_err(|error| error.to_string())?;
     demo::form(cloud).await.map(drop)
 }

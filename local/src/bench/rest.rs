@@ -9,7 +9,7 @@ use std::{
 use serde_json::{Value, json};
 
 use super::prices;
-use crate::{cloud::Cloud, demo, deploy::STACK, templates};
+use crate::{cloud::Cloud, demo, stacks};
 
 /// From the last call of one sweep to the first of the next one most of a minute passes.
 const QUIET: Duration = Duration::from_secs(10);
@@ -57,8 +57,8 @@ pub async fn run(cloud: &Cloud, minutes: u32) -> Result<(), String> {
         (new > 0).then(|| (name.clone(), new))
     };
     seen.calls = after.iter().filter_map(grown).collect();
-    seen.secrets = secrets(cloud).await?;
-    seen.alarms = alarms(cloud)?;
+    seen.secrets = count(cloud, "AWS::SecretsManager::Secret").await?;
+    seen.alarms = count(cloud, "AWS::CloudWatch::Alarm").await?;
     if seen.sweeps == 0 {
         return Err(format!("no sweep in {minutes} minutes: the schedule does not invoke master-election"));
     }
@@ -132,8 +132,8 @@ fn embedded_metrics(message: &str) -> Vec<String> {
 /// Bytes that tasks have printed: the agent sends them to CloudWatch Logs.
 fn task_logs(cloud: &Cloud) -> u64 {
     let files = fs::read_dir(cloud.layout.run.join("logs")).into_iter().flatten().flatten();
-    let of_tasks =
-        files.filter(|file| file.file_name().to_string_lossy().starts_with(&format!("{STACK}-core-")));
+    let prefix = format!("{}-core-", cloud.stack);
+    let of_tasks = files.filter(|file| file.file_name().to_string_lossy().starts_with(&prefix));
     of_tasks
         .filter_map(|file| file.metadata().ok())
         .filter(|meta| meta.is_file())
@@ -141,19 +141,10 @@ fn task_logs(cloud: &Cloud) -> u64 {
         .sum()
 }
 
-async fn secrets(cloud: &Cloud) -> Result<usize, String> {
-    let listed =
-        cloud.gateway.emulator.json("secretsmanager", "secretsmanager.ListSecrets", &json!({})).await;
-    let listed = listed.map_err(|error| error.to_string())?;
-    Ok(listed["SecretList"].as_array().map_or(0, Vec::len))
-}
-
-fn alarms(cloud: &Cloud) -> Result<usize, String> {
-    let text =
-        fs::read_to_string(cloud.layout.root.join("template.yml")).map_err(|error| error.to_string())?;
-    let template = templates::read(&text).map_err(|error| error.to_string())?;
-    let resources = template["Resources"].as_object().into_iter().flatten();
-    Ok(resources.filter(|(_, resource)| resource["Type"] == "AWS::CloudWatch::Alarm").count())
+/// How many resources of a type the stack has, those of nested stacks too.
+async fn count(cloud: &Cloud, kind: &str) -> Result<usize, String> {
+    let resources = stacks::resources(cloud.gateway.emulator.at, cloud.stack.name()).await?;
+    Ok(resources.iter().filter(|resource| resource.kind == kind).count())
 }
 
 impl Seen {

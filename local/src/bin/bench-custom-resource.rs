@@ -1,12 +1,11 @@
 //! How soon a bad event is answered FAILED: from the moment the Runtime API hands it out to the answer's PUT, on the
 //! binary that is shipped.
 
-use std::{path::Path, process::ExitCode, time::Duration};
+use std::{process::ExitCode, time::Duration};
 
-use local::{bench::Figures, runtime_api::Function};
+use local::{bench::Figures, layout::Layout, runtime_api::Function};
 use serde_json::{Value, json};
 
-const BINARY: &str = "target/release/user-creation";
 const RUNS: usize = 200;
 /// What the project promises.
 const LIMIT: Duration = Duration::from_millis(50);
@@ -29,15 +28,17 @@ async fn measure() -> Result<bool, String> {
         // Nobody is there, and nobody may be asked: the event is bad.
         ("AWS_ENDPOINT_URL", "http://127.0.0.1:1"),
         ("DIALECT", "HA"),
+        ("NEO4J_VERSION", "3.4.6"),
         ("CLUSTER", "bench"),
         ("CORE_SERVICES", "core-1,core-2,core-3"),
         ("STACK", "bench"),
         ("ADMIN_SECRET_ARN", "arn:aws:secretsmanager:us-east-1:000000000000:secret:bench/admin-AbCdEf"),
     ];
     let log = std::env::temp_dir().join(format!("bench-custom-resource-{}.log", std::process::id()));
-    let function = Function::start(Path::new(BINARY), &environment, &log)
+    let binary = Layout::find("run").map_err(|error| error.to_string())?.binary("user-creation");
+    let function = Function::start(&binary, &environment, &log)
         .await
-        .map_err(|error| format!("{BINARY}: {error}: run `make release`"))?;
+        .map_err(|error| format!("{}: {error}: run `make release`", binary.display()))?;
     let mut took = Vec::new();
     for run in 0..=RUNS {
         function.invoke(bad(run, &function.answer_url()), PATIENCE);

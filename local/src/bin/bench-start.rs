@@ -10,26 +10,34 @@ use std::{
     time::{Duration, Instant},
 };
 
-use local::runtime_api::environment;
+use local::{
+    layout::{Layout, NODE},
+    runtime_api::environment,
+};
 
-const FUNCTIONS: [&str; 3] = ["master-election", "user-creation", "snapshot-bootstrap"];
 const RUNS: usize = 21;
 /// What the project promises: bytes of the zip, milliseconds to the first poll, kilobytes of memory.
 const LIMITS: (u64, u128, u64) = (4 << 20, 15, 20 << 10);
 
 fn main() -> ExitCode {
-    let mut all_met = true;
-    for function in FUNCTIONS {
-        println!("{function}");
-        match measure(&Path::new("target/release").join(function)) {
-            Ok(met) => all_met &= met,
-            Err(error) => {
-                eprintln!("bench-start: {function}: {error}");
-                return ExitCode::FAILURE;
-            }
+    match run() {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("bench-start: {error}");
+            ExitCode::FAILURE
         }
     }
-    if all_met { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn run() -> Result<bool, Box<dyn Error>> {
+    let layout = Layout::find("run")?;
+    let mut all_met = true;
+    for function in layout.shipped()?.iter().filter(|name| *name != NODE) {
+        println!("{function}");
+        all_met &= measure(&layout.binary(function)).map_err(|error| format!("{function}: {error}"))?;
+    }
+    Ok(all_met)
 }
 
 fn measure(binary: &Path) -> Result<bool, Box<dyn Error>> {
@@ -97,8 +105,9 @@ fn start(binary: &Path) -> Result<(Duration, u64), Box<dyn Error>> {
 }
 
 /// What the template gives the functions, beside what Lambda sets.
-const TEMPLATE: [(&str, &str); 9] = [
+const TEMPLATE: [(&str, &str); 10] = [
     ("DIALECT", "HA"),
+    ("NEO4J_VERSION", "3.4.6"),
     ("CLUSTER", "bench"),
     ("CORE_SERVICES", "core-1,core-2,core-3"),
     ("SLAVE_ONLY_SERVICES", ""),

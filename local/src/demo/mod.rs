@@ -18,7 +18,7 @@ pub use writer::{Write, Writer, forget, lost, outage, run as cypher, stored};
 
 use crate::{
     cloud::Cloud,
-    control::{self, HTTP_PORT, Status},
+    control::{HTTP_PORT, Status},
     deploy,
     elb::{BalancerStatus, ListenerStatus},
     processes::{Signal, children, deleted_files, signal_group},
@@ -52,10 +52,9 @@ pub async fn run(cloud: &Cloud, dialect: &str) -> Result<(), String> {
     say("building the functions' packages (sam build)");
     deploy::build(&cloud.layout, cloud.endpoint).await.map_err(|error| error.to_string())?;
     say("deploying the stack (sam deploy)");
-    let overrides = [("Dialect", dialect)];
-    deploy::deploy(&cloud.layout, cloud.endpoint, &overrides).await.map_err(|error| error.to_string())?;
+    cloud.deploy(&[("Dialect", dialect)]).await.map_err(|error| error.to_string())?;
 
-    say(&report::left_out(&control::status(&cloud.gateway).await));
+    say(&report::left_out(&cloud.status().await));
     say(&format!("waiting for three Neo4j 3.4.6 Enterprise nodes to form a cluster ({dialect})"));
     form(cloud).await?;
     say("waiting for the scheduled master-election Lambda to register them");
@@ -78,7 +77,7 @@ pub async fn run(cloud: &Cloud, dialect: &str) -> Result<(), String> {
     )
     .await?;
     let others = before.nodes.iter().map(|node| node.address).filter(|address| *address != old.1).collect();
-    let watch = Watch::start(others, &cloud.gateway, HTTP_PORT);
+    let watch = Watch::start(others, cloud, HTTP_PORT);
 
     say(&format!("killing the master {} at {} with SIGKILL", old.0, old.1));
     let (fault, fault_at) = (Instant::now(), SystemTime::now());
@@ -104,7 +103,7 @@ pub async fn run(cloud: &Cloud, dialect: &str) -> Result<(), String> {
     let calls: Vec<_> = calls.into_iter().filter(|call| call.at >= fault_at).collect();
     observed(
         until(SWEEPING, || async {
-            let groups = control::status(&cloud.gateway).await;
+            let groups = cloud.status().await;
             registered(&groups.balancers).iter().all(|targets| targets[..] == [new]).then_some(())
         }),
         "the write groups were not cut to the new master",
@@ -115,7 +114,7 @@ pub async fn run(cloud: &Cloud, dialect: &str) -> Result<(), String> {
     say(&format!("waiting for {} to come back", old.0));
     observed(
         until(REJOINING, || async {
-            let status = control::status(&cloud.gateway).await;
+            let status = cloud.status().await;
             let back = status.nodes.iter().any(|node| node.service == old.0 && node.role == "slave");
             (back && formed(&status, CORE_SIZE)).then_some(())
         }),
@@ -164,7 +163,7 @@ async fn lose_a_volume(
     let (gone, replaced) = (slave.task.clone(), slave.service.clone());
     observed(
         until(REJOINING, || async {
-            let status = control::status(&cloud.gateway).await;
+            let status = cloud.status().await;
             let new = status.nodes.iter().find(|node| node.service == replaced && node.task != gone)?;
             (new.role == "slave").then_some(())
         }),
@@ -174,7 +173,7 @@ async fn lose_a_volume(
     let blank = Instant::now();
     observed(
         until(USERS, || async {
-            let status = control::status(&cloud.gateway).await;
+            let status = cloud.status().await;
             users.on(&status.nodes).await.ok()
         }),
         "the replaced node did not get its users",
@@ -190,11 +189,11 @@ async fn lose_a_volume(
 /// Waits until `CORE_SIZE` nodes have one master among them.
 pub async fn form(cloud: &Cloud) -> Result<Status, String> {
     let formed = until(FORMING, || async {
-        let status = control::status(&cloud.gateway).await;
+        let status = cloud.status().await;
         formed(&status, CORE_SIZE).then_some(status)
     });
     let status = observed(formed, "the nodes did not form a cluster; their logs are in .local").await?;
-    let volumes = cloud.layout.run.join("volumes");
+    let volumes = cloud.layout.run.join("hosts");
     let jvms = status.nodes.iter().flat_map(|node| children(node.pid));
     let deleted: Vec<String> = jvms.flat_map(|jvm| deleted_files(jvm, &volumes)).collect();
     let logs: Vec<&String> = deleted.iter().filter(|file| file.contains("neostore.transaction")).collect();
@@ -208,7 +207,7 @@ pub async fn form(cloud: &Cloud) -> Result<Status, String> {
 /// Waits until every node is registered in every write group and the balancer lets in the master alone.
 pub async fn at_rest(cloud: &Cloud, within: Duration) -> Result<Status, String> {
     let rest = until(within, || async {
-        let status = control::status(&cloud.gateway).await;
+        let status = cloud.status().await;
         let (_, master, _) = master(&status)?;
         let groups = registered(&status.balancers);
         let all = groups.iter().all(|targets| targets.len() == CORE_SIZE) && !groups.is_empty();
@@ -293,7 +292,6 @@ async fn observed<T>(step: impl Future<Output = Option<T>>, otherwise: &str) -> 
 
 /// The Lambda's own account of the switch to `new`.
 async fn retarget(cloud: &Cloud, since: SystemTime, new: Ipv4Addr) -> Option<serde_json::Value> {
-    let function = format!("{}-master-election", deploy::STACK);
-    let lines = cloud.function_logs(&function, since).await;
+    let lines = cloud.function_logs(&cloud.stack.function("master-election"), since).await;
     lines.into_iter().find(|line| line["event"] == "retarget" && line["to"] == new.to_string())
 }

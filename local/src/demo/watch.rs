@@ -10,9 +10,8 @@ use std::{
 use tokio::task::JoinHandle;
 
 use crate::{
+    cloud::Cloud,
     control::{HTTP_PORT, master_path},
-    elb::Elb,
-    gateway::Gateway,
     http as wire,
 };
 
@@ -39,10 +38,9 @@ pub struct Watch {
 
 impl Watch {
     /// Watches the nodes at `addresses`, which are asked themselves, and their health on the write listener at `port`.
-    pub fn start(addresses: Vec<Ipv4Addr>, gateway: &Gateway, port: u16) -> Self {
+    pub fn start(addresses: Vec<Ipv4Addr>, cloud: &Cloud, port: u16) -> Self {
         let seen: Arc<Mutex<Seen>> = Arc::default();
-        let (elb, path) = (gateway.elb.clone(), master_path(gateway));
-        let looking = tokio::spawn(look(addresses, elb, path, port, Arc::clone(&seen)));
+        let looking = tokio::spawn(look(addresses, cloud.clone(), port, Arc::clone(&seen)));
         Self { seen, looking }
     }
 
@@ -58,7 +56,8 @@ impl Watch {
     }
 }
 
-async fn look(addresses: Vec<Ipv4Addr>, elb: Elb, path: &'static str, port: u16, seen: Arc<Mutex<Seen>>) {
+async fn look(addresses: Vec<Ipv4Addr>, cloud: Cloud, port: u16, seen: Arc<Mutex<Seen>>) {
+    let path = master_path(&cloud.tasks());
     let mut tick = tokio::time::interval(EVERY);
     loop {
         tick.tick().await;
@@ -70,7 +69,7 @@ async fn look(addresses: Vec<Ipv4Addr>, elb: Elb, path: &'static str, port: u16,
                 masters.push((*address, at));
             }
         }
-        let healthy = super::healthy(&elb.status(), port);
+        let healthy = super::healthy(&cloud.balancers(), port);
         let mut seen = seen.lock().expect("as above");
         seen.two_masters += u32::from(masters.len() > 1);
         for (address, at) in masters {

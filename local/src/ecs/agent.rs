@@ -1,7 +1,7 @@
-//! The container agent of a slot's instance, and its death.
+//! The container agent of a slot's host, and its death.
 //!
 //! ECS only writes down what a task should be; the agent does it, and reports what became of it. So while an agent is dead
-//! `StopTask` is accepted and nothing happens, a task that ends stays RUNNING, and no successor starts in the slot.
+//! `StopTask` is accepted and nothing happens, a task that ends stays RUNNING, and no successor starts on its host.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -16,8 +16,8 @@ use crate::{
 /// What dead agents have not heard, and not reported.
 #[derive(Default)]
 pub(super) struct Dead {
-    /// Services (slots) on whose instance the agent is dead.
-    services: BTreeSet<String>,
+    /// Hosts (slots) whose agent is dead.
+    hosts: BTreeSet<String>,
     /// By task: a stop that ECS accepted.
     unheard: HashMap<String, run::Stop>,
     /// By task: its end.
@@ -27,9 +27,9 @@ pub(super) struct Dead {
 }
 
 impl Dead {
-    /// Whether the agent of `service` is dead.
-    pub(super) fn has(&self, service: &str) -> bool {
-        self.services.contains(service)
+    /// Whether the agent of `host` is dead.
+    pub(super) fn has(&self, host: &str) -> bool {
+        self.hosts.contains(host)
     }
 
     /// A stop that ECS accepted for later.
@@ -37,9 +37,9 @@ impl Dead {
         self.unheard.insert(task.to_owned(), stop);
     }
 
-    /// The end of a task as ECS hears of it: nothing as long as the agent of `service` is dead.
-    pub(super) fn report(&mut self, service: &str, task: &str, mut end: Stopped) -> Option<Stopped> {
-        if self.has(service) {
+    /// The end of a task as ECS hears of it: nothing as long as the agent of `host` is dead.
+    pub(super) fn report(&mut self, host: &str, task: &str, mut end: Stopped) -> Option<Stopped> {
+        if self.has(host) {
             self.unreported.insert(task.to_owned(), end);
             return None;
         }
@@ -60,20 +60,20 @@ impl Dead {
 }
 
 impl Ecs {
-    /// Lets the agent of `service`'s instance die. Its task runs on.
-    pub fn kill_agent(&self, service: &str) {
-        info!(service, "the agent of a slot is dead");
-        self.running().dead.services.insert(service.to_owned());
+    /// Lets the agent of a slot's host die. The tasks on it run on.
+    pub fn kill_agent(&self, slot: &str) {
+        info!(slot, "the agent of a slot is dead");
+        self.running().dead.hosts.insert(slot.to_owned());
     }
 
     /// Starts the agent again: it carries out the stops it has not heard, and reports the ends.
-    pub fn revive_agent(&self, service: &str) {
+    pub fn revive_agent(&self, slot: &str) {
         let mut running = self.running();
-        if !running.dead.services.remove(service) {
+        if !running.dead.hosts.remove(slot) {
             return;
         }
-        info!(service, "the agent of a slot is back");
-        for arn in unfinished(&running, service) {
+        info!(slot, "the agent of a slot is back");
+        for arn in running.unfinished_on(slot) {
             if let Some(end) = running.dead.unreported.remove(&arn) {
                 self.end(&mut running, &arn, end);
             } else if let Some(stop) = running.dead.unheard.remove(&arn) {
@@ -82,14 +82,14 @@ impl Ecs {
         }
     }
 
-    /// Ends the instance of `service` with everything on it, as an operator or an Auto Scaling group does: the processes are
+    /// Ends the instance of a slot with everything on it, as an operator or an Auto Scaling group does: the processes are
     /// killed, ECS hears of it, and the slot's next task has a new instance and the same volume.
-    pub fn terminate_instance(&self, service: &str) {
+    pub fn terminate_instance(&self, slot: &str) {
         let mut running = self.running();
-        running.dead.services.remove(service);
+        running.dead.hosts.remove(slot);
         let reason = format!("Host EC2 (instance i-{:016x}0) terminated.", random());
-        info!(service, reason, "the instance of a slot is gone");
-        for arn in unfinished(&running, service) {
+        info!(slot, reason, "the instance of a slot is gone");
+        for arn in running.unfinished_on(slot) {
             running.dead.terminated.insert(arn.clone(), reason.clone());
             running.dead.unheard.remove(&arn);
             if let Some(end) = running.dead.unreported.remove(&arn) {
@@ -100,14 +100,16 @@ impl Ecs {
         }
     }
 
-    /// The services whose agent is dead.
+    /// The slots whose agent is dead.
     pub fn dead_agents(&self) -> BTreeSet<String> {
-        self.running().dead.services.clone()
+        self.running().dead.hosts.clone()
     }
 }
 
-/// The tasks of `service` that ECS does not know to be stopped.
-fn unfinished(running: &Running, service: &str) -> Vec<String> {
-    let tasks = running.tasks.iter().filter(|task| task.service == service && task.stopped.is_none());
-    tasks.map(|task| task.arn.clone()).collect()
+impl Running {
+    /// The tasks on `host` that ECS does not know to be stopped.
+    pub(super) fn unfinished_on(&self, host: &str) -> Vec<String> {
+        let tasks = self.tasks.iter().filter(|task| task.host == host && task.stopped.is_none());
+        tasks.map(|task| task.arn.clone()).collect()
+    }
 }

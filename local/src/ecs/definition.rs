@@ -18,10 +18,21 @@ pub struct Definition {
     pub container: String,
     /// Its environment.
     pub environment: Vec<(String, String)>,
-    /// `(volume, path in the container)` of every mount.
-    pub mounts: Vec<(String, String)>,
+    /// Every mount.
+    pub mounts: Vec<Mount>,
     /// From SIGTERM to SIGKILL.
     pub stop_timeout: Duration,
+}
+
+/// A volume of the task in its container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mount {
+    /// The volume's name.
+    pub volume: String,
+    /// Where it is on the host (`host.sourcePath`); `None` for one that is made for the task and ends with it.
+    pub source: Option<String>,
+    /// Where it is in the container.
+    pub path: String,
 }
 
 /// A definition that cannot be run as a process.
@@ -37,6 +48,7 @@ pub fn parse(definition: &Value) -> Result<Definition, NoContainer> {
     let containers = list(&definition["containerDefinitions"]);
     let container = containers.iter().find(|container| container["essential"].as_bool() != Some(false));
     let container = container.ok_or_else(|| NoContainer(arn.clone()))?;
+    let volumes: Vec<Volume> = list(&definition["volumes"]).iter().map(volume).collect();
     // CloudFormation hands numbers on as strings.
     let seconds = &container["stopTimeout"];
     let seconds = seconds.as_u64().or_else(|| seconds.as_str()?.parse().ok());
@@ -50,10 +62,32 @@ pub fn parse(definition: &Value) -> Result<Definition, NoContainer> {
             .collect(),
         mounts: list(&container["mountPoints"])
             .iter()
-            .map(|mount| (text(&mount["sourceVolume"]), text(&mount["containerPath"])))
+            .map(|mount| {
+                let (volume, path) = (text(&mount["sourceVolume"]), text(&mount["containerPath"]));
+                let source = volumes.iter().find(|known| known.name == volume);
+                Mount { source: source.and_then(|known| known.source.clone()), volume, path }
+            })
             .collect(),
         stop_timeout: seconds.map_or(DEFAULT_STOP_TIMEOUT, Duration::from_secs),
     })
+}
+
+struct Volume {
+    name: String,
+    source: Option<String>,
+}
+
+/// The emulator's CloudFormation hands volumes on in the template's spelling.
+fn volume(volume: &Value) -> Volume {
+    let field = |value: &Value, api: &str, template: &str| match &value[api] {
+        Value::Null => value[template].clone(),
+        found => found.clone(),
+    };
+    let path = field(&field(volume, "host", "Host"), "sourcePath", "SourcePath");
+    Volume {
+        name: field(volume, "name", "Name").as_str().unwrap_or_default().to_owned(),
+        source: path.as_str().filter(|path| !path.is_empty()).map(str::to_owned),
+    }
 }
 
 #[cfg(test)]
@@ -66,13 +100,29 @@ mod tests {
         let definition = json!({"taskDefinitionArn": "arn:d:1", "family": "d", "containerDefinitions": [
             {"name": "sidecar", "essential": false},
             {"name": "neo4j", "essential": true, "stopTimeout": "90",
-             "environment": [{"name": "SERVER_ID", "value": "1"}],
+             "environment": [{"name": "STACK", "value": "s"}],
              "mountPoints": [{"sourceVolume": "data", "containerPath": "/data"}]}]});
         let parsed = parse(&definition).unwrap();
         assert_eq!(parsed.container, "neo4j");
         assert_eq!(parsed.stop_timeout, Duration::from_secs(90));
-        assert_eq!(parsed.environment, [("SERVER_ID".to_owned(), "1".to_owned())]);
-        assert_eq!(parsed.mounts, [("data".to_owned(), "/data".to_owned())]);
+        assert_eq!(parsed.environment, [("STACK".to_owned(), "s".to_owned())]);
+    }
+
+    /// `dev/bind-mounts.html`: a volume with a source path is the host's, one without is made for the task.
+    #[test]
+    fn a_mount_is_where_its_volume_is_on_the_host() {
+        let mut definition = json!({"taskDefinitionArn": "arn:d:1", "containerDefinitions": [
+            {"mountPoints": [{"sourceVolume": "data", "containerPath": "/data"}]}]});
+        let source = |definition: &Value| parse(definition).unwrap().mounts[0].source.clone();
+        for volume in [
+            json!({"name": "data", "host": {"sourcePath": "/var/lib/neo4j"}}),
+            json!({"Name": "data", "Host": {"SourcePath": "/var/lib/neo4j"}}),
+        ] {
+            definition["volumes"] = json!([{"name": "other"}, volume]);
+            assert_eq!(source(&definition).as_deref(), Some("/var/lib/neo4j"));
+        }
+        definition["volumes"] = json!([{"Name": "data"}]);
+        assert_eq!(source(&definition), None);
     }
 
     #[test]

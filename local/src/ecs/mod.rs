@@ -7,13 +7,14 @@ mod agent;
 pub mod api;
 mod definition;
 mod host;
+mod place;
 mod plan;
 mod run;
 mod task;
 mod told;
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::HashMap,
     fs, io,
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard},
@@ -24,7 +25,9 @@ use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{info, warn};
 
-pub use definition::{Definition, parse};
+pub use definition::{Definition, Mount, parse};
+pub use host::Host;
+pub use place::{Constraint, Unplaced};
 pub use plan::{Service, Step, reconcile};
 pub use run::Image;
 pub use task::{Stopped, Task};
@@ -62,7 +65,7 @@ struct Running {
     tasks: Vec<Task>,
     stops: HashMap<String, oneshot::Sender<run::Stop>>,
     dead: agent::Dead,
-    without_host: BTreeSet<String>,
+    hosts: host::Hosts,
     told: Told,
     closed: bool,
 }
@@ -109,6 +112,7 @@ impl Ecs {
     /// When the emulator does not answer; nothing was changed then.
     pub async fn reconcile(&self) -> Result<(), Error> {
         let services = self.services().await?;
+        self.make_hosts(&services);
         let now = SystemTime::now();
         let seen: Vec<_> = self.tasks().iter().map(|task| task.seen(now)).collect();
         for step in reconcile(&services, &seen) {
@@ -117,7 +121,6 @@ impl Ecs {
                     self.tell_of_stop(&task);
                     self.stop(&task, reason, "ServiceSchedulerInitiated");
                 }
-                Step::Start(service) if !self.can_be_placed(&service.name) => {}
                 Step::Start(service) => {
                     let definition = self.definition(&service.definition).await?;
                     self.start(&service, definition);
@@ -153,7 +156,7 @@ impl Ecs {
         if task.stopping.is_some() || task.stopped.is_some() {
             return;
         }
-        if running.dead.has(&task.service) {
+        if running.dead.has(&task.host) {
             let task = running.tasks.iter_mut().find(|task| task.arn == arn).expect("it was just found");
             (task.stopping, task.unheard) = (Some(stop.reason.clone()), true);
             info!(task = arn, service = task.service, reason, "a task should stop, and its agent is dead");
@@ -175,14 +178,19 @@ impl Ecs {
         let _ended_meanwhile = asked.send(stop);
     }
 
-    /// Ends the task of `service` as an instance ends that takes its disk with it: the slot's next one finds a blank volume.
-    pub fn lose(&self, service: &str) -> io::Result<()> {
-        let tasks = self.tasks().into_iter().filter(|task| task.service == service && task.stopped.is_none());
+    /// Ends the instance of a slot together with its volume: the slot's next instance has a blank one.
+    ///
+    /// # Errors
+    /// When there is no such host, or its files cannot be removed.
+    pub fn lose(&self, slot: &str) -> io::Result<()> {
+        let host = self.running().host(slot).cloned();
+        let host = host.ok_or_else(|| io::Error::other(format!("there is no host of the slot {slot}")))?;
+        let tasks = self.tasks().into_iter().filter(|task| task.host == slot && task.stopped.is_none());
         // Nothing is written any more when the files go.
         tasks.for_each(|task| signal_group(task.pid, Signal::STOP));
-        let gone = fs::remove_dir_all(self.0.image.volumes.join(service));
-        self.terminate_instance(service);
-        gone
+        let blank = fs::remove_dir_all(&host.root).and_then(|()| host.make_volume());
+        self.terminate_instance(slot);
+        blank
     }
 
     /// Ends everything at once: the run's data is thrown away with it, so nothing is gained by a slow end.
@@ -214,6 +222,7 @@ impl Ecs {
                         desired:
                             service["desiredCount"].as_u64().and_then(|n| n.try_into().ok()).unwrap_or(0),
                         definition: text(&service["taskDefinition"]),
+                        constraints: Constraint::all(service),
                     },
                 ));
             }
@@ -242,10 +251,13 @@ impl Ecs {
 
     fn start(&self, service: &Service, definition: Definition) {
         let mut running = self.running();
-        // Nothing is started where no agent is.
-        if running.closed || running.dead.has(&service.name) {
+        if running.closed {
             return;
         }
+        let host = match running.place(service) {
+            Ok(host) => host,
+            Err(why) => return running.told.not_placed(&service.name, &why, SystemTime::now()),
+        };
         let inner = &self.0;
         let id = format!("{:016x}{:016x}", random(), random());
         let address = match inner.network.connect() {
@@ -253,7 +265,7 @@ impl Ecs {
             Err(error) => return warn!(service = service.name, %error, "a task gets no network"),
         };
         let stop_timeout = definition.stop_timeout;
-        let own = (service.name.as_str(), id.as_str());
+        let own = (service.name.as_str(), id.as_str(), &host);
         let place = (&inner.network, address);
         let child = match run::start(&inner.image, &inner.processes, own, &definition, place, inner.gateway) {
             Ok(child) => child,
@@ -266,6 +278,7 @@ impl Ecs {
             arn: format!("{}/{id}", service.cluster.replacen(":cluster/", ":task/", 1)),
             cluster: service.cluster.clone(),
             service: service.name.clone(),
+            host: host.name,
             definition,
             address,
             pid: child.id().and_then(|pid| i32::try_from(pid).ok()).unwrap_or_default(),
@@ -274,10 +287,11 @@ impl Ecs {
             unheard: false,
             stopped: None,
         };
-        info!(task = task.arn, service = task.service, %address, pid = task.pid, "started a task");
+        let (service, host) = (&task.service, &task.host);
+        info!(task = task.arn, service, host, %address, pid = task.pid, "started a task");
         let (ask, asked) = oneshot::channel();
         let (this, arn) = (self.clone(), task.arn.clone());
-        running.told.started(&service.name, &id, task.started);
+        running.told.started(&task.service, &id, task.started);
         running.stops.insert(task.arn.clone(), ask);
         self.changed(&task);
         running.tasks.push(task);
@@ -298,7 +312,7 @@ impl Ecs {
     fn end(&self, running: &mut Running, arn: &str, end: task::Stopped) {
         let now = SystemTime::now();
         let Some(task) = running.tasks.iter_mut().find(|task| task.arn == arn) else { return };
-        let Some(end) = running.dead.report(&task.service, arn, end) else { return };
+        let Some(end) = running.dead.report(&task.host, arn, end) else { return };
         info!(task = arn, service = task.service, reason = end.reason, exit = end.exit, "a task stopped");
         task.unheard = false;
         task.stopped = Some(end);
@@ -308,5 +322,19 @@ impl Ecs {
 
     fn running(&self) -> MutexGuard<'_, Running> {
         self.0.running.lock().expect("no panic while the tasks are held")
+    }
+}
+
+impl Running {
+    /// The host of the service's next task, among those of its cluster.
+    fn place(&self, service: &Service) -> Result<Host, Unplaced> {
+        let there = |host: &&Host| host.cluster == service.cluster && !self.hosts.away.contains(&host.name);
+        let candidates = self.hosts.all.iter().filter(there).map(|host| place::Candidate {
+            host,
+            connected: !self.dead.has(&host.name),
+            tasks: self.unfinished_on(&host.name).len(),
+        });
+        let candidates: Vec<_> = candidates.collect();
+        place::place(&candidates, &service.constraints).cloned()
     }
 }

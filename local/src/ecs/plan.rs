@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::place::Constraint;
+
 /// A service as the emulator's CloudFormation made it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Service {
@@ -13,6 +15,8 @@ pub struct Service {
     pub desired: usize,
     /// ARN of its task definition.
     pub definition: String,
+    /// What the host of its tasks must have.
+    pub constraints: Vec<Constraint>,
 }
 
 /// What the scheduler needs to know of one task.
@@ -99,7 +103,8 @@ mod tests {
     use super::*;
 
     fn service(desired: usize, definition: &str) -> Service {
-        Service { cluster: "c".into(), name: "core-1".into(), desired, definition: definition.into() }
+        let (cluster, name, definition) = ("c".into(), "core-1".into(), definition.into());
+        Service { cluster, name, desired, definition, constraints: Vec::new() }
     }
 
     fn task(name: &str, wanted: bool, ended: Option<(u64, u64)>) -> Seen {

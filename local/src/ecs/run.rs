@@ -11,7 +11,11 @@ use std::{
 
 use tokio::{process::Child, sync::oneshot, time::timeout};
 
-use super::{definition::Definition, task::Stopped};
+use super::{
+    definition::{Definition, Mount},
+    host::Host,
+    task::Stopped,
+};
 use crate::{
     emulator::cloud_environment,
     network::Network,
@@ -27,8 +31,8 @@ pub struct Image {
     pub arguments: Vec<String>,
     /// The image's own environment, such as where Neo4j is.
     pub environment: Vec<(String, String)>,
-    /// Where the volumes of this run are.
-    pub volumes: PathBuf,
+    /// Where the file systems of this run's hosts are.
+    pub hosts: PathBuf,
     /// Where the logs of this run are.
     pub logs: PathBuf,
 }
@@ -42,11 +46,11 @@ pub struct Stop {
     pub code: &'static str,
 }
 
-/// Starts the processes of task `id` of `service`, at its address in the network.
+/// Starts the processes of task `id` of `service` on `host`, at its address in the network.
 pub fn start(
     image: &Image,
     processes: &Processes,
-    (service, id): (&str, &str),
+    (service, id, host): (&str, &str, &Host),
     definition: &Definition,
     (network, address): (&Network, Ipv4Addr),
     gateway: SocketAddr,
@@ -55,12 +59,12 @@ pub fn start(
     command.args(&image.arguments).env_clear().env("PATH", "/usr/bin:/bin").envs(cloud_environment(gateway));
     command.envs(image.environment.iter().cloned()).envs(definition.environment.iter().cloned());
     command.env("ECS_CONTAINER_METADATA_URI_V4", format!("http://{gateway}/_local/metadata/{id}"));
-    // There is no mount namespace, so the program is told where the container's paths are. A volume belongs to the
-    // slot and outlives the task; logs and configuration are the task's own.
-    for (volume, path) in &definition.mounts {
-        let real = image.volumes.join(service).join(volume);
+    // There is no mount namespace, so the program is told where the container's paths are. Logs and configuration are the task's own.
+    for mount in &definition.mounts {
+        let real = real_path(host, mount, id);
+        // As Docker does: a host path that is missing is made, as an empty directory. A volume that is not mounted looks blank.
         fs::create_dir_all(&real)?;
-        command.env(path_variable(path), real);
+        command.env(path_variable(&mount.path), real);
     }
     let own = image.logs.join(format!("{service}-{id}"));
     fs::create_dir_all(own.join("conf"))?;
@@ -73,6 +77,14 @@ pub fn start(
 /// Where the task's standard output goes.
 pub fn log_of(image: &Image, service: &str, id: &str) -> PathBuf {
     image.logs.join(format!("{service}-{id}.log"))
+}
+
+/// Where a mount of task `id` is on this machine.
+fn real_path(host: &Host, mount: &Mount, id: &str) -> PathBuf {
+    match &mount.source {
+        Some(source) => host.path(source),
+        None => host.path(&format!("/var/lib/docker/volumes/{id}-{}", mount.volume)),
+    }
 }
 
 /// `/data` is told through `DATA_DIR`, `/import` through `IMPORT_DIR`.

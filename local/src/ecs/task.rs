@@ -21,6 +21,8 @@ pub struct Task {
     pub cluster: String,
     /// Name of its service.
     pub service: String,
+    /// Name of the host that it was placed on.
+    pub host: String,
     /// What it was started from.
     pub definition: Definition,
     /// Its own address, never used by another task of this run.

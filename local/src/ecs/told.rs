@@ -12,6 +12,7 @@ use aws_sdk_elasticloadbalancingv2::primitives::{DateTime, DateTimeFormat};
 use serde_json::{Value, json};
 
 use super::{
+    place::Unplaced,
     plan::Service,
     task::{Task, epoch},
 };
@@ -22,10 +23,10 @@ const SHOWN: usize = 100;
 /// "Duplicate event messages are omitted until either the cause is resolved or six hours passes."
 const OMITTED: Duration = Duration::from_secs(6 * 3600);
 
-const NO_HOST: &str = "was unable to place a task because no container instance met all of its requirements. Reason: No Container \
-    Instances were found in your cluster. For more information, see the Troubleshooting section of the Amazon ECS Developer Guide.";
-const IMPAIRED: &str = "is unable to consistently start tasks successfully. For more information, see the Troubleshooting section of \
-    the Amazon ECS Developer Guide.";
+const NOT_PLACED: &str =
+    "was unable to place a task because no container instance met all of its requirements.";
+const SEE: &str = "For more information, see the Troubleshooting section of the Amazon ECS Developer Guide.";
+const IMPAIRED: &str = "is unable to consistently start tasks successfully.";
 
 /// What all services have told, by name.
 #[derive(Clone, Debug, Default)]
@@ -36,7 +37,7 @@ struct History {
     /// The newest first.
     events: VecDeque<Event>,
     /// The problem that was told last, and when; none once it is resolved.
-    cause: Option<(&'static str, SystemTime)>,
+    cause: Option<(String, SystemTime)>,
     /// It has all its tasks, and has said so.
     steady: bool,
     /// The task definition of the last deployment that was completed.
@@ -68,8 +69,19 @@ impl Told {
     }
 
     /// There is no instance for a task.
-    pub fn has_no_host(&mut self, service: &str, now: SystemTime) {
-        self.history(service).tell_of(service, NO_HOST, now);
+    pub fn not_placed(&mut self, service: &str, why: &Unplaced, now: SystemTime) {
+        // The words of the failures of an API call, in the sentences of the list of event messages.
+        let reason = match why {
+            Unplaced::NoHosts => "Reason: No Container Instances were found in your cluster.".to_owned(),
+            Unplaced::Unsatisfied => "Reason: MemberOf placement constraint unsatisfied.".to_owned(),
+            Unplaced::Agent(host) => {
+                format!("The closest matching container-instance {host} encountered error \"AGENT\".")
+            }
+            Unplaced::Full(host) => {
+                format!("The closest matching container-instance {host} encountered error \"RESOURCE:ENI\".")
+            }
+        };
+        self.history(service).tell_of(service, &format!("{NOT_PLACED} {reason} {SEE}"), now);
     }
 
     /// A task did not get as far as RUNNING. After the second one in a row the service says so.
@@ -77,7 +89,7 @@ impl Told {
         let history = self.history(service);
         history.failed += 1;
         if history.failed > 1 {
-            history.tell_of(service, IMPAIRED, now);
+            history.tell_of(service, &format!("{IMPAIRED} {SEE}"), now);
         }
     }
 
@@ -141,11 +153,11 @@ impl Told {
 
 impl History {
     /// Tells of a problem, unless it was told lately and is still there.
-    fn tell_of(&mut self, service: &str, cause: &'static str, now: SystemTime) {
+    fn tell_of(&mut self, service: &str, cause: &str, now: SystemTime) {
         self.steady = false;
         let lately = |at: SystemTime| now.duration_since(at).is_ok_and(|ago| ago < OMITTED);
-        if self.cause.is_none_or(|(told, at)| told != cause || !lately(at)) {
-            self.cause = Some((cause, now));
+        if self.cause.as_ref().is_none_or(|(told, at)| told != cause || !lately(*at)) {
+            self.cause = Some((cause.to_owned(), now));
             self.tell(service, cause, now);
         }
     }
@@ -190,15 +202,21 @@ mod tests {
     fn a_problem_is_told_once_until_it_is_resolved_or_six_hours_have_passed() {
         let (mut told, begun) = (Told::default(), SystemTime::UNIX_EPOCH);
         let at = |hours: u64| begun + Duration::from_secs(hours * 3600);
-        told.has_no_host("core-1", at(0));
-        told.has_no_host("core-1", at(5));
-        assert_eq!(messages(&told), [format!("(service core-1) {NO_HOST}")]);
-        told.has_no_host("core-1", at(6));
+        let no_host = |told: &mut Told, hours| told.not_placed("core-1", &Unplaced::NoHosts, at(hours));
+        no_host(&mut told, 0);
+        no_host(&mut told, 5);
+        let sentence = "(service core-1) was unable to place a task because no container instance met all of its requirements. Reason: \
+                        No Container Instances were found in your cluster. For more information, see the Troubleshooting section of \
+                        the Amazon ECS Developer Guide.";
+        assert_eq!(messages(&told), [sentence]);
+        no_host(&mut told, 6);
         assert_eq!(messages(&told).len(), 2);
         told.started("core-1", "t", at(7));
-        told.has_no_host("core-1", at(8));
+        no_host(&mut told, 8);
         assert_eq!(messages(&told)[1], "(service core-1) has started 1 tasks: (task t).");
         assert_eq!(messages(&told).len(), 4, "it is another one");
+        told.not_placed("core-1", &Unplaced::Full("h".into()), at(8));
+        assert_eq!(messages(&told).len(), 5, "it has another reason");
     }
 
     #[test]

@@ -30,6 +30,8 @@ pub struct Configuration {
 /// A network balancer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Balancer {
+    /// Its ARN.
+    pub arn: String,
     /// Its name in DNS.
     pub name: String,
     /// What it listens on.
@@ -113,7 +115,7 @@ pub async fn read(client: &Client) -> Result<Configuration, Unreadable> {
             }
         }
         let name = balancer.dns_name().unwrap_or_default().to_owned();
-        configuration.balancers.push(Balancer { name, listeners: all });
+        configuration.balancers.push(Balancer { arn: arn.to_owned(), name, listeners: all });
     }
     Ok(configuration)
 }

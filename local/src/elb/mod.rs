@@ -60,6 +60,9 @@ struct State {
 }
 
 struct Balancer {
+    arn: String,
+    /// The name of the root stack that it was found in.
+    stack: Option<String>,
     address: Ipv4Addr,
     listeners: BTreeMap<u16, (Listener, JoinHandle<()>)>,
 }
@@ -73,6 +76,9 @@ struct Served {
 /// A balancer as people see it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct BalancerStatus {
+    /// The stack that made it; empty while none is known that did.
+    #[serde(default)]
+    pub stack: String,
     /// Its name in DNS.
     pub name: String,
     /// Where it listens: there is no DNS here.
@@ -153,6 +159,8 @@ impl Elb {
                 let mut state = self.state();
                 let known = state.balancers.entry(balancer.name.clone());
                 let known = known.or_insert_with(|| Balancer {
+                    arn: balancer.arn.clone(),
+                    stack: None,
                     address: self.0.addresses.next(),
                     listeners: BTreeMap::new(),
                 });
@@ -208,6 +216,20 @@ impl Elb {
         self.state().balancers.iter().map(|(name, balancer)| (name.clone(), balancer.address)).collect()
     }
 
+    /// Whether there is a balancer of which no stack is known.
+    pub fn has_orphans(&self) -> bool {
+        self.state().balancers.values().any(|balancer| balancer.stack.is_none())
+    }
+
+    /// `stack` has the resources with these physical ids: its balancers are known by it from now on.
+    pub fn adopt(&self, stack: &str, physical_ids: &[String]) {
+        let mut state = self.state();
+        let orphans = state.balancers.values_mut().filter(|balancer| balancer.stack.is_none());
+        for balancer in orphans.filter(|balancer| physical_ids.contains(&balancer.arn)) {
+            balancer.stack = Some(stack.to_owned());
+        }
+    }
+
     /// Every balancer with its listeners and their targets.
     pub fn status(&self) -> Vec<BalancerStatus> {
         let (state, now) = (self.state(), Instant::now());
@@ -223,6 +245,7 @@ impl Elb {
             ListenerStatus { port: listener.port, check, targets: targets.into_iter().map(target).collect() }
         };
         let balancer = |(name, balancer): (&String, &Balancer)| BalancerStatus {
+            stack: balancer.stack.clone().unwrap_or_default(),
             name: name.clone(),
             address: balancer.address,
             listeners: balancer.listeners.values().map(|(served, _)| listener(served)).collect(),

@@ -60,7 +60,7 @@ impl Account {
             program: "/bin/sh".into(),
             arguments: vec!["-c".into(), script.into()],
             environment: vec![],
-            volumes: layout.run.join("volumes"),
+            hosts: layout.run.join("hosts"),
             logs: layout.run.join("logs"),
         };
         let elb = Elb::new(&format!("http://{}", emulator.at), network.services.clone(), Duration::ZERO);

@@ -143,6 +143,18 @@ impl Inventory {
         Ok(services.iter().map(|service| of.get(service).cloned().unwrap_or_default()).collect())
     }
 
+    /// The service that started `task` (an ARN); `None` if it was started otherwise.
+    ///
+    /// # Errors
+    /// When the call failed, or ECS does not know the task, which may be too new.
+    pub async fn service_of(&self, task: &str) -> Result<Option<String>, Error> {
+        let described = self.client.describe_tasks().cluster(&self.cluster).tasks(task).send().await;
+        let described = described.map_err(|error| Error::of("ecs:DescribeTasks", self.name(), &error))?;
+        let found = described.tasks().iter().find(|found| found.task_arn() == Some(task));
+        let found = found.ok_or_else(|| self.undescribed(format!("{task} is not known")))?;
+        Ok(service_of(found))
+    }
+
     /// Asks ECS to stop a task; `reason` is what `stoppedReason` will say. One that has stopped already is no error.
     ///
     /// # Errors
@@ -196,12 +208,17 @@ impl Inventory {
 fn task(task: &EcsTask) -> Task {
     Task {
         arn: task.task_arn().unwrap_or_default().to_owned(),
-        service: task.group().and_then(|group| group.strip_prefix("service:")).unwrap_or_default().to_owned(),
+        service: service_of(task).unwrap_or_default(),
         definition: task.task_definition_arn().unwrap_or_default().to_owned(),
         address: address(task),
         running: task.last_status() == Some("RUNNING"),
         stopping: task.desired_status() == Some("STOPPED"),
     }
+}
+
+/// A task of a service has the service's name in its group; any other task has a family or what `RunTask` was given.
+fn service_of(task: &EcsTask) -> Option<String> {
+    task.group().and_then(|group| group.strip_prefix("service:")).map(str::to_owned)
 }
 
 /// An `awsvpc` task has one interface; it is told in two places, the attachment earlier than the container.

@@ -300,3 +300,25 @@ async fn a_node_that_falls_silent_within_the_round_keeps_what_it_said() {
     let answers = probe_all(&of(&nodes), a_master).await;
     assert_eq!(answers[1], not(NotKnown::Unsettled));
 }
+
+/// As 3.4.6 does it (tried): its root redirects a client to the browser unless JSON is what it prefers.
+#[tokio::test]
+async fn a_single_node_is_asked_for_json_first() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut request = [0; 1024];
+            let length = stream.read(&mut request).await.unwrap_or(0);
+            let request = String::from_utf8_lossy(&request[..length]).to_lowercase();
+            let prefers_json = request.contains("\r\naccept: application/json");
+            let answer: &[u8] = if prefers_json {
+                b"HTTP/1.1 200 OK\r\ncontent-length: 36\r\n\r\n{\n  \"bolt\" : \"bolt://10.0.0.1:7687\"}"
+            } else {
+                b"HTTP/1.1 303 See Other\r\nlocation: /browser/\r\ncontent-length: 0\r\n\r\n"
+            };
+            let _gone = stream.write_all(answer).await;
+        }
+    });
+    assert_eq!(probe(Dialect::Single, at, DEADLINE).await, Answer::Master);
+}

@@ -1,6 +1,13 @@
 //! Parameters from environment variables, with one sentence for each that is wrong.
 
-use std::{collections::HashMap, env, fmt::Display, str::FromStr, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    env,
+    fmt::Display,
+    str::FromStr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 /// No time that is chosen is longer. So none is absurd, and no multiple of one overflows or leaves the range of a clock.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
@@ -23,13 +30,19 @@ pub enum Invalid {
     },
 }
 
-/// The variables of a process, or of a test.
+/// The variables of a process, or of a test. It remembers which were asked for, so that a test can compare them with those
+/// that the template sets.
 #[derive(Clone, Debug, Default)]
-pub struct Environment(HashMap<String, String>);
+pub struct Environment {
+    variables: HashMap<String, String>,
+    /// Clones share it: a name that any of them asks for is read.
+    asked: Arc<Mutex<BTreeSet<String>>>,
+}
 
 impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for Environment {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {
-        Self(pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
+        let variables = pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+        Self { variables, asked: Arc::default() }
     }
 }
 
@@ -41,10 +54,20 @@ impl Environment {
             .collect()
     }
 
+    /// All names that were asked for, set or not; a prefix is `PREFIX_*`.
+    pub fn asked(&self) -> BTreeSet<String> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn remember(&self, name: impl Into<String>) {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).insert(name.into());
+    }
+
     /// All variables whose name starts with `prefix`, sorted.
     pub fn with_prefix(&self, prefix: &str) -> Vec<(&str, &str)> {
+        self.remember(format!("{prefix}*"));
         let mut found: Vec<(&str, &str)> = self
-            .0
+            .variables
             .iter()
             .filter(|(name, _)| name.starts_with(prefix))
             .map(|(name, value)| (name.as_str(), value.as_str()))
@@ -55,7 +78,8 @@ impl Environment {
 
     /// The text of `name`; none when it is not set or empty.
     pub fn text(&self, name: &'static str) -> Option<&str> {
-        self.0.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
+        self.remember(name);
+        self.variables.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
     }
 
     /// The text of `name`, which must be set.
@@ -132,6 +156,19 @@ mod tests {
         assert_eq!(environment.need_list("EMPTY"), Err(Invalid::Missing("EMPTY")));
         assert_eq!(environment.millis_or("NONE", 7), Ok(Duration::from_millis(7)));
         assert_eq!(environment.with_prefix("E"), [("EMPTY", " ")]);
+    }
+
+    #[test]
+    fn every_name_that_was_asked_for_is_remembered() {
+        let environment: Environment = [("SET", "1"), ("UNREAD", "1")].into_iter().collect();
+        let _values = (environment.text("SET"), environment.need("MISSING"), environment.list("L"));
+        let _more =
+            (environment.clone().parse_or("N", 1), environment.millis("MS"), environment.with_prefix("P_"));
+        let asked = environment.asked();
+        assert_eq!(
+            asked.iter().map(String::as_str).collect::<Vec<_>>(),
+            ["L", "MISSING", "MS", "N", "P_*", "SET"]
+        );
     }
 
     #[test]

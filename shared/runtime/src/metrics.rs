@@ -15,22 +15,22 @@ pub enum Unit {
 
 /// One value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Metric {
+pub struct Metric<'a> {
     /// Its name.
-    pub name: &'static str,
+    pub name: &'a str,
     /// What it counts.
     pub unit: Unit,
     /// How many.
     pub value: u64,
 }
 
-/// Prints one line with all `metrics`, found by all `dimensions` together.
-pub fn emit(namespace: &str, dimensions: &[(&str, &str)], metrics: &[Metric]) {
+/// Prints one line with all `metrics`, found by all `dimensions` together. Without any it is the metric that a log filter makes.
+pub fn emit(namespace: &str, dimensions: &[(&str, &str)], metrics: &[Metric<'_>]) {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
     println!("{}", line(u64::try_from(now).unwrap_or(u64::MAX), namespace, dimensions, metrics));
 }
 
-fn line(now: u64, namespace: &str, dimensions: &[(&str, &str)], metrics: &[Metric]) -> Value {
+fn line(now: u64, namespace: &str, dimensions: &[(&str, &str)], metrics: &[Metric<'_>]) -> Value {
     let names: Vec<&str> = dimensions.iter().map(|(name, _)| *name).collect();
     let unit = |unit| match unit {
         Unit::Count => "Count",
@@ -56,6 +56,16 @@ mod tests {
         let line = line(7, "N", &[("Stack", "s")], &metrics);
         let expected = json!({"_aws": {"Timestamp": 7, "CloudWatchMetrics": [{"Namespace": "N",
             "Dimensions": [["Stack"]], "Metrics": [{"Name": "Calls", "Unit": "Count"}]}]}, "Stack": "s", "Calls": 3});
+        assert_eq!(line, expected);
+    }
+
+    /// One empty set of dimensions; without any set there would be no metric.
+    #[test]
+    fn a_metric_without_dimensions_has_an_empty_set_of_them() {
+        let name = format!("BranchedStore-{}", "s");
+        let line = line(7, "N", &[], &[Metric { name: &name, unit: Unit::Count, value: 1 }]);
+        let expected = json!({"_aws": {"Timestamp": 7, "CloudWatchMetrics": [{"Namespace": "N",
+            "Dimensions": [[]], "Metrics": [{"Name": "BranchedStore-s", "Unit": "Count"}]}]}, "BranchedStore-s": 1});
         assert_eq!(line, expected);
     }
 }

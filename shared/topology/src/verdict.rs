@@ -19,7 +19,7 @@ macro_rules! listed {
     };
 }
 
-listed!(Verdict: Steady, NewMaster, NoMaster, MasterUnseen, FrozenMaster, DualMaster, PartialView, Blind, Paused);
+listed!(Verdict: Steady, NewMaster, NoMaster, MasterUnseen, FrozenMaster, DualMaster, PartialView, Blind, Paused, Leased);
 listed!(
     Refusal: NoMajority, Unconfirmed, Unbacked, NobodyToFollow, StillFollowed, SlaveOnlyClaims, NoEvidence, IncompleteListing,
     FencingOff, NotLongSilent, SeveralMissing, NotTheLastMaster, StillHeard, MasterDoesNotSay, MissingUnknown, HoldOff,
@@ -47,6 +47,8 @@ pub enum Verdict {
     Blind,
     /// An operator asked for nothing to be done for a while.
     Paused,
+    /// A bell, and another invocation acts: it looks again when it has.
+    Leased,
 }
 
 impl Verdict {
@@ -66,6 +68,7 @@ impl Verdict {
             Self::PartialView => "fewer than a majority of the core nodes answered",
             Self::Blind => "no core node answered",
             Self::Paused => "an operator asked for nothing to be done for a while",
+            Self::Leased => "another invocation acts, and looks again when it has",
         }
     }
 }

@@ -27,7 +27,7 @@ use std::{
 
 use topology::{
     Action, Answer, Group, Kind, Lease, Memory, Millis, Mode, Node, NotKnown, Observation, PATIENCE, Pause,
-    Policy, Rearm, Refusal, State, Verdict, View, decide,
+    Policy, Rearm, Refusal, State, Verdict, View, decide, give_way,
 };
 
 #[test]
@@ -171,17 +171,18 @@ impl Stage {
         told
     }
 
-    /// `SECONDS[.TENTHS] [incomplete] [unread] [fails=register|deregister] [invocation] [pause=SECONDS] [resume] [leased=SECONDS]`
+    /// `SECONDS[.TENTHS] [incomplete] [unread] [fails=register|deregister] [invocation] [pause=SECONDS] [resume] [leased=SECONDS] [bell]`
     fn round(&mut self, head: &str, seen: &mut BTreeSet<&'static str>) -> String {
         let mut words = head.split_whitespace();
         let (seconds, tenths) = words.next().map(|time| time.split_once('.').unwrap_or((time, "0"))).unwrap();
         let now = Millis(seconds.parse::<u64>().unwrap() * 1000 + tenths.parse::<u64>().unwrap() * 100);
-        let (mut complete, mut read, mut fails) = (true, true, "");
+        let (mut complete, mut read, mut fails, mut bell) = (true, true, "", false);
         for word in words {
             match word {
                 "incomplete" => complete = false,
                 "unread" => read = false,
                 "invocation" => self.memory = Memory::of(head),
+                "bell" => bell = true,
                 "resume" => self.state.pause(now, None),
                 other => match other.split_once('=') {
                     Some(("fails", what)) => fails = what,
@@ -221,7 +222,9 @@ impl Stage {
             groups: if read { self.groups.clone() } else { vec![] },
             readers: if read { self.readers.clone() } else { vec![] },
         };
-        let decision = decide(now, &self.policy, &self.state, &self.memory, &view);
+        let gives_way = give_way(now, &self.state, &self.memory).filter(|_| bell);
+        let decision =
+            gives_way.unwrap_or_else(|| decide(now, &self.policy, &self.state, &self.memory, &view));
         seen.insert(decision.verdict.name());
         seen.extend(decision.refusals.iter().map(Refusal::name));
         for action in &decision.actions {

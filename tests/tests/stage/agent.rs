@@ -7,7 +7,7 @@ use std::{
 
 use local::{
     cloud::Cloud,
-    demo, deploy,
+    demo,
     ecs::Task,
     processes::{Signal, signal_group},
 };
@@ -72,7 +72,7 @@ async fn fence_fails(cloud: &Cloud, arn: &str, since: SystemTime) -> Outcome {
     if (accepted.last_status(), accepted.desired_status()) != ("RUNNING", "STOPPED") {
         return Err(format!("the agent is not dead, nothing is shown: {accepted:?}"));
     }
-    let function = format!("{}-master-election", deploy::STACK);
+    let function = cloud.stack.function("master-election");
     let said = wait("the function reports that the fence has failed", || async {
         let _looks = invoke(cloud).await;
         let lines = cloud.function_logs(&function, since).await;
@@ -108,11 +108,11 @@ async fn fence_fails(cloud: &Cloud, arn: &str, since: SystemTime) -> Outcome {
 /// that dies after all.
 async fn nothing_else_happens(cloud: &Cloud, arn: &str) -> Outcome {
     loop {
-        let groups = demo::registered(&cloud.gateway.elb.status());
+        let groups = demo::registered(&cloud.balancers());
         if groups.iter().any(Vec::is_empty) {
             return Err(format!("a write group was emptied: {groups:?}"));
         }
-        let tasks = cloud.gateway.ecs.tasks();
+        let tasks = cloud.tasks();
         let other = |task: &&Task| task.arn != arn && task.stopping.is_some() && task.stopped.is_none();
         if let Some(other) = tasks.iter().find(other) {
             return Err(format!("{} was fenced too: {:?}", other.service, other.stopping));
@@ -126,5 +126,5 @@ async fn nothing_else_happens(cloud: &Cloud, arn: &str) -> Outcome {
 }
 
 fn known(cloud: &Cloud, arn: &str) -> Option<Task> {
-    cloud.gateway.ecs.tasks().into_iter().find(|task| task.arn == arn)
+    cloud.tasks().into_iter().find(|task| task.arn == arn)
 }

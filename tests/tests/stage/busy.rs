@@ -133,7 +133,7 @@ struct Seen {
 async fn watched(cloud: &Cloud, client: &Client, master: Ipv4Addr) -> Result<Seen, String> {
     let (mut seen, until) = (Seen::default(), Instant::now() + BUSY);
     while Instant::now() < until {
-        let balancers = cloud.gateway.elb.status();
+        let balancers = cloud.balancers();
         for (_, listener) in demo::writers(&balancers) {
             let healthy = demo::healthy(&balancers, listener.port);
             if healthy != [master] {
@@ -169,7 +169,7 @@ async fn watched(cloud: &Cloud, client: &Client, master: Ipv4Addr) -> Result<See
 
 /// Neo4j's own endpoint, asked itself with the balancer's patience.
 async fn is_silent(cloud: &Cloud, master: Ipv4Addr) -> bool {
-    let answer = wire::get((master, HTTP_PORT).into(), master_path(&cloud.gateway), PATIENCE).await;
+    let answer = wire::get((master, HTTP_PORT).into(), master_path(&cloud.tasks()), PATIENCE).await;
     matches!(answer, Err(Failure::Timeout(..)))
 }
 

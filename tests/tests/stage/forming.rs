@@ -1,6 +1,8 @@
 //! The stack as it was deployed.
 
-use local::{control::HTTP_PORT, demo, deploy, templates};
+use std::fs;
+
+use local::{control::HTTP_PORT, demo, templates};
 use serde_json::json;
 
 use super::{Outcome, Stage, count, master, rest, status, wait, write};
@@ -58,15 +60,20 @@ pub fn readers(stage: &Stage) -> Outcome {
 
 pub fn left_out(stage: &Stage) -> Outcome {
     stage.play(async |cloud| {
-        let template = std::fs::read_to_string(cloud.layout.root.join("template.yml"));
-        let template = templates::without_listed_types(&template.map_err(|error| error.to_string())?);
-        let (expected, said) =
-            (template.map_err(|error| error.to_string())?.dropped, status(cloud).await.left_out);
+        let root = &cloud.layout.root;
+        let nested = fs::read_dir(root.join("cluster")).into_iter().flatten().flatten();
+        let mut expected = Vec::new();
+        for template in nested.map(|file| file.path()).chain([root.join("template.yml")]) {
+            let text = fs::read_to_string(&template).map_err(|error| error.to_string())?;
+            let local = templates::without_listed_types(&text);
+            expected.extend(local.map_err(|error| format!("{}: {error}", template.display()))?.dropped);
+        }
+        let said = status(cloud).await.left_out;
         if expected.is_empty() || !expected.iter().all(|resource| said.contains(resource)) {
             return Err(format!("{expected:?} should have been left out, {said:?} was said"));
         }
         let target = "AmazonEC2ContainerServiceV20141113.ListServices";
-        let request = json!({"cluster": deploy::STACK, "maxResults": 100});
+        let request = json!({"cluster": cloud.stack.cluster(), "maxResults": 100});
         let services = cloud.gateway.emulator.json("ecs", target, &request).await;
         let services = services.map_err(|error| error.to_string())?;
         let count = services["serviceArns"].as_array().map_or(0, Vec::len);

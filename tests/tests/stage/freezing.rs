@@ -72,7 +72,7 @@ pub fn whole_task_of_the_master(stage: &Stage) -> Outcome {
         signal_group(old.2, Signal::STOP);
         let end = wait("the function fenced the frozen task", || async {
             let _looks = invoke(cloud).await;
-            cloud.gateway.ecs.tasks().into_iter().find(|other| other.arn == task)?.stopped
+            cloud.tasks().into_iter().find(|other| other.arn == task)?.stopped
         })
         .await?;
         if end.code != "UserInitiated" || !end.reason.starts_with("master-election: ") {
@@ -186,7 +186,7 @@ pub fn not_replaced(cloud: &Cloud, service: &str, task: &str) -> Outcome {
 
 /// The task that runs of `service`.
 pub fn task_of(cloud: &Cloud, service: &str) -> Result<String, String> {
-    let tasks = cloud.gateway.ecs.tasks();
+    let tasks = cloud.tasks();
     let running = tasks.iter().find(|task| task.service == service && task.stopped.is_none());
     running.map(|task| task.arn.clone()).ok_or_else(|| format!("{service} has no task"))
 }

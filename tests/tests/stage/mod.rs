@@ -13,6 +13,7 @@ pub mod slow;
 pub mod stacks;
 pub mod suite;
 pub mod thawing;
+pub mod two_stacks;
 pub mod usable;
 pub mod users;
 
@@ -25,7 +26,7 @@ use std::{
 
 use local::{
     cloud::{Cloud, Settings},
-    control::{self, HTTP_PORT, Status},
+    control::{HTTP_PORT, Status},
     demo, deploy,
     gateway::deliveries::{Events, Twice, When},
     layout::Layout,
@@ -40,13 +41,14 @@ use tokio::runtime::Runtime;
 pub const PATIENCE: Duration = Duration::from_secs(240);
 /// Heartbeats of the template, twice as slow as the demo's; the re-arm short enough to be waited for. What a test changes is here
 /// too: `sam deploy` keeps the last value of a parameter that it is not given.
-const USUAL: [(&str, &str); 6] = [
+const USUAL: [(&str, &str); 7] = [
     ("HeartbeatIntervalMs", "1000"),
     ("HeartbeatTimeoutMs", "4000"),
     ("StandbyRearmSeconds", "5"),
     ("FenceAfterSeconds", "12"),
     ("AuthEnabled", "true"),
     ("RollWhenDegraded", "no"),
+    ("Neo4jSettings", ""),
 ];
 
 /// What the schedule sends.
@@ -83,7 +85,7 @@ impl Stage {
             cloud.gateway.deliveries.twice(Some(TWICE));
             let built = deploy::build(&cloud.layout, cloud.endpoint).await;
             let deployed = match built {
-                Ok(()) => deploy::deploy(&cloud.layout, cloud.endpoint, &parameters).await,
+                Ok(()) => cloud.deploy(&parameters).await,
                 failed => failed,
             };
             match deployed {
@@ -105,8 +107,8 @@ impl Stage {
     ) -> Result<Ended, String> {
         let parameters = with(&self.parameters, changed);
         // `sam deploy` fails when the operation does; how it ended says CloudFormation.
-        let deployed = deploy::deploy(&cloud.layout, cloud.endpoint, &parameters).await;
-        let ended = local::stacks::ended(cloud.endpoint, deploy::STACK, PATIENCE).await?;
+        let deployed = cloud.deploy(&parameters).await;
+        let ended = local::stacks::ended(cloud.endpoint, cloud.stack.name(), PATIENCE).await?;
         match deployed {
             Err(error) if ended.status == "UPDATE_COMPLETE" => Err(error.to_string()),
             _ => Ok(ended),
@@ -133,7 +135,7 @@ impl Stage {
     /// Prints what the cloud looks like when a test failed.
     pub fn explain(&self) {
         let shown = self.play(async |cloud| {
-            let status = report::status(&control::status(&cloud.gateway).await);
+            let status = report::status(&local::control::status(&cloud.gateway).await);
             Ok(format!("{status}ELB calls so far: {:?}", elb_writes(cloud)))
         });
         eprintln!("{}", shown.unwrap_or_else(|error| error));
@@ -159,9 +161,9 @@ pub async fn wait<T, F: Future<Output = Option<T>>>(
     demo::until(PATIENCE, ask).await.ok_or_else(|| format!("not within {PATIENCE:?}: {otherwise}"))
 }
 
-/// The cloud now.
+/// The stack now.
 pub async fn status(cloud: &Cloud) -> Status {
-    control::status(&cloud.gateway).await
+    cloud.status().await
 }
 
 /// Invokes the deployed function, as a person would with `aws lambda invoke`, and returns its result.
@@ -178,7 +180,7 @@ pub async fn ask(cloud: &Cloud, payload: &'static [u8]) -> Result<Value, String>
 /// Invokes one of the stack's functions.
 pub async fn ask_function(cloud: &Cloud, function: &str, payload: &'static [u8]) -> Result<Value, String> {
     use http::Request;
-    let path = format!("/2015-03-31/functions/{}-{function}/invocations", deploy::STACK);
+    let path = format!("/2015-03-31/functions/{}/invocations", cloud.stack.function(function));
     let scope = "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/lambda/aws4_request, SignedHeaders=host, Signature=0";
     let request =
         Request::post(path).header("host", cloud.endpoint.to_string()).header("authorization", scope);

@@ -60,15 +60,13 @@ pub async fn cold_restart(cloud: &Cloud, before: &Status) -> Outcome {
 async fn a_slave(cloud: &Cloud) -> Result<Task, String> {
     let before = rest(cloud).await?;
     let node = before.nodes.iter().find(|node| node.role == "slave").ok_or("there is no slave")?;
-    let tasks = cloud.gateway.ecs.tasks();
+    let tasks = cloud.tasks();
     tasks.into_iter().find(|task| task.id() == node.task).ok_or_else(|| "its task is unknown".into())
 }
 
 pub async fn ended(cloud: &Cloud, arn: &str) -> Result<local::ecs::Stopped, String> {
-    wait("the task stopped", || async {
-        cloud.gateway.ecs.tasks().into_iter().find(|task| task.arn == arn)?.stopped
-    })
-    .await
+    wait("the task stopped", || async { cloud.tasks().into_iter().find(|task| task.arn == arn)?.stopped })
+        .await
 }
 
 async fn comes_back(cloud: &Cloud, gone: &Task) -> Outcome {

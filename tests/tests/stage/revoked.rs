@@ -5,7 +5,7 @@ use std::time::Duration;
 use local::{
     cloud::Cloud,
     control::Node,
-    demo, deploy,
+    demo,
     login::Login,
     processes::{Signal, signal_group},
 };
@@ -28,13 +28,13 @@ const USERS: usize = 20;
 pub fn a_failed_rename(stage: &Stage) -> Outcome {
     stage.play(async |cloud| {
         let nodes = rest(cloud).await?.nodes;
-        let first = stack("before", "reader", "x");
+        let first = stack(cloud, "before", "reader", "x");
         stacks::create(cloud, "renamed", &first).await?.must_be("CREATE_COMPLETE")?;
         let away = nodes.iter().find(|node| node.role == "slave").ok_or("there is no slave")?;
         // Otherwise the election would replace the frozen node, and all three would be there again.
         ask(cloud, PAUSE).await?;
         signal_group(away.pid, Signal::STOP);
-        let mut second = stack("after", "reader", "x");
+        let mut second = stack(cloud, "after", "reader", "x");
         second["Resources"]["User"]["Properties"]["ServiceTimeout"] = json!(60);
         let failed = stacks::update(cloud, "renamed", &second).await;
         signal_group(away.pid, Signal::CONT);
@@ -54,7 +54,7 @@ pub fn a_failed_rename(stage: &Stage) -> Outcome {
 pub fn a_delete_while_nothing_runs(stage: &Stage) -> Outcome {
     stage.play(async |cloud| {
         let nodes = rest(cloud).await?.nodes;
-        stacks::create(cloud, "revoked", &stack("revoked", "reader", "x"))
+        stacks::create(cloud, "revoked", &stack(cloud, "revoked", "reader", "x"))
             .await?
             .must_be("CREATE_COMPLETE")?;
         logs_in(&nodes, &Login::new("revoked", "x")).await?;
@@ -77,9 +77,11 @@ pub fn a_suspension_during_a_reconcile(stage: &Stage) -> Outcome {
         let nodes = rest(cloud).await?.nodes;
         let (held, leaked) = ("a-held-up", "leaked");
         for user in [held, leaked] {
-            stacks::create(cloud, user, &stack(user, "reader", "x")).await?.must_be("CREATE_COMPLETE")?;
+            stacks::create(cloud, user, &stack(cloud, user, "reader", "x"))
+                .await?
+                .must_be("CREATE_COMPLETE")?;
         }
-        let mut suspended = stack(leaked, "reader", "x");
+        let mut suspended = stack(cloud, leaked, "reader", "x");
         suspended["Resources"]["User"]["Properties"]["Suspended"] = json!(true);
         lock_out(&nodes, held).await;
         let (reconciled, updated) =
@@ -98,9 +100,13 @@ pub fn a_suspension_during_a_reconcile(stage: &Stage) -> Outcome {
 pub fn late_duplicates(stage: &Stage) -> Outcome {
     stage.play(async |cloud| {
         let nodes = rest(cloud).await?.nodes;
-        stacks::create(cloud, "late", &stack("late", "reader", "x")).await?.must_be("CREATE_COMPLETE")?;
+        stacks::create(cloud, "late", &stack(cloud, "late", "reader", "x"))
+            .await?
+            .must_be("CREATE_COMPLETE")?;
         for role in ["admin", "reader"] {
-            stacks::update(cloud, "late", &stack("late", role, "x")).await?.must_be("UPDATE_COMPLETE")?;
+            stacks::update(cloud, "late", &stack(cloud, "late", role, "x"))
+                .await?
+                .must_be("UPDATE_COMPLETE")?;
         }
         again(cloud, "Update", "late", "admin").await?;
         if roles(cloud, &nodes, "late").await? != json!(vec!["reader"; nodes.len()]) {
@@ -125,7 +131,7 @@ pub fn twenty_at_once(stage: &Stage) -> Outcome {
         let names: Vec<String> = (1..=USERS).map(|number| format!("many-{number}")).collect();
         let mut resources = serde_json::Map::new();
         for (number, name) in names.iter().enumerate() {
-            let mut one = stack(name, "reader", "x");
+            let mut one = stack(cloud, name, "reader", "x");
             let password = json!({"Fn::GetAtt": [format!("Password{number}"), "Id"]});
             one["Resources"]["User"]["Properties"]["PasswordSecretArn"] = password;
             for logical in ["Password", "User"] {
@@ -151,7 +157,7 @@ pub fn twenty_at_once(stage: &Stage) -> Outcome {
 pub fn without_authentication(stage: &Stage) -> Outcome {
     stage.play(async |cloud| {
         let nodes = rest(cloud).await?.nodes;
-        stacks::create(cloud, "meanwhile", &stack("meanwhile", "reader", "x"))
+        stacks::create(cloud, "meanwhile", &stack(cloud, "meanwhile", "reader", "x"))
             .await?
             .must_be("CREATE_COMPLETE")?;
         logs_in(&nodes, &Login::new("meanwhile", "x")).await?;
@@ -160,7 +166,7 @@ pub fn without_authentication(stage: &Stage) -> Outcome {
         let nodes = rest(cloud).await?.nodes;
         // Neo4j looks at no password any more.
         logs_in(&nodes, &Login::new("anyone", "anything")).await?;
-        let refused = stacks::create(cloud, "refused", &stack("refused", "reader", "x")).await?;
+        let refused = stacks::create(cloud, "refused", &stack(cloud, "refused", "reader", "x")).await?;
         let refused = refused.must_be("ROLLBACK_COMPLETE")?;
         if !refused.reasons().contains("AuthEnabled") {
             return Err(format!("the reason does not name AuthEnabled: {}", refused.reasons()));
@@ -180,8 +186,8 @@ pub fn without_authentication(stage: &Stage) -> Outcome {
 /// Sets how many tasks every service of the stack wants, as a person does for maintenance.
 async fn scale(cloud: &Cloud, tasks: u32) -> Outcome {
     for number in 1..=demo::CORE_SIZE {
-        let service = format!("{}-core-{number}", deploy::STACK);
-        let request = json!({"cluster": deploy::STACK, "service": service, "desiredCount": tasks});
+        let service = cloud.stack.core(number);
+        let request = json!({"cluster": cloud.stack.cluster(), "service": service, "desiredCount": tasks});
         let target = "AmazonEC2ContainerServiceV20141113.UpdateService";
         cloud.gateway.emulator.json("ecs", target, &request).await.map_err(|error| error.to_string())?;
     }

@@ -7,23 +7,24 @@ use std::{
 
 use local::{
     cloud::Cloud,
-    control::{self, HTTP_PORT, Status},
+    control::{HTTP_PORT, Status},
     demo::{self, Write, Writer},
-    deploy,
-    gateway::Gateway,
     login::User,
     processes::{Signal, signal_group},
 };
 use serde_json::json;
 use tokio::task::JoinHandle;
 
-use super::{Outcome, Stage, master, rest, status, wait};
+use super::{Outcome, PATIENCE, Stage, master, rest, status, wait};
 
 /// Another heap than the suite's: every slot's task is to change.
 const ANOTHER_HEAP: (&str, &str) = ("HeapSize", "500m");
 /// The JVM refuses so little at its start.
 const NO_HEAP: (&str, &str) = ("HeapSize", "1m");
 const GOES_ON: (&str, &str) = ("RollWhenDegraded", "yes");
+/// Free settings of neo4j.conf, one a line.
+const SETTINGS: (&str, &str) =
+    ("Neo4jSettings", "# slow queries\ndbms.logs.query.enabled=true\n\ndbms.logs.query.threshold=2s\n");
 /// Writes are sent every 50 ms; a pause that is longer than this is one that a client notices.
 const NOTICED: Duration = Duration::from_millis(500);
 /// No master moves, so that a pause is a busy machine's: a client's own patience of a second, and one more.
@@ -94,7 +95,7 @@ async fn refused_and_mended(stage: &Stage, cloud: &Cloud, away: &str) -> Outcome
         cloud.gateway.ecs.give_host(away);
         changed
     };
-    let (ended, changed) = tokio::join!(stage.redeploy(cloud, &[ANOTHER_HEAP, GOES_ON]), host);
+    let (ended, changed) = tokio::join!(stage.redeploy(cloud, &[ANOTHER_HEAP, GOES_ON, SETTINGS]), host);
     changed?;
     ended?.must_be("UPDATE_COMPLETE")?;
     let seen = roll.end(cloud).await?;
@@ -105,6 +106,22 @@ async fn refused_and_mended(stage: &Stage, cloud: &Cloud, away: &str) -> Outcome
     let new = definitions(cloud).await;
     if old.iter().any(|definition| new.contains(definition)) {
         return Err(format!("a slot was left out: {old:?} became {new:?}"));
+    }
+    settings_are_everywhere(cloud).await
+}
+
+/// Each Neo4j itself lists the settings of the roll.
+async fn settings_are_everywhere(cloud: &Cloud) -> Outcome {
+    let login = cloud.login(User::Admin).await?;
+    let query = "CALL dbms.listConfig('dbms.logs.query') YIELD name, value RETURN name, value";
+    for node in rest(cloud).await?.nodes {
+        let listed =
+            demo::cypher((node.address, HTTP_PORT).into(), &login, query, json!({}), PATIENCE).await?;
+        for setting in [["dbms.logs.query.enabled", "true"], ["dbms.logs.query.threshold", "2000ms"]] {
+            if !listed.to_string().contains(&format!("{}", json!(setting))) {
+                return Err(format!("{} has not the setting {setting:?}: {listed}", node.service));
+            }
+        }
     }
     Ok(())
 }
@@ -154,7 +171,7 @@ pub fn that_fails(stage: &Stage) -> Outcome {
 }
 
 /// A client that writes, and who was the master meanwhile.
-struct Roll {
+pub struct Roll {
     client: &'static str,
     /// None once it was stopped.
     writer: Option<Writer>,
@@ -163,7 +180,7 @@ struct Roll {
 }
 
 /// What was seen.
-struct Seen {
+pub struct Seen {
     writes: Vec<Write>,
     masters: Vec<String>,
     lost: usize,
@@ -176,15 +193,15 @@ impl Drop for Roll {
 }
 
 impl Roll {
-    async fn start(cloud: &Cloud, client: &'static str) -> Result<Self, String> {
+    pub async fn start(cloud: &Cloud, client: &'static str) -> Result<Self, String> {
         let endpoint = demo::write_endpoint(&status(cloud).await, HTTP_PORT).ok_or("no listener")?;
         let writer = Writer::start(endpoint, cloud.login(User::Writer).await?, client);
         let masters = Arc::default();
-        let looking = tokio::spawn(look(cloud.gateway.clone(), Arc::clone(&masters)));
+        let looking = tokio::spawn(look(cloud.clone(), Arc::clone(&masters)));
         Ok(Self { client, writer: Some(writer), masters, looking })
     }
 
-    async fn end(mut self, cloud: &Cloud) -> Result<Seen, String> {
+    pub async fn end(mut self, cloud: &Cloud) -> Result<Seen, String> {
         let writes = self.writer.take().ok_or("it was stopped before")?.stop().await;
         self.looking.abort();
         let masters = self.masters.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -200,9 +217,9 @@ impl Roll {
 }
 
 /// Notes each change of the only master.
-async fn look(gateway: Gateway, masters: Arc<Mutex<Vec<String>>>) {
+async fn look(cloud: Cloud, masters: Arc<Mutex<Vec<String>>>) {
     loop {
-        if let Some((name, ..)) = demo::master(&control::status(&gateway).await) {
+        if let Some((name, ..)) = demo::master(&cloud.status().await) {
             let mut masters = masters.lock().unwrap_or_else(PoisonError::into_inner);
             if masters.last() != Some(&name) {
                 masters.push(name);
@@ -220,7 +237,7 @@ impl Seen {
         at.windows(2).map(|pair| pair[1] - pair[0]).filter(|gap| *gap > longer).collect()
     }
 
-    fn sentence(&self) -> String {
+    pub fn sentence(&self) -> String {
         let acknowledged = self.writes.iter().filter(|write| write.acknowledged.is_some()).count();
         let gaps: Vec<String> =
             self.gaps(NOTICED).iter().map(|gap| format!("{:.2} s", gap.as_secs_f64())).collect();
@@ -235,7 +252,12 @@ impl Seen {
         )
     }
 
-    fn undisturbed(&self) -> Outcome {
+    /// How many writes that were sent since then were not acknowledged.
+    pub fn failed_since(&self, since: Instant) -> usize {
+        self.writes.iter().filter(|write| write.sent >= since && write.acknowledged.is_none()).count()
+    }
+
+    pub fn undisturbed(&self) -> Outcome {
         match (self.masters.len(), self.gaps(UNDISTURBED)) {
             (1, gaps) if gaps.is_empty() => Ok(()),
             _ => Err(format!("a client noticed: {}", self.sentence())),
@@ -254,14 +276,14 @@ async fn tasks(cloud: &Cloud) -> Vec<String> {
 async fn definitions(cloud: &Cloud) -> Vec<String> {
     let mut definitions = Vec::new();
     for number in 1..=demo::CORE_SIZE {
-        definitions.extend(asked_definition(cloud, &format!("{}-core-{number}", deploy::STACK)).await);
+        definitions.extend(asked_definition(cloud, &cloud.stack.core(number)).await);
     }
     definitions
 }
 
 async fn asked_definition(cloud: &Cloud, service: &str) -> Option<String> {
     let target = "AmazonEC2ContainerServiceV20141113.DescribeServices";
-    let request = json!({"cluster": deploy::STACK, "services": [service]});
+    let request = json!({"cluster": cloud.stack.cluster(), "services": [service]});
     let answer = cloud.gateway.emulator.json("ecs", target, &request).await.ok()?;
     answer["services"][0]["taskDefinition"].as_str().map(str::to_owned)
 }

@@ -11,7 +11,7 @@ use local::{
     cloud::Cloud,
     control::{HTTP_PORT, master_path},
     demo,
-    elb::{Elb, ListenerStatus, TargetStatus},
+    elb::{ListenerStatus, TargetStatus},
     http as wire,
 };
 use tokio::task::JoinHandle;
@@ -39,8 +39,7 @@ impl Sampler {
     /// Starts to look at the write group of the port that HTTP clients use.
     pub fn start(cloud: &Cloud) -> Self {
         let looks: Arc<Mutex<Vec<Look>>> = Arc::default();
-        let looking =
-            tokio::spawn(look(cloud.gateway.elb.clone(), master_path(&cloud.gateway), Arc::clone(&looks)));
+        let looking = tokio::spawn(look(cloud.clone(), Arc::clone(&looks)));
         Self { looks, looking }
     }
 
@@ -67,11 +66,12 @@ impl Sampler {
     }
 }
 
-async fn look(elb: Elb, path: &'static str, looks: Arc<Mutex<Vec<Look>>>) {
+async fn look(cloud: Cloud, looks: Arc<Mutex<Vec<Look>>>) {
+    let path = master_path(&cloud.tasks());
     let mut tick = tokio::time::interval(EVERY);
     loop {
         tick.tick().await;
-        let balancers = elb.status();
+        let balancers = cloud.balancers();
         let Some((_, listener)) = demo::writers(&balancers).find(|(_, listener)| listener.port == HTTP_PORT)
         else {
             continue;

@@ -6,7 +6,6 @@ use local::{
     cloud::Cloud,
     control::{HTTP_PORT, Node},
     demo::{self, Users},
-    deploy,
     login::{Login, User},
     processes::{Signal, signal_group},
 };
@@ -34,7 +33,7 @@ pub fn of_the_stack(stage: &Stage) -> Outcome {
 pub fn through_a_stack(stage: &Stage) -> Outcome {
     stage.play(async |cloud| {
         let nodes = rest(cloud).await?.nodes;
-        stacks::create(cloud, "reports", &stack("reports", "reader", NASTY))
+        stacks::create(cloud, "reports", &stack(cloud, "reports", "reader", NASTY))
             .await?
             .must_be("CREATE_COMPLETE")?;
         let reports = Login::new("reports", NASTY);
@@ -43,19 +42,19 @@ pub fn through_a_stack(stage: &Stage) -> Outcome {
             return Err("a reader wrote".into());
         }
 
-        stacks::update(cloud, "reports", &stack("reports", "publisher", NASTY))
+        stacks::update(cloud, "reports", &stack(cloud, "reports", "publisher", NASTY))
             .await?
             .must_be("UPDATE_COMPLETE")?;
         if !may_write(&nodes, &reports).await? {
             return Err("a publisher cannot write".into());
         }
 
-        put_secret(cloud, &format!("{}/users/reports", deploy::STACK), "another one").await?;
+        put_secret(cloud, &format!("{}/users/reports", cloud.stack), "another one").await?;
         ask_function(cloud, FUNCTION, RECONCILE).await?;
         logs_in(&nodes, &Login::new("reports", "another one")).await?;
         stays_out(&nodes, &reports).await?;
 
-        stacks::update(cloud, "reports", &stack("accounts", "reader", NASTY))
+        stacks::update(cloud, "reports", &stack(cloud, "accounts", "reader", NASTY))
             .await?
             .must_be("UPDATE_COMPLETE")?;
         logs_in(&nodes, &Login::new("accounts", NASTY)).await?;
@@ -70,7 +69,7 @@ pub fn through_a_stack(stage: &Stage) -> Outcome {
 pub fn failing_create(stage: &Stage) -> Outcome {
     stage.play(async |cloud| {
         let nodes = rest(cloud).await?.nodes;
-        let mut template = stack("nobody", "reader", "x");
+        let mut template = stack(cloud, "nobody", "reader", "x");
         template["Resources"]["User"]["Properties"]["PasswordSecretArn"] =
             json!("arn:aws:secretsmanager:us-east-1:000000000000:secret:no-such-secret-AbCdEf");
         let ended = stacks::create(cloud, "nobody", &template).await?.must_be("ROLLBACK_COMPLETE")?;
@@ -90,7 +89,7 @@ pub fn one_node_away(stage: &Stage) -> Outcome {
         // Otherwise the election would replace the frozen node, and all three would be there again.
         ask(cloud, PAUSE).await?;
         signal_group(away.pid, Signal::STOP);
-        let mut template = stack("partly", "reader", "x");
+        let mut template = stack(cloud, "partly", "reader", "x");
         // As long as the other two nodes take by far, and the third one has not got.
         template["Resources"]["User"]["Properties"]["ServiceTimeout"] = json!(60);
         let failed = stacks::create(cloud, "partly", &template).await;
@@ -102,7 +101,9 @@ pub fn one_node_away(stage: &Stage) -> Outcome {
         }
         stacks::delete(cloud, "partly").await?;
         let nodes = rest(cloud).await?.nodes;
-        stacks::create(cloud, "partly", &stack("partly", "reader", "x")).await?.must_be("CREATE_COMPLETE")?;
+        stacks::create(cloud, "partly", &stack(cloud, "partly", "reader", "x"))
+            .await?
+            .must_be("CREATE_COMPLETE")?;
         logs_in(&nodes, &Login::new("partly", "x")).await?;
         stacks::delete(cloud, "partly").await
     })
@@ -114,7 +115,7 @@ pub fn administrator_rotated(stage: &Stage) -> Outcome {
         let nodes = rest(cloud).await?.nodes;
         let old = cloud.login(User::Admin).await?;
         logs_in(&nodes, &old).await?;
-        put_secret(cloud, &format!("{}/admin", deploy::STACK), "Rotated0123456789").await?;
+        put_secret(cloud, &cloud.secret(User::Admin).await?, "Rotated0123456789").await?;
         ask_function(cloud, FUNCTION, RECONCILE).await?;
         logs_in(&nodes, &cloud.login(User::Admin).await?).await?;
         stays_out(&nodes, &old).await
@@ -141,19 +142,19 @@ pub fn lost_volume(stage: &Stage) -> Outcome {
 }
 
 /// A stack with one user and its secret.
-pub fn stack(user: &str, role: &str, password: &str) -> Value {
-    let token = format!("arn:aws:lambda:us-east-1:000000000000:function:{}-{FUNCTION}", deploy::STACK);
+pub fn stack(cloud: &Cloud, user: &str, role: &str, password: &str) -> Value {
+    let token = format!("arn:aws:lambda:us-east-1:000000000000:function:{}", cloud.stack.function(FUNCTION));
     json!({"Resources": {
         "Password": {"Type": "AWS::SecretsManager::Secret", "Properties": {
-            "Name": format!("{}/users/{user}", deploy::STACK), "SecretString": password}},
+            "Name": format!("{}/users/{user}", cloud.stack), "SecretString": password}},
         "User": {"Type": "Custom::Neo4jUser", "Properties": {
             "ServiceToken": token, "ServiceTimeout": 240, "Username": user, "Role": role,
             "PasswordSecretArn": {"Fn::GetAtt": ["Password", "Id"]}}}}})
 }
 
-async fn put_secret(cloud: &Cloud, name: &str, value: &str) -> Outcome {
+async fn put_secret(cloud: &Cloud, id: &str, value: &str) -> Outcome {
     let target = "secretsmanager.PutSecretValue";
-    let body = json!({"SecretId": name, "SecretString": value, "ClientRequestToken": token()});
+    let body = json!({"SecretId": id, "SecretString": value, "ClientRequestToken": token()});
     let put = cloud.gateway.emulator.json("secretsmanager", target, &body).await;
     put.map(drop).map_err(|error| error.to_string())
 }

@@ -1,23 +1,27 @@
 use super::*;
 use Answer::{Master, NotKnown as Not, Slave};
 
-fn running(number: u8, answer: Answer, phase: &str) -> Slot {
+fn slot(number: u8, kind: Kind) -> Slot {
+    Slot { name: format!("core-{number}"), kind, server_id: number.into() }
+}
+
+fn running(number: u8, answer: Answer, phase: &str) -> Sighting {
     let address = [10, 0, 0, number].into();
     let definition = "arn:aws:ecs:r:1:task-definition/core:7".to_owned();
     let seen = Seen::Running { address, definition, answer, phase: phase.into() };
-    Slot { name: format!("core-{number}"), kind: Kind::Core, seen }
+    Sighting { slot: slot(number, Kind::Core), seen }
 }
 
-fn without(number: u8, seen: Seen) -> Slot {
-    Slot { name: format!("core-{number}"), kind: Kind::Core, seen }
+fn without(number: u8, seen: Seen) -> Sighting {
+    Sighting { slot: slot(number, Kind::Core), seen }
 }
 
-fn slave_only(number: u8, answer: Answer) -> Slot {
-    Slot { kind: Kind::SlaveOnly, ..running(number, answer, "running") }
+fn slave_only(number: u8, answer: Answer) -> Sighting {
+    Sighting { slot: slot(number, Kind::SlaveOnly), ..running(number, answer, "running") }
 }
 
 /// Name, nodes wanted, whether a master is, what is seen, what is not ready.
-type Case = (&'static str, usize, bool, Vec<Slot>, Option<&'static str>);
+type Case = (&'static str, usize, bool, Vec<Sighting>, Option<&'static str>);
 
 #[test]
 fn a_cluster_is_ready_when_enough_are_sure_and_one_of_them_leads() {
@@ -131,14 +135,18 @@ fn a_slot_that_runs_what_it_ran_before_is_not_back() {
 #[test]
 fn the_next_slot_may_be_stopped_when_all_others_are_sure_and_one_leads() {
     let up = |number, answer| running(number, answer, "running");
-    let replaced = Slot { seen: Seen::Pending, ..up(3, Slave) };
-    let table: [(&str, Vec<Slot>, Option<&str>); 8] = [
+    let replaced = Sighting { seen: Seen::Pending, ..up(3, Slave) };
+    let table: [(&str, Vec<Sighting>, Option<&str>); 9] = [
         ("whole", vec![up(1, Slave), up(2, Master), up(3, Slave)], None),
         ("of one", vec![up(1, Master)], None),
         ("two tasks of one slot", vec![up(1, Slave), up(2, Master), replaced, up(3, Slave)], None),
         (
             "a slave-only slot is away",
-            vec![up(1, Slave), up(2, Master), Slot { kind: Kind::SlaveOnly, ..without(3, Seen::NoTask) }],
+            vec![
+                up(1, Slave),
+                up(2, Master),
+                Sighting { slot: slot(3, Kind::SlaveOnly), seen: Seen::NoTask },
+            ],
             None,
         ),
         (
@@ -153,6 +161,11 @@ fn the_next_slot_may_be_stopped_when_all_others_are_sure_and_one_leads() {
         ),
         ("no master", vec![up(1, Slave), up(2, Slave), up(3, Slave)], Some("no node says master")),
         (
+            "a slave-only slot leads",
+            vec![up(1, Slave), up(2, Slave), slave_only(3, Master)],
+            Some("core-3 at 10.0.0.3 says master, which it must never be"),
+        ),
+        (
             "two masters",
             vec![up(1, Master), up(2, Master), up(3, Slave)],
             Some("core-1 at 10.0.0.1 says master; core-2 at 10.0.0.2 says master"),
@@ -162,7 +175,7 @@ fn the_next_slot_may_be_stopped_when_all_others_are_sure_and_one_leads() {
         let expected = expected.map_or(Readiness::Ready, |says| Readiness::NotYet(says.to_owned()));
         assert_eq!(settled(&slots), expected, "{case}");
     }
-    let of = |standing, slots: &[Slot]| {
+    let of = |standing, slots: &[Sighting]| {
         ready(&Expected::Slot { name: "core-1".into(), standing, definition: None }, slots)
     };
     let degraded = [up(1, Slave), up(2, Master), without(3, Seen::NoTask)];

@@ -19,9 +19,9 @@ use custom_resource::{
 };
 use serde_json::Value;
 use snapshot_bootstrap::{
-    ClusterReady, Nodes, Record, RollCheck, Seen, Slot, SnapshotBootstrap, Storage, Uncounted, World,
+    ClusterReady, Nodes, Record, RollCheck, Seen, Sighting, SnapshotBootstrap, Storage, Uncounted, World,
 };
-use topology::{Answer, NotKnown};
+use topology::{Answer, Kind as SlotKind, NotKnown, Slot};
 
 pub const STATE: &str = "neo4j-state";
 pub const BACKUPS: &str = "neo4j-backups";
@@ -199,7 +199,7 @@ pub struct Cluster(Arc<Mutex<Stage>>);
 
 #[derive(Default)]
 struct Stage {
-    scenes: VecDeque<Result<Vec<Slot>, Error>>,
+    scenes: VecDeque<Result<Vec<Sighting>, Error>>,
     counts: VecDeque<Result<Counts, Uncounted>>,
     services: VecDeque<Vec<Service>>,
     operations: VecDeque<Result<Operation, Error>>,
@@ -213,7 +213,7 @@ impl Cluster {
     }
 
     #[must_use]
-    pub fn then(self, scene: Result<Vec<Slot>, Error>) -> Self {
+    pub fn then(self, scene: Result<Vec<Sighting>, Error>) -> Self {
         self.stage().scenes.push_back(scene);
         self
     }
@@ -255,11 +255,11 @@ fn next<T: Clone>(script: &mut VecDeque<T>) -> Option<T> {
 }
 
 impl World for Cluster {
-    async fn look(&self, services: &[&str]) -> Result<Vec<Slot>, Error> {
+    async fn look(&self, slots: &[&Slot]) -> Result<Vec<Sighting>, Error> {
         let mut stage = self.stage();
-        stage.looks.push(services.iter().map(|service| (*service).to_owned()).collect());
+        stage.looks.push(slots.iter().map(|slot| slot.name.clone()).collect());
         let scene = next(&mut stage.scenes).expect("nobody should look")?;
-        Ok(scene.into_iter().filter(|slot| services.contains(&slot.name.as_str())).collect())
+        Ok(scene.into_iter().filter(|sighting| slots.contains(&&sighting.slot)).collect())
     }
 
     async fn services(&self, _services: &[&str]) -> Result<Vec<Service>, Error> {
@@ -277,19 +277,20 @@ impl World for Cluster {
     }
 }
 
-pub fn running(number: u8, answer: Answer, phase: &str) -> Slot {
+pub fn running(number: u8, answer: Answer, phase: &str) -> Sighting {
     let definition =
         format!("arn:aws:ecs:us-east-1:000000000000:task-definition/neo4j-local-core-{number}:1");
     let seen = Seen::Running { address: [10, 0, 0, number].into(), definition, answer, phase: phase.into() };
-    Slot { name: format!("core-{number}"), kind: topology::Kind::Core, seen }
+    let slot = Slot { name: format!("core-{number}"), kind: SlotKind::Core, server_id: number.into() };
+    Sighting { slot, seen }
 }
 
-pub fn waiting(number: u8) -> Slot {
+pub fn waiting(number: u8) -> Sighting {
     running(number, Answer::NotKnown(NotKnown::Refused), "waiting-for-peers")
 }
 
 /// Three nodes, `core-2` the master.
-pub fn whole() -> Vec<Slot> {
+pub fn whole() -> Vec<Sighting> {
     let up = |number, answer| running(number, answer, "running");
     vec![up(1, Answer::Slave), up(2, Answer::Master), up(3, Answer::Slave)]
 }
@@ -324,6 +325,15 @@ impl Function {
     }
 
     pub fn with(buckets: &Buckets, cluster: &Cluster, nodes: Nodes) -> Self {
+        Self::all(buckets, cluster, nodes, Slot::numbered(&["core-1", "core-2", "core-3"], &[] as &[&str]))
+    }
+
+    /// The same of a cluster with these slots.
+    pub fn of(buckets: &Buckets, cluster: &Cluster, slots: Vec<Slot>) -> Self {
+        Self::all(buckets, cluster, Nodes::Restore, slots)
+    }
+
+    fn all(buckets: &Buckets, cluster: &Cluster, nodes: Nodes, slots: Vec<Slot>) -> Self {
         let (mailbox, queue) = (Mailbox::new(), Queue::new());
         let record = Record::new(buckets.clone(), STATE, FOUNDING);
         let snapshot = SnapshotBootstrap::new(
@@ -333,9 +343,8 @@ impl Function {
             "3.4.6".parse().unwrap(),
             nodes,
         );
-        let core = ["core-1", "core-2", "core-3"].map(str::to_owned).to_vec();
-        let roll = RollCheck::new(cluster.clone(), core.clone());
-        let ready = ClusterReady::new(cluster.clone(), record, core, Vec::new());
+        let roll = RollCheck::new(cluster.clone(), &slots);
+        let ready = ClusterReady::new(cluster.clone(), record, slots);
         let protocol = Protocol::new(mailbox.clone(), queue.clone()).with(snapshot).with(roll).with(ready);
         Self { mailbox, queue, protocol, begun: tokio::time::Instant::now() }
     }

@@ -92,20 +92,21 @@ pub struct Answer {
 impl Stage {
     /// One node, at `address`, and the two secrets.
     pub fn new(address: IpAddr, administration: Administration) -> Self {
-        let config = Config {
-            administration,
-            cluster: "neo4j-local".into(),
-            services: vec!["core-1".into()],
-            auth_enabled: true,
-            admin_secret: ADMIN_SECRET.into(),
-            users_path: "/neo4j-local/users".into(),
-            requests_path: "/neo4j-local/requests".into(),
-            stack: "neo4j-local".into(),
-            http_port: 7474,
-            bolt_port: 7687,
-            node_wait: Duration::ZERO,
-            call_deadline: Duration::from_secs(15),
+        let dialect = match administration {
+            Administration::Http => "SINGLE",
+            Administration::Bolt => "CLUSTER-5",
         };
+        let variables = [
+            ("DIALECT", dialect),
+            ("NEO4J_VERSION", "3.4.6"),
+            ("CLUSTER", "neo4j-local"),
+            ("STACK", "neo4j-local"),
+            ("CORE_SERVICES", "core-1"),
+            ("ADMIN_SECRET_ARN", ADMIN_SECRET),
+            ("AWS_LAMBDA_FUNCTION_NAME", "user-creation"),
+        ];
+        let read = Config::read(&variables.into_iter().collect()).expect("parameters that are valid");
+        let config = Config { node_wait: Duration::ZERO, call_deadline: Duration::from_secs(15), ..read };
         Self::with(address, config)
     }
 
@@ -151,9 +152,9 @@ impl Stage {
 
     pub fn instance(&self) -> Instance {
         Instance {
-            http: (self.address, self.config.http_port).into(),
-            bolt: (self.address, self.config.bolt_port).into(),
-            administration: self.config.administration,
+            http: (self.address, self.config.cluster.http_port).into(),
+            bolt: (self.address, self.config.cluster.bolt_port).into(),
+            administration: self.config.cluster.dialect.administration(),
             deadline: self.config.call_deadline,
         }
     }

@@ -171,6 +171,24 @@ async fn services_are_told_apart_with_one_look_and_stopping_tasks_are_not_in_the
     assert_eq!((error.call, error.kind, refused.asked().len()), ("ecs:ListTasks", Kind::Denied, 1));
 }
 
+#[tokio::test]
+async fn the_service_of_a_task_is_in_its_group() {
+    let mut alone = described("b", "RUNNING", "RUNNING");
+    alone["group"] = "family:core-1".into();
+    let fake = ecs(&[], &[described("a", "RUNNING", "RUNNING"), alone], &[]).await;
+    let inventory = Inventory::new(&fake.config, "c");
+    assert_eq!(inventory.service_of("a").await.unwrap(), Some("core-1".into()));
+    assert_eq!(inventory.service_of("b").await.unwrap(), None);
+    let asked = fake.asked();
+    assert_eq!(
+        (action(&asked[0]), body(&asked[0])),
+        ("DescribeTasks", json!({"cluster": "c", "tasks": ["a"]}))
+    );
+    let unknown = ecs(&[], &[], &[("a", "MISSING")]).await;
+    let error = Inventory::new(&unknown.config, "c").service_of("a").await.unwrap_err().to_string();
+    assert_eq!(error, "ecs:DescribeTasks on cluster c failed: a is not known");
+}
+
 /// The address of a RUNNING task does not change, and one that is asked to stop leaves the listing.
 #[tokio::test]
 async fn tasks_that_are_known_to_run_and_still_listed_are_not_described_again() {

@@ -1,0 +1,57 @@
+//! A bell that comes while another invocation acts.
+
+use crate::{Decision, Memory, Millis, Refusal, State, Verdict};
+
+/// What a bell decides before it looks: nothing, when another invocation has the lease. `None`: it has to look itself.
+///
+/// The news that it brings are older than its read of the state, and an invocation looks once more **after** it has given its lease
+/// back. Waiting for that would cost an invocation for each bell of a burst, and an account has as few as ten for all its functions.
+/// A holder that died, whose time was over, that could not give its lease back or that AWS denied what it planned may look no more:
+/// then the news wait for the next sweep, a minute at most, and a sweep does not give way.
+pub fn give_way(now: Millis, state: &State, memory: &Memory) -> Option<Decision> {
+    let lease = state.lease.as_ref()?;
+    let foreign = lease.owner != memory.owner && now < lease.until;
+    // A silence is known to the invocation that has listened to it: the one that acts may have begun later.
+    let listens = !memory.silent.is_empty();
+    if !foreign || listens {
+        return None;
+    }
+    let (verdict, refusal) = (Verdict::Leased, Refusal::Leased { owner: lease.owner.clone() });
+    Some(Decision {
+        verdict,
+        actions: Vec::new(),
+        sentence: format!("{}; no action; {refusal}.", verdict.description()),
+        refusals: vec![refusal],
+        state: state.clone(),
+        memory: memory.clone(),
+        look_again: false,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Lease, Silence};
+
+    fn held(owner: &str, until: u64) -> State {
+        State { lease: Some(Lease { owner: owner.to_owned(), until: Millis(until) }), ..State::default() }
+    }
+
+    #[test]
+    fn only_a_lease_of_another_invocation_that_has_not_ended_is_given_way_to() {
+        let (now, own) = (Millis(1_000), Memory::of("own"));
+        let decision = give_way(now, &held("other", 1_001), &own).unwrap();
+        assert_eq!(decision.verdict, Verdict::Leased);
+        assert!(decision.actions.is_empty() && !decision.look_again);
+        assert!(!decision.writes(&held("other", 1_001)));
+        for state in [State::default(), held("own", 2_000), held("other", 1_000)] {
+            assert_eq!(give_way(now, &state, &own), None);
+        }
+    }
+
+    #[test]
+    fn an_invocation_that_listens_to_a_silence_stays() {
+        let memory = Memory { silent: [("task".to_owned(), Silence::default())].into(), ..Memory::of("own") };
+        assert_eq!(give_way(Millis(0), &held("other", 1_000), &memory), None);
+    }
+}

@@ -1,0 +1,79 @@
+//! What the templates say, read as text and as data: what the emulator drops or does not feel is asserted here.
+
+mod alarms;
+mod data;
+mod iam;
+mod names;
+mod network;
+mod parameters;
+mod slots;
+
+use std::{fs, path::PathBuf};
+
+use local::templates;
+use serde_json::Value;
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+fn text(name: &str) -> String {
+    fs::read_to_string(root().join(name)).unwrap()
+}
+
+fn template(name: &str) -> Value {
+    templates::read(&text(name)).unwrap()
+}
+
+const ALL: [&str; 7] = [
+    "template.yml",
+    "cluster/alarms.yml",
+    "cluster/balancer.yml",
+    "cluster/network.yml",
+    "cluster/roles.yml",
+    "cluster/slot.yml",
+    "cluster/task.yml",
+];
+
+/// `(logical id, properties)` of every resource of a type.
+fn of_type<'a>(template: &'a Value, kind: &str) -> Vec<(&'a str, &'a Value)> {
+    let resources = template["Resources"].as_object().unwrap().iter();
+    resources.filter(|(_, r)| r["Type"] == *kind).map(|(name, r)| (name.as_str(), &r["Properties"])).collect()
+}
+
+fn attribute<'a>(list: &'a Value, key: &str) -> &'a str {
+    let pairs = list.as_array().unwrap();
+    let pair = pairs.iter().find(|pair| pair["Key"] == *key);
+    pair.unwrap_or_else(|| panic!("{key} is not set"))["Value"].as_str().unwrap()
+}
+
+/// What a condition puts in, or the part itself.
+fn when_it_is_there(part: &Value) -> &Value {
+    part.get("Fn::If").map_or(part, |choice| &choice[1])
+}
+
+/// `(where, statement)` of every statement that allows or denies, in policies of every kind.
+fn statements() -> Vec<(String, Value)> {
+    let mut found = Vec::new();
+    for file in ALL {
+        let main = template(file);
+        for (name, resource) in main["Resources"].as_object().unwrap() {
+            let properties = &resource["Properties"];
+            let mut documents = vec![&properties["PolicyDocument"]];
+            let policies = properties["Policies"].as_array().into_iter().flatten().map(when_it_is_there);
+            documents.extend(policies.map(|policy| &policy["PolicyDocument"]));
+            let statements = documents.into_iter().filter_map(|document| document["Statement"].as_array());
+            let statements = statements.flatten().map(when_it_is_there);
+            found.extend(statements.map(|statement| (format!("{file}: {name}"), statement.clone())));
+        }
+    }
+    found
+}
+
+fn actions(statement: &Value) -> Vec<String> {
+    let all = match &statement["Action"] {
+        Value::Array(actions) => actions.clone(),
+        one => vec![one.clone()],
+    };
+    all.iter().map(|action| action.as_str().unwrap().to_owned()).collect()
+}
