@@ -11,7 +11,8 @@ fn translated(file: &str) -> Value {
     let python = root().join(".local/venv-sam/bin/python");
     let mut translate = Command::new(&python);
     translate.current_dir(root()).args(["tests/translate.py", file]).env("AWS_DEFAULT_REGION", "us-east-1");
-    let output = translate.output().unwrap_or_else(|error| panic!("{python:?}: {error}: run `make setup`"));
+    let output =
+        translate.output().unwrap_or_else(|error| panic!("{}: {error}: run `make setup`", python.display()));
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).unwrap()
 }

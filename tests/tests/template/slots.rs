@@ -109,10 +109,10 @@ fn every_slot_is_named_after_the_stack_and_its_number() {
 fn a_setting_of_the_nodes_is_three_edits() {
     let (main, task) = (template("template.yml"), template("cluster/task.yml"));
     let handed_over = main["Resources"]["Task"]["Properties"]["Parameters"].as_object().unwrap();
-    let uses = task["Resources"].to_string() + &task["Conditions"].to_string();
+    let parts = task["Resources"].to_string() + &task["Conditions"].to_string();
     for (name, value) in handed_over {
         let used = [format!("{{\"Ref\":\"{name}\"}}"), format!("${{{name}}}")];
-        assert!(used.iter().any(|how| uses.contains(how)), "{name} is not used in cluster/task.yml");
+        assert!(used.iter().any(|how| parts.contains(how)), "{name} is not used in cluster/task.yml");
         if main["Parameters"].get(name).is_none() || name == "AdminSecretArn" {
             continue;
         }
