@@ -207,7 +207,8 @@ impl Node {
     }
 
     pub fn until_ended(&mut self) -> ExitStatus {
-        let deadline = Instant::now() + PATIENCE;
+        // Longer than the stop timeout of these tasks: a Neo4j with all workers taken needs most of it, and is to end by itself.
+        let deadline = Instant::now() + 3 * PATIENCE;
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status;
