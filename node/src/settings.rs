@@ -13,7 +13,7 @@ use crate::{
 /// What the task definition says: the cluster a node belongs to, and where its files are. Its slot comes from the task's metadata.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// What every program is told; of its dialects `HA`, `CLUSTER` of 3.x and `SINGLE`.
+    /// What the template sets for every program; of its dialects `HA`, `CLUSTER` of 3.x and `SINGLE`.
     pub cluster: Cluster,
     /// How long to wait for every slot before a majority is enough.
     pub formation_timeout: Duration,

@@ -59,7 +59,7 @@ pub fn start(
     command.args(&image.arguments).env_clear().env("PATH", "/usr/bin:/bin").envs(cloud_environment(gateway));
     command.envs(image.environment.iter().cloned()).envs(definition.environment.iter().cloned());
     command.env("ECS_CONTAINER_METADATA_URI_V4", format!("http://{gateway}/_local/metadata/{id}"));
-    // There is no mount namespace, so the program is told where the container's paths are. Logs and configuration are the task's own.
+    // There is no mount namespace, so variables name the container's paths for the program. Logs and configuration are the task's own.
     for mount in &definition.mounts {
         let real = real_path(host, mount, id);
         // As Docker does: a host path that is missing is made, as an empty directory. A volume that is not mounted looks blank.

@@ -14,7 +14,7 @@ fn every_function_ends_its_events_soon_and_logs_for_a_limited_time() {
                 (&events["MaximumEventAgeInSeconds"], &events["MaximumRetryAttempts"]),
                 (&60.into(), &0.into())
             );
-            assert!(function["Timeout"].as_u64().unwrap() < 60, "sweeps shall not overlap");
+            assert!(function["Timeout"].as_u64().unwrap() < 60, "sweeps must not overlap");
         } else {
             // CloudFormation waits for the answer: its event is tried again.
             assert_eq!(events["MaximumRetryAttempts"], 2, "{name}");

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{ALL, actions, of_type, statements, template, text};
 
-/// A stranger shall be able to read why each permission is there.
+/// Each permission says why it is there, for a reader who does not know the code.
 #[test]
 fn every_iam_statement_has_a_comment_that_says_what_it_allows() {
     let mut statements = 0;

@@ -19,7 +19,7 @@ fn translated(file: &str) -> Value {
 
 /// `Logical.Property` of every physical name in `template` that is not made of the stack's.
 fn colliding(template: &Value) -> Vec<String> {
-    // What is named there is not made there, or is told apart by more than its name.
+    // These refer to a resource that another one makes, or have more than a name to identify them.
     const NO_IDENTITY: [(&str, &str); 4] = [
         ("AWS::CloudWatch::Alarm", "MetricName"),
         ("AWS::Lambda::EventInvokeConfig", "FunctionName"),
@@ -59,7 +59,7 @@ fn no_physical_name_would_collide_with_a_second_stack() {
     }
 }
 
-/// SAM names a schedule after its function and event unless it is told to leave that out.
+/// SAM names a schedule after its function and event unless `OmitName` is set.
 #[test]
 fn a_name_that_would_collide_is_found() {
     let schedule = |properties: Value| json!({"Resources": {"Sweep": {"Type": "AWS::Scheduler::Schedule", "Properties": properties}}});
