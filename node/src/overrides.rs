@@ -49,7 +49,9 @@ impl fmt::Display for Override {
 /// The first that is invalid.
 pub fn read(environment: &Environment) -> Result<Vec<Override>, NotASetting> {
     let mut all: BTreeMap<String, Override> = BTreeMap::new();
-    for setting in variables(environment).map(Ok).chain(lines(untrimmed(environment))) {
+    // As it was given, so that its lines are counted from its first.
+    let parameter = environment.raw(LINES).unwrap_or_default();
+    for setting in variables(environment).map(Ok).chain(lines(parameter)) {
         let setting = setting?;
         if !is_one_line(&setting.name, &setting.value) {
             return Err(NotASetting::NotOneLine(setting.to_string()));
@@ -59,13 +61,6 @@ pub fn read(environment: &Environment) -> Result<Vec<Override>, NotASetting> {
         }
     }
     Ok(all.into_values().collect())
-}
-
-/// The parameter as it was given, so that its lines are counted from its first.
-fn untrimmed(environment: &Environment) -> &str {
-    let is_set = environment.text(LINES).is_some();
-    let all = environment.with_prefix(PREFIX).into_iter();
-    all.filter(|(name, _)| is_set && *name == LINES).map(|(_, text)| text).next().unwrap_or_default()
 }
 
 /// As the official image has it: one underscore is a dot, two are an underscore.

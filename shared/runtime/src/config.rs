@@ -76,10 +76,15 @@ impl Environment {
         found
     }
 
+    /// The text of `name` as it was set, with the blanks and line breaks around it; `None` if it is not set.
+    pub fn raw(&self, name: &'static str) -> Option<&str> {
+        self.remember(name);
+        self.variables.get(name).map(String::as_str)
+    }
+
     /// The text of `name`; none when it is not set or empty.
     pub fn text(&self, name: &'static str) -> Option<&str> {
-        self.remember(name);
-        self.variables.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
+        self.raw(name).map(str::trim).filter(|value| !value.is_empty())
     }
 
     /// The text of `name`, which must be set.
