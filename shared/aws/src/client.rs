@@ -28,7 +28,7 @@ async fn load() -> SdkConfig {
     with_deadlines(aws_config::defaults(BehaviorVersion::latest())).load().await
 }
 
-/// What is the same for every client, wherever its credentials come from.
+/// The settings of every client, wherever its credentials come from.
 pub(crate) fn with_deadlines(loader: ConfigLoader) -> ConfigLoader {
     let http = Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
     let timeouts = TimeoutConfig::builder()

@@ -9,7 +9,7 @@ use crate::{
 
 type Work<'a> = Pin<Box<dyn Future<Output = Result<Outcome, Failure>> + Send + 'a>>;
 
-/// The ids of both answers, and what leads to one of them.
+/// The ids of both answers, and the work that leads to one of them.
 pub(crate) struct Plan<'a> {
     /// The id in a SUCCESS.
     pub(crate) success: String,
@@ -19,7 +19,7 @@ pub(crate) struct Plan<'a> {
 }
 
 pub(crate) enum Step<'a> {
-    /// Nothing to call, and why.
+    /// Nothing to call, and the reason.
     Nothing(&'static str),
     Call(Work<'a>),
 }
@@ -68,7 +68,7 @@ impl<R: Resource> Served for R {
             let work = async move { self.update(call, &new, old.as_ref()).await };
             return stays(Step::Call(Box::pin(work)));
         }
-        // A failed replacement leaves the old one in force.
+        // A failed replacement leaves the old resource in force, so a FAILED keeps the old id.
         let failure = if kind == Kind::Create { success.clone() } else { sent };
         let work = Box::pin(async move { self.create(call, &new).await });
         Ok(Plan { success, failure, work: Step::Call(work) })

@@ -1,4 +1,5 @@
-//! One invocation's share of a request: calls the resource until it is done, fails, or somebody else has to go on.
+//! One invocation's share of a request: calls the resource until it is done, fails, or a further
+//! invocation has to continue.
 
 use std::time::Duration;
 
@@ -15,14 +16,14 @@ use crate::{
     request::{Kind, Request},
 };
 
-/// The hand-over is tried so often, with pauses that double from this.
+/// How often the hand-over is tried, with pauses that double.
 const HAND_OVERS: u32 = 3;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 
 const OWN_TIME: &str =
     "the function's own time is up; give it a longer timeout, or see in its log what holds this step up";
 
-/// Where the work of an invocation ended.
+/// How the work of an invocation ended.
 pub(crate) enum Conclusion {
     Answer(Answer),
     HandedOver,
@@ -41,7 +42,7 @@ pub(crate) struct Run<'a> {
     resource: &'a dyn Served,
     limits: Limits,
     begun: Instant,
-    /// The moment of `begun`, since 1970.
+    /// The time at `begun`, since 1970.
     now: Duration,
     /// When the first invocation began, since 1970.
     started: Duration,
@@ -79,7 +80,7 @@ impl<'a> Run<'a> {
                 )
             });
         let not_before = begun + wait.min(request.service_timeout);
-        // Of an Update or a Delete the request itself says it.
+        // The request of an Update or a Delete has the id itself.
         let begun_as = begun_as.filter(|id| kind == Kind::Create && usable(id));
         Self {
             request,
@@ -97,13 +98,13 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Calls until there is a conclusion.
+    /// Calls the resource until there is a conclusion.
     ///
     /// # Errors
-    /// A failure before anything was called, in this invocation or an earlier one, or one of a Create that made nothing: the answer
-    /// is to have an id that belongs to nothing.
+    /// A failure before anything was called, in this invocation or an earlier one, or a failure of a Create
+    /// that made nothing: the answer must have an id that belongs to nothing.
     pub(crate) async fn complete<H: HandOver>(mut self, hand_over: &H) -> Result<Conclusion, Failure> {
-        // An earlier invocation may have left a pause, which may be longer than this one.
+        // An earlier invocation may have left a pause that is longer than this invocation.
         let left = self.not_before.saturating_duration_since(Instant::now());
         let mut next =
             if left.is_zero() { Next::Here(self.begun) } else { self.limits.next(Instant::now(), left) };

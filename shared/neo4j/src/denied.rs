@@ -1,24 +1,24 @@
-//! Why a node did not do what it was asked, from the codes of both wires.
+//! Why a node did not do what was requested, from the codes of both wires.
 
-/// What Neo4j tells is kept up to here: its sentences are short, and logs have limits.
+/// Neo4j's messages are cut here: they are short, and logs have limits.
 const LONGEST_MESSAGE: usize = 300;
 
-/// A node did not do what it was asked.
+/// A node did not do what was requested.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
-    /// Nobody knows whether it heard: refused, silent, or cut off.
+    /// It is not known whether the node heard the request: refused, silent, or cut off.
     #[error("it does not answer ({0})")]
     Unreachable(String),
-    /// The password is wrong; or the user is suspended, or is not there: Neo4j does not tell which.
+    /// The password is wrong, or the user is suspended, or does not exist: Neo4j does not report which.
     #[error("it refuses the login of that user with that password")]
     Unauthorized,
-    /// The password is right, and nothing is allowed before it is changed.
+    /// The password is right, and nothing is allowed until it is changed.
     #[error("the password is right but must be changed first")]
     ChangeRequired,
     /// Neo4j refuses the user for 5 s after three wrong passwords (`dbms.security.auth_max_failed_attempts`).
     #[error("the user is locked out after too many logins with a wrong password")]
     LockedOut,
-    /// The user is known and may not do that.
+    /// The user exists and has no right to do that.
     #[error("that user may not do that ({0})")]
     Forbidden(String),
     /// A user of that name is there already.
@@ -30,7 +30,7 @@ pub enum Denied {
     /// The password is the one that it has.
     #[error("it has that password already")]
     SamePassword,
-    /// Another member of the cluster takes this.
+    /// Another member of the cluster accepts this request.
     #[error("it is not the leader of its cluster")]
     NotLeader,
     /// The HTTP interface of 3.x cannot carry the password.
@@ -39,7 +39,7 @@ pub enum Denied {
     /// This edition has no such thing.
     #[error("its edition of Neo4j has no {0}")]
     NotInThisEdition(&'static str),
-    /// Anything else that it said.
+    /// Any other answer.
     #[error("it answers {code}: {message}")]
     Other {
         /// Neo4j's code, such as `Neo.ClientError.Statement.SyntaxError`, or an HTTP status.
@@ -50,7 +50,8 @@ pub enum Denied {
 }
 
 impl Denied {
-    /// Reads Neo4j's code and words. Codes are few in 3.x (`InvalidArguments` is most of them), so words decide there.
+    /// Reads Neo4j's code and message. Codes are few in 3.x (`InvalidArguments` is most of
+    /// them), so words decide there.
     pub(crate) fn of(code: &str, message: &str) -> Self {
         let says = |words: &str| message.contains(words);
         match code.rsplit('.').next().unwrap_or_default() {
@@ -72,7 +73,7 @@ impl Denied {
         }
     }
 
-    /// Whether it may be otherwise in a moment, without anybody doing anything.
+    /// Whether a retry may succeed in a moment, without a change by an operator.
     pub fn passes(&self) -> bool {
         match self {
             Self::Unreachable(_) | Self::LockedOut | Self::NotLeader => true,

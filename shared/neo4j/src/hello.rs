@@ -1,4 +1,4 @@
-//! Bolt's greeting: a sign of life of other threads than HTTP's, without a login.
+//! Bolt's greeting: a sign of life from other threads than HTTP's, without a login.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -18,12 +18,12 @@ pub enum Hello {
     Answered,
     /// Refused, closed or reset: a process that starts, stops or is gone. The kernel of a frozen one does not refuse.
     Refused,
-    /// Nothing within the deadline.
+    /// No answer within the deadline.
     Silent,
 }
 
-/// Greets the Bolt port at `bolt`, within `deadline`. It takes a thread of the network layer for a moment, and no worker of
-/// HTTP or of a query.
+/// Greets the Bolt port at `bolt`, within `deadline`. It occupies a thread of the network layer for a moment,
+/// and no worker of HTTP or of a query.
 pub async fn hello(bolt: SocketAddr, deadline: Duration) -> Hello {
     let greeting = async {
         let mut stream = TcpStream::connect(bolt).await?;

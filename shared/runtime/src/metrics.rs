@@ -24,7 +24,8 @@ pub struct Metric<'a> {
     pub value: u64,
 }
 
-/// Prints one line with all `metrics`, found by all `dimensions` together. Without any it is the metric that a log filter makes.
+/// Prints one line with all `metrics`, found by all `dimensions` together. Without dimensions it is the
+/// metric that a log filter makes.
 pub fn emit(namespace: &str, dimensions: &[(&str, &str)], metrics: &[Metric<'_>]) {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
     println!("{}", line(u64::try_from(now).unwrap_or(u64::MAX), namespace, dimensions, metrics));

@@ -1,4 +1,4 @@
-//! What one node said when it was asked for its role.
+//! What one node answered to the question for its role.
 
 use serde::{Deserialize, Serialize};
 

@@ -11,7 +11,8 @@ pub struct Slot {
     pub name: String,
     /// What its node may become.
     pub kind: Kind,
-    /// By which the other members know it, from 1. It stays with the slot, whatever address its task has.
+    /// The id by which the other members know it, from 1. It stays with the slot,
+    /// whatever address its task has.
     pub server_id: u32,
 }
 

@@ -14,8 +14,8 @@
 //! through 20 every 2
 //! ```
 //!
-//! A round in which a node is late or silent was asked for [`PATIENCE`] before its time. `through` plays rounds without telling
-//! them, unless they act.
+//! In a round with a late or silent node the questions were sent [`PATIENCE`] before its time. `through`
+//! plays rounds and prints only those that act.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -43,7 +43,7 @@ fn every_scenario_ends_as_expected() {
             let name = file.unwrap().file_name();
             assert!(
                 name == "rounds.txt" || name == "expected.txt",
-                "{}: {name:?} is read by nobody",
+                "{}: {name:?} is a file that no test reads",
                 folder.display()
             );
         }
@@ -62,12 +62,12 @@ fn every_scenario_ends_as_expected() {
     assert!(untold.is_empty(), "no scenario has {untold:?}");
 }
 
-/// A cluster as a scenario tells it.
+/// A cluster as a scenario describes it.
 struct Stage {
     policy: Policy,
     groups: Vec<Group>,
     readers: Vec<Group>,
-    /// Which members a node says are alive.
+    /// The members that a node reports alive.
     alive: BTreeMap<String, BTreeSet<u32>>,
     /// Tasks that ECS reports STOPPED.
     ended: BTreeSet<String>,
@@ -190,7 +190,7 @@ impl Stage {
                         let until = now.after(Duration::from_secs(seconds.parse().unwrap()));
                         self.state.pause(now, Some(Pause { owner: "ada".into(), until }));
                     }
-                    // Another invocation has the lease for so long.
+                    // Another invocation has the lease for this many seconds.
                     Some(("leased", seconds)) => {
                         let until = now.after(Duration::from_secs(seconds.parse().unwrap()));
                         self.state.lease = Some(Lease { owner: "other".into(), until });
