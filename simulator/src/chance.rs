@@ -1,4 +1,4 @@
-//! Chance that can be had again: a small generator whose numbers follow from its seed (SplitMix64).
+//! Reproducible chance: a small generator whose numbers follow from its seed (SplitMix64).
 
 /// A source of numbers.
 #[derive(Clone, Debug)]
@@ -24,12 +24,12 @@ impl Chance {
         from + self.draw() % (to - from + 1)
     }
 
-    /// Whether one of `n` came up.
+    /// True with a probability of one in `n`.
     pub fn one_in(&mut self, n: u64) -> bool {
         self.draw().is_multiple_of(n)
     }
 
-    /// One of `items`; none when there are none.
+    /// One of `items`; `None` if there are none.
     pub fn pick<'a, T>(&mut self, items: &'a [T]) -> Option<&'a T> {
         let last = u64::try_from(items.len()).ok()?.checked_sub(1)?;
         items.get(usize::try_from(self.between(0, last)).ok()?)

@@ -1,4 +1,4 @@
-//! What has happened, counted. What never happened was not shown.
+//! Counts of what has happened. What never happened has not been shown to work.
 
 use std::collections::BTreeMap;
 
@@ -34,7 +34,7 @@ impl Counts {
         other.0.iter().for_each(|(name, count)| *self.0.entry(*name).or_default() += count);
     }
 
-    /// A round's verdict and refusals.
+    /// Counts a round's verdict and refusals.
     pub fn decided(&mut self, decision: &Decision) {
         self.count("verdict", decision.verdict.name());
         decision.refusals.iter().for_each(|refusal| self.count("refusal", refusal.name()));

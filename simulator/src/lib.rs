@@ -10,7 +10,8 @@
 //!                                                  invariants: what must never happen
 //! ```
 //!
-//! A run is a function of its seed: the same seed is the same history. Time passes only when everybody waits.
+//! A run is a function of its seed: the same seed is the same history. Time advances
+//! only when all futures wait.
 
 mod bounds;
 mod calls;
