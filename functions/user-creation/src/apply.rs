@@ -77,6 +77,7 @@ impl<W: World> Neo4jUser<W> {
         let desired = properties.desired().map_err(|failure| Stop::failed(&failure).nothing_made())?;
         let record = self.record_of(call, &desired.user, Some(desired.clone()));
         call.step("read the secrets");
+        // Before the record is written: a request that fails here has made nothing.
         let passwords = Passwords::read(&*self.world, &desired.secret_arn).await.map_err(unless_recorded)?;
         let admin = self.admin().await.map_err(unless_recorded)?;
         if !recorded {
@@ -90,6 +91,7 @@ impl<W: World> Neo4jUser<W> {
                 }
                 (Kind::RenameBack(_), _) => true,
             };
+            // The record first, the nodes second: the reconcile completes what this invocation does not.
             self.record(call, &record, found).await?;
         }
         let begun = *progress.since.get_or_insert_with(now);
@@ -106,6 +108,7 @@ impl<W: World> Neo4jUser<W> {
         let target = Target { user: desired.user.clone(), wanted: Some((desired.clone(), passwords)) };
         let told = everywhere(&self.config, &nodes, &admin, &target, true).await;
         tell(&desired.user, &told);
+        // Once more after the nodes were changed: a Delete may have come meanwhile.
         self.still_wanted(call, &record, &ground).await?;
         let waited = Duration::from_secs(now().saturating_sub(begun));
         let away = if progress.undoes { Away::IsCompletedLater } else { Away::Fails };
@@ -141,6 +144,7 @@ impl<W: World> Neo4jUser<W> {
         let was_there = found.is_some();
         let written = if record.desired.is_some() { record.clone().after(found) } else { record.clone() };
         let is_new = self.put(&written, was_there).await?;
+        // Once more after the write, because the Parameter Store has no conditional overwrite.
         let Some(said) = said_before(&*self.world, call).await? else { return Ok(()) };
         // Concluded between look and write. If there was no record at either moment, a later request has
         // deleted the user. A record that was there is not put back: it is older than the conclusion.
@@ -159,6 +163,7 @@ impl<W: World> Neo4jUser<W> {
             if denied { stop.nothing_made() } else { stop }
         };
         if !was_there {
+            // An absent parameter can be written conditionally, an existing one cannot.
             if self.world.write_new(written).await.map_err(refused)? {
                 return Ok(true);
             }
@@ -223,6 +228,7 @@ pub(crate) fn not_followed(user: &UserName, trouble: &Trouble) {
 /// `may_wait`: the request has waited for its nodes for less long than it may.
 fn conclude(desired: &Desired, told: &[Told], away: Away, may_wait: bool) -> Result<Answer, Stop> {
     let left: Vec<&Problem> = told.iter().filter_map(|told| told.outcome.as_ref().err()).collect();
+    // A roll-back must not fail because of a node that does not answer: the reconcile completes it there.
     let later = away == Away::IsCompletedLater && left.iter().all(|problem| problem.is_unreachable());
     if left.is_empty() || later {
         if !left.is_empty() {
@@ -240,6 +246,7 @@ fn conclude(desired: &Desired, told: &[Told], away: Away, may_wait: bool) -> Res
         let data = BTreeMap::from(data.map(|(name, value)| (name.to_owned(), value)));
         return Ok(Answer::Success { data });
     }
+    // A node that was replaced is back in a minute or two, so the request waits before it fails.
     if left.iter().all(|problem| problem.passes()) && may_wait {
         return Err(Stop::Nodes(problems(told)));
     }

@@ -113,6 +113,7 @@ where
     F: Future<Output = (Progress, Result<Answer, Stop>)> + Send,
 {
     let ended = match (progress.answer.clone(), said_before(world, call).await) {
+        // A later request may have come since, and the same work again would undo it.
         (_, Ok(Some(said))) => {
             tracing::info!(
                 event = "request-answered-before",
@@ -122,12 +123,14 @@ where
             );
             return said.answer.into_outcome();
         }
+        // An earlier call has done the work: only its answer is not remembered yet.
         (Some(answer), _) => Ok(answer),
         (None, Ok(None)) => {
             let ended;
             (progress, ended) = work(progress).await;
             ended
         }
+        // It is not known whether the request was concluded, so nothing is changed.
         (None, Err(trouble)) => {
             let stop = Stop::from(trouble);
             Err(if progress.since.is_none() { stop.nothing_made() } else { stop })
@@ -138,6 +141,7 @@ where
         Err(Stop::Aws(waiting_for)) => Ok(progress.waits_for_aws(&call.request_id, waiting_for)),
         Ok(answer) | Err(Stop::Concluded(answer)) => {
             call.step("remember the answer");
+            // Before the answer is sent, so that a second delivery finds it.
             match remember(world, call, &answer).await {
                 Ok(answer) => answer.into_outcome(),
                 Err(trouble) if trouble.passes() => {

@@ -53,6 +53,7 @@ pub fn plan(desired: Option<&Desired>, observed: &Observed) -> Result<Vec<Change
     let Some(desired) = desired else {
         return Ok(observed.account.iter().map(|_| Change::Delete).collect());
     };
+    // Without roles every user may do everything, and only an admin is meant to.
     if !observed.roles && desired.role != Role::Admin {
         return Err(Refusal::NoRoles(desired.role));
     }
@@ -73,15 +74,18 @@ pub fn plan(desired: Option<&Desired>, observed: &Observed) -> Result<Vec<Change
 fn made(desired: &Desired, roles: bool) -> Vec<Change> {
     let suspended = desired.suspended.then_some(Change::Suspend);
     let granted = roles.then_some(Change::Grant(desired.role));
+    // Suspended before it gets its role: it must not have those rights even for a moment.
     [Some(Change::Create), suspended, granted].into_iter().flatten().collect()
 }
 
 fn corrected(desired: &Desired, account: &Account, password: Password) -> Vec<Change> {
     let mut changes = Vec::new();
+    // First, so that the user cannot log in while the rest is changed.
     if desired.suspended && !account.suspended {
         changes.push(Change::Suspend);
     }
     let roles = account.roles.as_ref();
+    // Before any role is granted: the user must not have both.
     let too_many = roles.into_iter().flatten().filter(|role| *role != desired.role.name());
     changes.extend(too_many.cloned().map(Change::Revoke));
     // The password of a suspended user opens nothing; it is set before the user is admitted again.
@@ -91,6 +95,7 @@ fn corrected(desired: &Desired, account: &Account, password: Password) -> Vec<Ch
     if roles.is_some_and(|roles| !roles.contains(desired.role.name())) {
         changes.push(Change::Grant(desired.role));
     }
+    // Last, so that the user is admitted only with the wanted password and role.
     if !desired.suspended && account.suspended {
         changes.push(Change::Activate);
     }

@@ -56,6 +56,7 @@ impl<W: World> Neo4jUser<W> {
         call.step(format!("record that user {user} is to be absent"));
         let absent = self.record_of(call, user, None);
         let found = self.found(user).await?;
+        // The absent record comes before any removal, so that no reconcile brings the user back.
         if since.is_none() {
             match found {
                 Some(found) if found.owner != absent.owner || found.before.is_some() => {
@@ -83,6 +84,7 @@ impl<W: World> Neo4jUser<W> {
                 // The nodes' files went with the services, or are never used again.
                 forget_if_still(&*self.world, &absent).await?;
             } else {
+                // Nodes that are only away keep the user in their files, so the absent record stays.
                 tracing::warn!(
                     event = "user-removed-in-part", user = %user,
                     "no node runs: user {user} is removed from each as soon as it answers"

@@ -40,9 +40,12 @@ impl<R: Resource> Served for R {
         let new = || properties::read::<R::Properties>(request.event, "ResourceProperties");
         let stays = |step| Ok(Plan { success: sent.clone(), failure: sent.clone(), work: step });
         if kind == Kind::Delete {
+            // CloudFormation may have invented this id, because a Create never answered. There is nothing to
+            // delete, and a FAILED would keep the stack from rolling back.
             if !self.owns(call, &sent) {
                 return stays(Step::Nothing("the physical id is none that this resource makes"));
             }
+            // Malformed properties must not keep a resource from being deleted.
             let properties = new().ok();
             let work = {
                 let sent = sent.clone();
@@ -50,12 +53,15 @@ impl<R: Resource> Served for R {
             };
             return stays(Step::Call(Box::pin(work)));
         }
+        // Before anything is called, so that nothing has been made when one of these fails.
         let new = new().map_err(Failure::new)?;
         self.validate(&new)?;
+        // A new `ServiceToken` or `ServiceTimeout` alone does not change the resource.
         if kind == Kind::Update && properties::unchanged(request.event) {
             return stays(Step::Nothing("no property changed"));
         }
         let success = self.physical_id(call, &new);
+        // What the resource makes under an id that it would not delete again would be left behind.
         if !answer::usable(&success) || !self.owns(call, &success) {
             return Err(Failure::new(format_args!(
                 "an internal fault of {}: the physical id it made is empty, longer than 1024 bytes, or one that it would not \
@@ -63,6 +69,8 @@ impl<R: Resource> Served for R {
                 R::TYPE
             )));
         }
+        // Another id on an Update is a replacement: it is created, and CloudFormation
+        // deletes the old one later.
         if kind == Kind::Update && success == sent {
             let old = properties::read::<R::Properties>(request.event, "OldResourceProperties").ok();
             let work = async move { self.update(call, &new, old.as_ref()).await };

@@ -116,6 +116,8 @@ impl<'a> Run<'a> {
             {
                 Ok(plan) => plan,
                 Err(refused) => {
+                    // An earlier invocation of the Create may have made something: the
+                    // Delete must find it by its id.
                     return self.begun_as.map(|id| Conclusion::of(id, Err(refused.clone()))).ok_or(refused);
                 }
             };
@@ -133,6 +135,7 @@ impl<'a> Run<'a> {
             match next {
                 Next::Here(at) => sleep_until(at).await,
                 Next::HandOver(at) => {
+                    // This call was planned only for its ids: the next invocation makes it.
                     drop(work);
                     sleep_until(at).await;
                     return Ok(match self.hand_over(hand_over, &failure).await {
@@ -155,6 +158,7 @@ impl<'a> Run<'a> {
                     self.progress = Some(progress);
                     self.waiting_for = waiting_for;
                 }
+                // Nothing was made, so the answer gets an id whose Delete does nothing.
                 Ok(Err(error)) if self.kind == Kind::Create && !error.made_something() => return Err(error),
                 Ok(Err(error)) => return Ok(Conclusion::of(failure, Err(error))),
                 Err(Stopped::TimedOut) => {
@@ -183,6 +187,7 @@ impl<'a> Run<'a> {
 
     async fn hand_over<H: HandOver>(&self, hand_over: &H, failure: &str) -> Result<(), Failure> {
         let since = |at: Instant| self.now + at.saturating_duration_since(self.begun);
+        // With the id of a FAILED: an invocation that cannot plan any more cannot compute it again.
         let continuation = Continuation::new(
             self.progress.clone().unwrap_or_default(),
             self.started,
@@ -192,9 +197,12 @@ impl<'a> Run<'a> {
             failure.to_owned(),
         );
         let (logical_id, number) = (&self.request.echo.logical_id, continuation.number());
+        // Not all of the time that is left: a hand-over that fails must still be answered.
         let until = self.limits.hand_over(Instant::now());
         let mut pause = FIRST_PAUSE;
         let mut refused = "no answer in time".to_owned();
+        // A try whose answer was lost may have worked. Then two invocations go on,
+        // and the work is idempotent.
         for attempt in 1..=HAND_OVERS {
             let event = continuation.within(self.request.event);
             match guarded_until(until, Box::pin(hand_over.invoke(event))).await {
@@ -210,6 +218,7 @@ impl<'a> Run<'a> {
                     return Ok(());
                 }
                 Ok(Err(reason)) => refused = reason,
+                // What is left of the time is for the answer.
                 Err(Stopped::TimedOut) => break,
                 Err(Stopped::Panicked(Panicked(at))) => {
                     tracing::error!(

@@ -128,6 +128,7 @@ pub fn decide(now: Millis, policy: &Policy, state: &State, memory: &Memory, view
         round.refusals.push(Refusal::NoMajority { answered, needed: policy.majority() });
         (if answered == 0 { Verdict::Blind } else { Verdict::PartialView }, hot)
     } else {
+        // A majority of the core slots answers, so this function is not the side that is cut off.
         round.with_majority()
     };
     round.memory.last_round = Some(now);
@@ -158,11 +159,15 @@ impl Round<'_> {
     }
 
     fn with_majority(&mut self) -> (Verdict, bool) {
+        // Counted only with a majority: with fewer answers this function itself may be cut off.
         fence::note_silence(self.now, self.view, &mut self.memory);
+        // An incomplete listing must not replace the nodes that were known: absence proves nothing then.
         if self.view.complete {
             self.state.tasks = self.view.observations.iter().map(|seen| seen.node.clone()).collect();
         }
         let impostors = self.view.impostors();
+        // Reported and otherwise ignored: a slave-only node cannot be elected, so its
+        // claim is a fault of its own.
         self.refusals.extend(impostors.iter().map(|node| Refusal::SlaveOnlyClaims { address: node.address }));
         let claimants = self.view.claimants();
         let (verdict, waits) = match claimants[..] {
@@ -170,8 +175,11 @@ impl Round<'_> {
             [node] => self.one(node),
             ref several => self.several(several),
         };
+        // `|`, not `||`: an outstanding fence must be pursued in every round.
         let waits = waits | self.pursue_fence();
+        // After all other plans, because it must know them: no group may end up empty.
         clean(self.view, &mut self.state.missing, &mut self.actions, &mut self.refusals);
+        // A round that did not read the groups cannot know, so it keeps what the last reading found.
         self.state.at_rest = self.is_at_rest(verdict, waits).unwrap_or(self.state.at_rest);
         (verdict, waits)
     }
@@ -203,17 +211,24 @@ impl Round<'_> {
     /// Holds the last known target: the balancer's own check knows better than this function which
     /// node is the next master.
     fn no_master(&mut self) -> (Verdict, bool) {
+        // A round without a claimant ends the row of rounds that confirms one.
         self.memory.claim = None;
+        // Kept from the first such round: every clock starts when the function itself
+        // first saw the condition.
         self.state.no_master_since.get_or_insert(self.now);
         self.refusals.push(Refusal::NobodyToFollow);
         let finding = fence::without_master(self.policy, &self.state, &self.memory, self.now, self.view);
         let verdict = match finding {
             // Only in HA: followers of Raft say the same with and without a leader.
             _ if self.policy.mode == Mode::Ha && !self.view.slaves().is_empty() => Verdict::MasterUnseen,
+            // Named even when a refusal holds the fence back: the verdict is what was
+            // found, not what is done.
             Finding::Fence(_) | Finding::Frozen(_) | Finding::Again(..) => Verdict::FrozenMaster,
             Finding::NoneSilent | Finding::Refused(_) | Finding::Suspect(_) => Verdict::NoMaster,
         };
         self.fence(finding, true);
+        // Looks again: the next master must be followed as soon as it appears, and the next
+        // sweep may be a minute away.
         (verdict, true)
     }
 
@@ -224,6 +239,7 @@ impl Round<'_> {
             Finding::Refused(refusal) | Finding::Suspect(refusal) | Finding::Frozen(refusal) => {
                 self.refusals.push(refusal);
             }
+            // No request here: `pursue_fence` knows when the last one was, and asks again in time.
             Finding::Again(refusal) => {
                 self.refusals.push(refusal);
                 self.stands = true;
@@ -238,11 +254,17 @@ impl Round<'_> {
     fn one(&mut self, node: &Node) -> (Verdict, bool) {
         // The followed master needs no confirmation, so that a cluster at rest costs one round.
         if self.state.follows(node) {
+            // The followed master is back, so the rounds of another claimant are not in a row any more.
             (self.state.no_master_since, self.memory.claim) = (None, None);
+            // `|`, not `||`: both must plan their calls.
             let waits = self.follow(node.address) | self.serve_readers(node.address);
+            // A frozen slave stalls the commits of a healthy master, so silence matters here too.
             let finding = fence::beside_master(self.policy, &self.state, &self.memory, self.now, self.view);
+            // A silence must be listened to within one invocation, and a node that was late
+            // once may be a silent one.
             let waits = waits | fence::keeps_looking(&finding) | self.newly_late;
             self.fence(finding, false);
+            // Looks again after calls: one may have failed, and the next round plans on what is really there.
             return (Verdict::Steady, waits || !self.actions.is_empty());
         }
         // Another node: one answer may be late or wrong, so several rounds in a row must
@@ -252,6 +274,7 @@ impl Round<'_> {
             _ => (1, self.now),
         };
         self.memory.claim = Some((node.address, rounds, first));
+        // More rounds after recent switches: a master that changes often is harder to believe.
         let needed = self.policy.confirmations_after(self.state.recent_switches(self.now));
         if rounds < needed {
             // Plans nothing that changes the state: a write would take longer than the round.
@@ -263,8 +286,11 @@ impl Round<'_> {
         } else {
             self.state.no_master_since = None;
             self.state.switch(node, self.now);
+            // After a switch everything else is cut out: the balancer's fail-open to the
+            // only target is then right.
             self.follow(node.address);
         }
+        // Looks again: the claim is not confirmed yet, or no round has found the groups cut yet.
         (Verdict::NewMaster, true)
     }
 
@@ -281,6 +307,7 @@ impl Round<'_> {
     /// reports that its own are not; otherwise the incumbent, unless it reports a minority itself. If neither
     /// exists, none is preferred. No standby is armed until one claimant is left.
     fn several(&mut self, claimants: &[&Node]) -> (Verdict, bool) {
+        // Two claimants end the row of rounds that confirms a single one.
         self.memory.claim = None;
         self.state.no_master_since = None;
         let backed: Vec<&&Node> = claimants.iter().filter(|node| self.has_majority(node)).collect();
@@ -289,17 +316,22 @@ impl Round<'_> {
         let all_report = claimants.iter().all(|node| self.reports(node).is_some());
         let stays = match backed[..] {
             [node] if all_report => Some(node),
+            // Without evidence nothing moves: the incumbent stays, unless its own report speaks against it.
             _ => claimants.iter().find(|node| {
                 self.state.follows(node) && self.reports(node).is_none_or(|alive| self.policy.carries(alive))
             }),
         };
         if let Some(node) = stays {
             if !self.state.follows(node) {
+                // No confirming rounds: the claimants' own member views are the evidence.
                 self.state.switch(node, self.now);
             }
+            // The balancer's check admits every claimant, so only the groups keep writers
+            // away from the other ones.
             self.actions = cut(&self.view.groups, node.address);
             self.state.uncut |= !self.actions.is_empty();
         } else {
+            // No evidence for any of them: the order of a list must not decide.
             let claimants = claimants.iter().map(|node| node.address).collect();
             self.refusals.push(Refusal::NoEvidence { claimants });
         }
@@ -323,6 +355,7 @@ impl Round<'_> {
         // may have failed for longer than the standbys must stay out.
         if self.state.uncut || self.policy.rearm == Rearm::Never {
             self.actions = cut(&self.view.groups, master);
+            // Only a round that read all groups can find them cut, and the wait of the standbys begins then.
             if self.state.uncut && self.view.read && self.actions.is_empty() {
                 (self.state.uncut, self.state.cut_at) = (false, Some(self.now));
             }
@@ -335,9 +368,12 @@ impl Round<'_> {
             (Rearm::After(wait), Some(cut_at)) => self.now.since(cut_at) >= wait,
         };
         if !arming {
+            // Until the wait is over only the master is registered: fail-open would send
+            // writes to every other target.
             self.actions = cut(&self.view.groups, master);
             return false;
         }
+        // A node that is stopping leaves in a moment, so it is not registered again.
         let slaves = self.view.observations.iter().filter(|seen| {
             seen.node.kind == Kind::Core && !seen.node.stopping && seen.answer == Answer::Slave
         });
@@ -345,15 +381,19 @@ impl Round<'_> {
             .map(|seen| seen.node.address)
             .partition(|address| self.memory.firm.get(address).is_some_and(|rounds| *rounds >= FIT_ROUNDS));
         let these: BTreeSet<IpAddr> = fit.into_iter().chain([master]).collect();
+        // Adds only: a late answer takes no address out, because the balancer's own
+        // check knows about that node.
         self.actions = arm(&self.view.groups, &these);
         almost.iter().any(|address| self.view.groups.iter().any(|group| !group.targets.contains(address)))
     }
 
     fn finish(mut self, before: &State, verdict: Verdict, look_again: bool) -> Decision {
+        // Registrations first (the order of the variants), so that no group is emptied on the way.
         self.actions.sort();
         self.state.forget_old_switches(self.now);
         // Written before acting, so that an invocation that lost the write race makes no call.
         let writes = !self.actions.is_empty() || self.state.differs(before);
+        // A lease that is over does not count: its invocation may have been killed.
         let foreign =
             before.lease.as_ref().filter(|lease| lease.owner != self.memory.owner && self.now < lease.until);
         if let Some(lease) = foreign.filter(|_| writes) {
@@ -366,10 +406,12 @@ impl Round<'_> {
         let sentence =
             sentence::of(verdict, &self.state, self.view, self.policy, &self.actions, &self.refusals);
         if writes {
+            // Every write renews the lease: the calls that follow need it.
             self.state.generation += 1;
             self.state.lease = Some(Lease { owner: self.memory.owner.clone(), until: self.now.after(LEASE) });
             self.state.sentence.clone_from(&sentence);
         } else {
+            // What `differs` ignores is not worth a write, so the stored state stays exactly as it is.
             self.state = before.clone();
         }
         let Self { actions, refusals, state, memory, .. } = self;

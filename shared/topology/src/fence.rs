@@ -102,12 +102,14 @@ pub(crate) fn without_master<'a>(
         return Finding::Refused(several(&missing));
     }
     let patience = match &state.master {
+        // The silence of the last master explains why there is none, so the plain time is enough.
         Some(master) if master.task == node.task => 1,
         // The last master was another node. What the other nodes wait for now is not known,
         // and may not be this one.
         Some(master) => {
             return Finding::Refused(Refusal::NotTheLastMaster { address, master: master.slot.clone() });
         }
+        // A slave-only node was never the master, so no election waits for it.
         None if node.kind == Kind::SlaveOnly => return Finding::NoneSilent,
         // The state was lost, so that any core node may have been the master.
         None => OTHERS,
@@ -146,9 +148,11 @@ pub(crate) fn beside_master<'a>(
         (_, Some(true)) if silent >= policy.heartbeat_timeout.saturating_mul(2) => {
             Finding::Refused(Refusal::StillHeard { address })
         }
+        // The way from this function to the node is broken, not the node.
         (Finding::Fence(_) | Finding::Again(..), Some(true)) => {
             Finding::Refused(Refusal::StillHeard { address })
         }
+        // Without the master's own report this function may be the only one that does not reach the slave.
         (Finding::Fence(_) | Finding::Again(..), None) => {
             Finding::Refused(Refusal::MasterDoesNotSay { address })
         }
@@ -187,10 +191,12 @@ fn judge<'a>(
     let needed = after.saturating_mul(patience);
     let long = silence.rounds >= SILENT_ROUNDS && silence.time >= needed;
     let off = policy.fence_after.is_zero();
+    // Off stops the call, not the finding: a frozen master keeps its verdict and its alarm.
     if off {
         let refusal = Refusal::FencingOff { address };
         return if long { Finding::Frozen(refusal) } else { Finding::Suspect(refusal) };
     }
+    // One slow answer, or one pause of a JVM, is not a freeze.
     if !long {
         let (silent, needed) = (silence.time.as_secs(), needed.as_secs());
         return Finding::Suspect(Refusal::NotLongSilent { address, silent, needed });
@@ -199,6 +205,7 @@ fn judge<'a>(
     if !complete {
         return Finding::Frozen(Refusal::MissingUnknown { address });
     }
+    // Without an earlier fence no other one can still be at work.
     let Some(last) = &state.fence else { return Finding::Fence(node) };
     // The fence was requested and not accepted, for the task is still listed as running: `pursue` requests it
     // again, now that this invocation has evidence too.
@@ -210,6 +217,7 @@ fn judge<'a>(
     // off other fences for ever.
     let asked = last.asked.min(last.at.after(policy.fence_verify));
     let left = policy.fence_hold_off.saturating_sub(now.since(asked));
+    // A second frozen node within the hold-off is left to operators.
     if last.task != node.task && !left.is_zero() {
         let seconds = left.as_secs();
         return Finding::Frozen(Refusal::HoldOff { address, fenced: last.slot.clone(), seconds });

@@ -178,6 +178,7 @@ impl State {
             self.master.as_ref().map(|master| format!(", before it {} at {}", master.slot, master.address));
         let what = format!("followed {} at {}{}", node.slot, node.address, before.unwrap_or_default());
         self.note(now, what);
+        // The first master of a cluster has no predecessor to be cut from.
         if self.master.is_some() {
             self.uncut = true;
             self.switches.push(now);
