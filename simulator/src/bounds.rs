@@ -51,7 +51,6 @@ pub struct Bounds {
     pending: Vec<(String, u64, IpAddr)>,
 }
 
-/// The master that the state follows.
 #[derive(Clone, Debug)]
 struct Follows {
     task: String,
@@ -100,7 +99,6 @@ impl Bounds {
         }
     }
 
-    /// Where the followed master is.
     pub fn followed(&self) -> Option<IpAddr> {
         self.follows.as_ref().map(|follows| follows.address)
     }
@@ -120,7 +118,6 @@ impl Bounds {
         }
     }
 
-    /// An invocation has written the state.
     pub fn stored(&mut self, owner: &str, now: u64) {
         if let Some(index) = self.pending.iter().position(|(by, ..)| by == owner) {
             let (by, began, master) = self.pending.swap_remove(index);

@@ -83,12 +83,10 @@ impl Round {
 }
 
 impl Calls {
-    /// An invocation's last round.
     pub fn round(&self, owner: &str) -> Option<&Round> {
         self.rounds_of.get(owner)
     }
 
-    /// An invocation asks its nodes.
     pub fn asks(&mut self, owner: &str, now: u64, master: Option<Master>) {
         let round = self.rounds_of.entry(owner.to_owned()).or_default();
         (round.began, round.before) = (now, master);
@@ -112,7 +110,6 @@ impl Calls {
         }
     }
 
-    /// A node has reported its members, truly or not.
     pub fn reported(&mut self, owner: &str, address: IpAddr, truly: bool) {
         self.rounds_of.entry(owner.to_owned()).or_default().reported.push((address, truly));
     }
@@ -137,7 +134,6 @@ impl Calls {
         self.state_lost.is_some_and(|at| now < at + UNDER_WAY)
     }
 
-    /// An invocation has ended.
     pub fn ended(&mut self, owner: &str) {
         self.rounds_of.remove(owner);
     }

@@ -35,7 +35,6 @@ impl Checks {
         Self { told: telling.then(Vec::new), ..Self::default() }
     }
 
-    /// An invocation asks its nodes.
     pub fn asks(&mut self, owner: &str, now: u64, cluster: &Cluster) {
         self.calls.asks(owner, now, truth::master(cluster, now));
     }
@@ -96,7 +95,6 @@ impl Checks {
         self.bounds.stored(owner, now);
     }
 
-    /// An invocation calls.
     pub fn acts(
         &mut self,
         owner: &str,
@@ -153,7 +151,6 @@ impl Checks {
         self.broken.extend(late.map(|what| format!("at {now} ms: {what}")));
     }
 
-    /// The state object is lost.
     pub fn loses_state(&mut self, now: u64) {
         self.calls.loses_state(now);
         self.bounds.follows(None);

@@ -48,7 +48,6 @@ pub struct Cloud {
     pub state: Option<(State, u64)>,
     /// The last version; versions never go back.
     pub versions: u64,
-    /// How calls fail.
     pub weather: Weather,
     /// Number of calls that changed something.
     pub calls: u64,
@@ -84,7 +83,6 @@ impl Cloud {
         self.versions
     }
 
-    /// The state, if there is one.
     pub fn state(&self) -> Option<&State> {
         self.state.as_ref().map(|(state, _)| state)
     }
@@ -94,7 +92,6 @@ impl Cloud {
         self.held.push_back((now, self.registered()));
     }
 
-    /// All addresses in any write group.
     pub fn registered(&self) -> BTreeSet<IpAddr> {
         self.write.iter().flat_map(|group| &group.targets).copied().collect()
     }
@@ -107,7 +104,6 @@ impl Cloud {
         &self.held[0].1
     }
 
-    /// The group `arn`.
     pub fn group(&mut self, arn: &str) -> Option<&mut Group> {
         self.write.iter_mut().chain(&mut self.read).find(|group| group.arn == arn)
     }

@@ -25,12 +25,10 @@ const FOUND: u64 = 8_000;
 /// nothing guarantees that.
 pub(crate) const STALE: (u64, u64) = (5_000, 120_000);
 
-/// All members.
 #[derive(Clone, Debug)]
 pub struct Cluster {
     /// In the order of their slots.
     pub members: Vec<Member>,
-    /// How they agree on a master.
     pub mode: Mode,
     /// Whether survivors of a frozen master wait for it, as they do with a long read timeout.
     pub waits_for_frozen: bool,
@@ -38,7 +36,6 @@ pub struct Cluster {
     tasks: u64,
     /// When the next election ends.
     election: Option<u64>,
-    /// Elections so far.
     elections: u64,
 }
 

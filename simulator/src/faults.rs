@@ -22,20 +22,15 @@ macro_rules! faults {
         }
 
         impl Fault {
-            /// All kinds.
             pub const ALL: &[Self] = &[$(Self::$name),+];
         }
     };
 }
 
 faults! {
-    /// A process is killed.
     Kill,
-    /// The master is killed.
     KillMaster,
-    /// Two nodes die at once.
     KillTwo,
-    /// A member freezes.
     Freeze,
     /// The master freezes, and its survivors may wait for it.
     FreezeMaster,
@@ -92,7 +87,6 @@ faults! {
 }
 
 impl Fault {
-    /// Makes it happen at `now`.
     pub(crate) fn strike(self, sim: &mut Sim, now: u64) {
         let count = u64::try_from(sim.cluster.members.len()).unwrap_or(1);
         let any = usize::try_from(sim.chance.between(0, count - 1)).unwrap_or(0);

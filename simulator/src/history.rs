@@ -24,22 +24,17 @@ const CALLS_PER_HOUR: u64 = 1_200;
 /// An invariant that did not hold, with all that is needed to reproduce it.
 #[derive(Clone, Debug)]
 pub struct Broken {
-    /// The seed of the history.
     pub seed: u64,
     /// Number of its faults.
     pub faults: usize,
-    /// What happened.
     pub what: String,
 }
 
-/// What a history was.
 #[derive(Clone, Debug, Default)]
 pub struct History {
-    /// Counts.
     pub checks: Checks,
     /// How often each fault struck.
     pub faults: BTreeMap<Fault, u64>,
-    /// Invocations.
     pub invocations: u64,
 }
 

@@ -10,10 +10,8 @@ pub const PATIENCE_MS: u64 = PATIENCE.as_secs() * 1_000;
 /// How long a node program that serves the role over Bolt asks only HTTP, milliseconds.
 const OVER_BOLT: u64 = 1_000;
 
-/// What a process does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Process {
-    /// It runs.
     Up,
     /// Its sockets are open and nothing answers.
     Frozen,
@@ -34,11 +32,8 @@ pub enum Process {
 /// The role that a member believes it has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// The master.
     Master,
-    /// A slave.
     Slave,
-    /// Between roles.
     Pending,
 }
 
@@ -54,23 +49,16 @@ pub enum FalseView {
 /// The number of a task, and its address.
 pub type Task = (u64, IpAddr);
 
-/// One slot with its present task.
 #[derive(Clone, Debug)]
 #[allow(clippy::struct_excessive_bools)] // faults that come and go on their own
 pub struct Member {
-    /// The slot's name.
     pub slot: String,
-    /// Its server id.
     pub id: u32,
-    /// Whether it may be master.
     pub kind: Kind,
-    /// Its task now.
     pub task: String,
     /// The number of its task.
     pub started: u64,
-    /// Its address now.
     pub address: IpAddr,
-    /// What its process does.
     pub process: Process,
     /// The role that it believes it has.
     pub role: Role,
@@ -202,12 +190,10 @@ impl Member {
         self.runs() && self.role == Role::Master
     }
 
-    /// Whether it lies at `now` about its role.
     pub fn lies(&self, now: u64) -> bool {
         self.lies.is_some_and(|(until, _)| now < until)
     }
 
-    /// Whether it lies at `now` about the members.
     pub fn misreports(&self, now: u64) -> bool {
         self.misreports.is_some_and(|(until, _)| now < until)
     }

@@ -9,14 +9,12 @@ use crate::{Broken, Fault, History, bounds, counts::Counts, rest, run, shrink, t
 /// The most faults of one history: long enough for several to coincide.
 const FAULTS: usize = 24;
 
-/// All counts.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
     /// Number of histories that were played.
     pub histories: u64,
     /// Rounds of all invocations.
     pub rounds: u64,
-    /// Invocations.
     pub invocations: u64,
     counts: Counts,
     faults: BTreeMap<Fault, u64>,
@@ -36,7 +34,6 @@ impl Report {
         Ok(report)
     }
 
-    /// Adds the counts of another report.
     pub fn merge(&mut self, other: &Self) {
         self.histories += other.histories;
         self.rounds += other.rounds;
@@ -70,7 +67,6 @@ impl Report {
             .collect()
     }
 
-    /// A table of all counts.
     pub fn table(&self) -> String {
         let mut text = format!(
             "{} rounds of {} invocations in {} histories\n",

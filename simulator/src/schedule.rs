@@ -27,7 +27,6 @@ pub const LOOK: Duration = Duration::from_millis(100);
 /// Everything that an invocation needs to begin.
 #[derive(Clone)]
 pub struct Stage {
-    /// The world.
     pub sim: Rc<RefCell<Sim>>,
     /// When the world began.
     pub began: Instant,
@@ -36,7 +35,6 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// A world that begins now.
     pub fn new(sim: Sim) -> Self {
         let policy = Rc::new(sim.setting.policy.clone());
         Self { sim: Rc::new(RefCell::new(sim)), began: Instant::now(), policy, invocations: Rc::default() }
@@ -47,7 +45,6 @@ impl Stage {
         millis(self.began.elapsed())
     }
 
-    /// Invocations so far.
     pub fn invocations(&self) -> u64 {
         *self.invocations.borrow()
     }

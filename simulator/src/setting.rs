@@ -9,7 +9,6 @@ use crate::{Chance, cluster::Cluster, tasks::STOP_TIMEOUT};
 /// A cluster and how it is deployed.
 #[derive(Clone, Debug)]
 pub struct Setting {
-    /// The parameters.
     pub policy: Policy,
     /// Number of slave-only slots that begin at zero.
     pub at_zero: u32,
@@ -56,7 +55,6 @@ impl Setting {
         Cluster::new(self.policy.mode, core, slave_only, self.at_zero, self.over_bolt)
     }
 
-    /// How many core slots are a majority.
     pub fn majority(&self) -> usize {
         self.policy.core_size / 2 + 1
     }

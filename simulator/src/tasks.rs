@@ -61,7 +61,6 @@ impl Cluster {
         self.members[index].restart(task, now + chance.between(STARTS.0, STARTS.1));
     }
 
-    /// Ends a process.
     pub fn kill(&mut self, index: usize, now: u64, chance: &mut Chance) {
         let back = now + chance.between(REPLACED.0, REPLACED.1);
         let member = &mut self.members[index];

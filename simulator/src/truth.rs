@@ -19,9 +19,7 @@ const EXCUSED: u64 = 3 * PATIENCE_MS;
 /// What was true at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct Moment {
-    /// When.
     pub at: u64,
-    /// The master of a majority.
     pub master: Option<Master>,
     facts: Vec<Fact>,
 }
@@ -29,7 +27,6 @@ pub struct Moment {
 /// The master of a majority.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Master {
-    /// Where it is.
     pub address: IpAddr,
     /// Whether it would answer the function for its role, truly and within the patience.
     pub answers: bool,
@@ -37,7 +34,6 @@ pub struct Master {
     since: Option<u64>,
 }
 
-/// What was true of a member.
 #[derive(Clone, Debug)]
 struct Fact {
     address: IpAddr,
@@ -79,7 +75,6 @@ const BACK: &str = "from a master that answers again since a moment";
 const JUST_ELECTED: &str = "from a master elected during the round";
 
 impl Moment {
-    /// What is true now.
     pub fn of(cluster: &Cluster, now: u64) -> Self {
         let fact = |member: &Member| Fact {
             address: member.address,

@@ -13,10 +13,8 @@ use topology::{Action, Answer, Decision, Group, Millis, Node, State};
 
 use crate::{Chance, check::Checks, cloud::Cloud, cluster::Cluster, member::Process, setting::Setting};
 
-/// The whole world.
 #[derive(Debug)]
 pub struct Sim {
-    /// What was chosen before it began.
     pub setting: Setting,
     /// Neo4j and its tasks.
     pub cluster: Cluster,
@@ -59,7 +57,6 @@ pub struct Seen {
 }
 
 impl Seen {
-    /// A new invocation.
     pub fn new(sim: Rc<RefCell<Sim>>, began: Instant, skew: i64, owner: String) -> Self {
         Self { sim, began, skew, owner }
     }
@@ -124,7 +121,6 @@ const BACK_OFF: u64 = 6_000;
 /// A call has a deadline of ten seconds; two clocks are a second apart, and the call itself takes up to 200 ms.
 const LONGEST_STALL: u64 = 8_500;
 
-/// Milliseconds of a duration.
 pub fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -20,7 +20,6 @@ use crate::{
     world::{Seen, Sim},
 };
 
-/// What an election does wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wrong {
     Nothing,

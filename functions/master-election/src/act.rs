@@ -29,7 +29,6 @@ impl Plan {
     }
 }
 
-/// What became of the lease at the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Released {
     /// This invocation had no lease.

@@ -3,18 +3,14 @@
 use runtime::{Cluster, Environment, Invalid};
 use topology::{Mode, Policy, Rearm, Unfitting};
 
-/// Everything that the template sets for the function.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// What the template sets for every program.
     pub cluster: Cluster,
     /// `(port, ARN)` of every write group.
     pub write_groups: Vec<(u16, String)>,
     /// `(port, ARN)` of every read group; empty when readers have no endpoint.
     pub read_groups: Vec<(u16, String)>,
-    /// Where the state is.
     pub state_bucket: String,
-    /// The rules.
     pub policy: Policy,
 }
 

@@ -29,7 +29,6 @@ pub(crate) struct Eyes {
     groups: Option<(Registered, Millis)>,
 }
 
-/// What one round saw.
 pub(crate) struct Looked {
     pub(crate) view: View,
     /// The groups were read in this round.
@@ -50,7 +49,6 @@ impl Eyes {
         self.groups = None;
     }
 
-    /// Lists, probes and reads.
     pub(crate) async fn look<W: World>(
         &mut self,
         world: &W,

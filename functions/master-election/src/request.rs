@@ -10,7 +10,6 @@ use topology::{Decision, Millis, Past, Pause, State};
 const LONGEST_PAUSE_MINUTES: u64 = 24 * 60;
 const DEFAULT_PAUSE_MINUTES: u64 = 30;
 
-/// A payload of the function.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
     /// Every other payload: look, and act.
@@ -25,7 +24,6 @@ pub enum Request {
     Pause {
         /// The operator who asks.
         owner: String,
-        /// For how long.
         time: Duration,
     },
     /// `{"resume":true}`: ends a pause.
@@ -90,12 +88,10 @@ impl Request {
 const SCHEDULE: &str = "Scheduled Event";
 const PAUSE_EXAMPLE: &str = r#"{"pause":{"owner":"your name","minutes":30}}"#;
 
-/// The answer to `explain`.
 #[derive(Clone, Debug, Serialize)]
 pub struct Explained {
     /// The name of the condition, and its one line.
     pub verdict: String,
-    /// The sentence of such a sweep.
     pub sentence: String,
     /// The calls that it would make.
     pub actions: Vec<String>,
@@ -124,7 +120,6 @@ pub struct Told {
     pub sentence: String,
     /// The master that is followed, as `slot at address`.
     pub master: Option<String>,
-    /// The pause, if there is one.
     pub pause: Option<Pause>,
     /// An invocation that still executes a plan from before the pause; absent if none does.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -133,7 +128,6 @@ pub struct Told {
     pub history: Vec<Past>,
 }
 
-/// An invocation that acts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Acting {
     /// Its request id and a random part.

@@ -25,7 +25,6 @@ const WHILE_LEASED: Duration = Duration::from_secs(1);
 /// left is for the metrics.
 const OVERTIME: Duration = Duration::from_secs(2);
 
-/// One invocation.
 #[derive(Clone, Copy, Debug)]
 pub struct Invoked<'a> {
     /// Unique, also when one event is delivered twice: two invocations with one name would take each
@@ -40,21 +39,17 @@ pub struct Invoked<'a> {
 /// The answer of an invocation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Outcome {
-    /// What the last round found.
     pub verdict: Verdict,
-    /// The sentence of the last round.
     pub sentence: String,
     /// Number of rounds; zero when it gave way at once.
     pub rounds: u32,
     /// Number of calls on target groups and tasks, failed ones among them.
     pub calls: u32,
-    /// The state's generation.
     pub generation: u64,
     /// In the last round a concurrent invocation wrote the state, and this one's plan was dropped.
     pub lost_race: bool,
 }
 
-/// How an invocation ended.
 #[derive(Debug)]
 pub struct Ended {
     /// An error when the state could not be read or written in the last round, when AWS denied a call in any

@@ -8,7 +8,6 @@ use topology::{Master, Millis};
 pub struct Switch {
     /// The master before; `None` for the first one.
     pub from: Option<Master>,
-    /// The master now.
     pub to: Master,
     /// When its claim was seen for the first time.
     pub detected_at: Millis,
@@ -21,7 +20,6 @@ pub struct Switch {
 }
 
 impl Switch {
-    /// Logs the event.
     pub(crate) fn report(&self) {
         let after = |at: Option<Millis>| at.map(|at| at.0.saturating_sub(self.detected_at.0));
         tracing::info!(

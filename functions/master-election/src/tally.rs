@@ -23,12 +23,10 @@ pub struct Tally {
     pub fences: u32,
     /// Whether a fence was found to have failed.
     pub fence_failed: bool,
-    /// The verdicts that rounds had.
     pub verdicts: std::collections::BTreeSet<&'static str>,
 }
 
 impl Tally {
-    /// Counts a round.
     pub(crate) fn round(&mut self, decision: &Decision) {
         // A paused round does not look for a master, so it must not raise the no-master alarm. Slaves that
         // have a master take its writes: a master that is not reached is another fault than a missing one.

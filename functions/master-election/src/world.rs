@@ -7,9 +7,7 @@ use topology::{Action, Answer, Decision, Group, Millis, Node, State, UnknownVers
 /// The cloud, the nodes and the clock. The live one calls AWS and Neo4j; tests have one in memory.
 #[allow(async_fn_in_trait)] // a function handles one event at a time, on one thread
 pub trait World {
-    /// The clock.
     fn now(&self) -> Millis;
-    /// Waits.
     async fn pause(&self, time: Duration);
     /// Lists our running tasks, and describes the `remembered` ones (ARNs) with them.
     async fn list(&self, remembered: &[String]) -> Listing;
@@ -19,7 +17,6 @@ pub trait World {
     async fn probe(&self, nodes: &[Node], unanswered: &BTreeSet<String>, enough: Enough<'_>) -> Vec<Answer>;
     /// Asks a node that says that it is the master for the server ids of the members that it hears.
     async fn alive(&self, node: &Node) -> Option<BTreeSet<u32>>;
-    /// Reads the registered addresses of every group.
     async fn groups(&self) -> Registered;
     /// Reads the state; the default state if the object is absent.
     ///
@@ -33,14 +30,12 @@ pub trait World {
     async fn store(&self, state: &State, seen: &Version) -> Result<Stored, Trouble>;
     /// Called with each decision before it is executed. A hook for counters; does nothing by default.
     fn decided(&self, _decision: &Decision) {}
-    /// Does one call.
     async fn act(&self, action: &Action) -> Result<(), Trouble>;
 }
 
 /// Whether the answers so far, in the order of the nodes, are enough.
 pub type Enough<'a> = &'a dyn Fn(&[Option<Answer>]) -> bool;
 
-/// The registered addresses of all groups.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Registered {
     /// The write groups that could be read.
@@ -53,7 +48,6 @@ pub struct Registered {
     pub reader_failures: Vec<aws::Error>,
 }
 
-/// Our tasks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Listing {
     /// Tasks that run, or are stopping and have not stopped.
@@ -68,7 +62,6 @@ pub struct Listing {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Version(pub Option<String>);
 
-/// How a conditional write ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stored {
     /// It was written; this is its version now.
@@ -83,24 +76,18 @@ pub enum Stored {
 /// Why a round cannot be finished.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Trouble {
-    /// An AWS call failed.
     #[error(transparent)]
     Call(#[from] aws::Error),
-    /// The state is there and can not be read.
     #[error("{object} is not a state ({reason}): delete it, and the master is found afresh")]
     NotAState {
         /// Bucket and key.
         object: String,
-        /// What is wrong with it.
         reason: String,
     },
-    /// Every try lost the write race.
     #[error("concurrent invocations wrote the state each time: try again")]
     Contended,
-    /// The invocation's time was over in the middle of a round.
     #[error("the time of this invocation is over and a call has not returned: the next one goes on")]
     OutOfTime,
-    /// The state is of another version.
     #[error(transparent)]
     Version(#[from] UnknownVersion),
 }

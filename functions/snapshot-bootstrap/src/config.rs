@@ -5,10 +5,8 @@ use runtime::{Cluster, Environment, Invalid};
 /// Where the founding record is in its bucket: the role may read and write this key only.
 pub const FOUNDING_KEY: &str = "cluster/founding.json";
 
-/// What the template sets for the function.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// What the template sets for every program.
     pub cluster: Cluster,
     /// The bucket of the founding record, in which `latest` looks for backups too.
     pub state_bucket: String,

@@ -29,7 +29,6 @@ pub(crate) struct Live {
     nodes: Nodes,
 }
 
-/// How nodes are asked.
 #[derive(Clone, Copy, Debug)]
 struct Nodes {
     dialect: neo4j::Dialect,

@@ -8,18 +8,15 @@ use topology::{Answer, Kind, NotKnown, Slot};
 /// What the template waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Expected {
-    /// The whole cluster.
     Cluster {
         /// Number of nodes that must be sure of their role.
         nodes: usize,
         /// Whether exactly one of them must be the master.
         master: bool,
     },
-    /// One slot.
     Slot {
         /// The name of its service.
         name: String,
-        /// How far it must be.
         standing: Standing,
         /// The task definition that it must run; `None` for any.
         definition: Option<String>,
@@ -42,22 +39,17 @@ pub enum Standing {
 /// One slot, with one of its tasks; a slot has two tasks while one is replaced.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sighting {
-    /// The slot.
     pub slot: Slot,
-    /// What was there.
     pub seen: Seen,
 }
 
 /// The state of a slot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Seen {
-    /// No task.
     NoTask,
     /// A task that does not run yet, or has no address.
     Pending,
-    /// A running task.
     Running {
-        /// Its address.
         address: IpAddr,
         /// ARN of its task definition.
         definition: String,
@@ -69,10 +61,8 @@ pub enum Seen {
     },
 }
 
-/// What to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Readiness {
-    /// All is there.
     Ready,
     /// Not yet, and what each slot reports.
     NotYet(String),
@@ -81,16 +71,13 @@ pub enum Readiness {
 /// What must be in the graph: what the snapshot had. `None` for what does not matter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Wanted {
-    /// Nodes.
     pub nodes: Option<u64>,
-    /// Relationships.
     pub relationships: Option<u64>,
 }
 
 /// The phases of a node program, each of which shows that it has started.
 const PHASES: [&str; 3] = ["waiting-for-peers", "starting", "running"];
 
-/// Compares what was seen with what is expected.
 pub fn ready(expected: &Expected, slots: &[Sighting]) -> Readiness {
     match expected {
         Expected::Cluster { nodes, master } => cluster(*nodes, *master, slots),
@@ -250,7 +237,6 @@ impl Wanted {
         (!clauses.is_empty()).then(|| format!("the master has {}", clauses.join(" and ")))
     }
 
-    /// Whether anything matters.
     pub fn is_any(&self) -> bool {
         self.nodes.is_some() || self.relationships.is_some()
     }

@@ -82,7 +82,6 @@ impl<W: World, S: Storage> ClusterReady<W, S> {
         Self { world, record, slots }
     }
 
-    /// One look.
     async fn look(&self, call: &Call, properties: &Properties, is_update: bool) -> Result<Outcome, Failure> {
         call.step("look at the nodes");
         let mut progress = Progress::of(call);

@@ -27,7 +27,6 @@ pub struct Record<S> {
 /// Why the record was not read or written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Untold {
-    /// An AWS call failed.
     #[error("{0}; nothing was changed")]
     Call(#[from] aws::Error),
     /// A write got no answer in any of its tries.
@@ -35,13 +34,7 @@ pub enum Untold {
     Unanswered(aws::Error),
     /// The record exists and is malformed, or of another format.
     #[error("{at}: {conflict}")]
-    Unreadable {
-        /// Its URI.
-        at: String,
-        /// Why.
-        conflict: Conflict,
-    },
-    /// Every try lost the write race.
+    Unreadable { at: String, conflict: Conflict },
     #[error(
         "{0} was written by others {TRIES} times in a row, so nothing was recorded: run the stack operation again"
     )]
@@ -52,7 +45,6 @@ pub enum Untold {
 pub(crate) type Version = Option<String>;
 
 impl<S: Storage> Record<S> {
-    /// The record at `key` of `bucket`.
     pub fn new(storage: S, bucket: &str, key: &str) -> Self {
         Self { storage, bucket: bucket.to_owned(), key: key.to_owned() }
     }

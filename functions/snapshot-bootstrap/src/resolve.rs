@@ -20,16 +20,9 @@ pub enum Refusal {
         "{uri} is in another bucket than this stack's own, which is {own}, and neither this function nor the nodes may read it: \
          copy the backup's folder to s3://{own}/{ROOT} and name that one"
     )]
-    Elsewhere {
-        /// Its URI.
-        uri: String,
-        /// The stack's bucket.
-        own: String,
-    },
-    /// No such object.
+    Elsewhere { uri: String, own: String },
     #[error("there is no object {uri}: {what}")]
     Missing {
-        /// Its URI.
         uri: String,
         /// The consequence, as a clause.
         what: &'static str,
@@ -39,42 +32,24 @@ pub enum Refusal {
         "{uri} may not be read: allow s3:GetObject on it to this function's role (and kms:Decrypt when it is encrypted with a key of \
          your own), and look whether it is there, because without s3:ListBucket a missing object is forbidden too"
     )]
-    Forbidden {
-        /// Its URI.
-        uri: String,
-    },
-    /// The object is shorter or longer than the manifest says.
+    Forbidden { uri: String },
     #[error(
         "{uri} has {found} bytes and its manifest says {expected}: it is truncated or was replaced; choose another backup"
     )]
     Length {
-        /// The data's URI.
         uri: String,
         /// Bytes, as S3 reports them.
         found: u64,
         /// Bytes, as the manifest has them.
         expected: u64,
     },
-    /// No bytes at all.
     #[error("{0} has zero bytes: there is nothing to restore; choose another backup")]
     Empty(String),
-    /// The manifest cannot be read.
     #[error("{uri} cannot be used: {reason}")]
-    Manifest {
-        /// The manifest's URI.
-        uri: String,
-        /// Why.
-        reason: Unreadable,
-    },
+    Manifest { uri: String, reason: Unreadable },
     /// The manifest does not fit the cluster, or contradicts itself.
     #[error("{uri} is refused: {reason}")]
-    Unfit {
-        /// The manifest's URI.
-        uri: String,
-        /// Why.
-        reason: Refused,
-    },
-    /// A call failed in another way.
+    Unfit { uri: String, reason: Refused },
     #[error("{0}; nothing was recorded")]
     Call(Error),
 }

@@ -23,7 +23,6 @@ pub struct RollCheck<W> {
     core: Vec<Slot>,
 }
 
-/// What the template says.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Properties {

@@ -30,7 +30,6 @@ pub struct SnapshotBootstrap<S> {
     nodes: Nodes,
 }
 
-/// What the template says.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Properties {

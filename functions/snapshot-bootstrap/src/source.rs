@@ -18,7 +18,6 @@ pub enum Source {
     Latest,
     /// `s3://<bucket>/<folder>` of a backup, or `s3://<bucket>/<folder>/manifest.json`.
     Exact {
-        /// The bucket.
         bucket: String,
         /// The key of the manifest.
         manifest: String,
@@ -28,13 +27,10 @@ pub enum Source {
 /// Text that names no source. No message repeats it: an operator may have put a presigned URL there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotASource {
-    /// It has none of the three forms.
     #[error("it must be latest, none, or s3://<bucket>/<folder of a backup>")]
     Form,
-    /// The bucket cannot be one.
     #[error("the bucket in it is no name of a bucket: it must be s3://<bucket>/<folder of a backup>")]
     Bucket,
-    /// The key has parts that lead elsewhere.
     #[error("the key in it has an empty part, . or .., or characters that keys of backups do not have")]
     Key,
 }

@@ -29,7 +29,6 @@ pub trait World: Send + Sync + 'static {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub struct Uncounted {
-    /// Why.
     pub reason: String,
     /// Whether the password was refused. Three wrong ones lock the user out for five seconds, so
     /// the next try must be later.

@@ -10,10 +10,8 @@ const NODE_WAIT: Duration = Duration::from_secs(180);
 /// The deadline of a call: the first administration after a start of 5.26 takes 3 s on two cores.
 const CALL_DEADLINE: Duration = Duration::from_secs(8);
 
-/// Everything that the template sets for the function.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// What the template sets for every program.
     pub cluster: Cluster,
     /// Whether the nodes require a login. Without that there are no users to create or change.
     pub auth_enabled: bool,
@@ -52,7 +50,6 @@ impl Config {
         format!("/{}/requests", self.cluster.stack)
     }
 
-    /// The instance at `address`.
     pub(crate) fn instance(&self, address: IpAddr) -> Instance {
         Instance {
             http: (address, self.cluster.http_port).into(),

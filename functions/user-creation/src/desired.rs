@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 /// A user as its resource describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Desired {
-    /// Its name.
     pub user: UserName,
     /// Its only role.
     pub role: Role,
@@ -21,7 +20,6 @@ pub struct Desired {
 /// The record of one user in the Parameter Store; there is no secret in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
-    /// The user's name.
     pub user: UserName,
     /// What it should be; `None` if it must be absent, and a node may still have it.
     pub desired: Option<Desired>,
@@ -68,7 +66,6 @@ impl Record {
 pub struct NotARecord {
     /// The parameter's name below the path.
     pub user: String,
-    /// What is wrong.
     pub reason: String,
 }
 

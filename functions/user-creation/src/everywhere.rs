@@ -12,7 +12,6 @@ use crate::{
 /// The outcome for one user on one node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Told {
-    /// The node.
     pub node: Node,
     /// The changes that were made, or why not.
     pub outcome: Result<Applied, Problem>,

@@ -21,17 +21,14 @@ const MOST_LOOKS: u32 = 3;
 
 /// The nodes on which users are changed.
 pub(crate) struct Ground<'a> {
-    /// Nodes.
     pub(crate) nodes: &'a [Node],
     /// Whether these are all nodes of the cluster.
     pub(crate) complete: bool,
-    /// The administrator's passwords.
     pub(crate) admin: &'a Passwords,
     /// Nothing is begun on a node after this; work in progress is given up.
     pub(crate) until: Instant,
 }
 
-/// What came of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Followed {
     /// Number of changes that were made.

@@ -20,13 +20,11 @@ const MOST_WAITS: usize = 2;
 /// What a user should be on every node.
 #[derive(Clone, Debug)]
 pub struct Target {
-    /// The user.
     pub user: UserName,
     /// What it should be, and its passwords; `None` if it must be absent.
     pub wanted: Option<(Desired, Passwords)>,
 }
 
-/// What came of one node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Applied {
     /// The changes that were made; empty if there was nothing to change.
@@ -40,7 +38,6 @@ pub struct Applied {
 /// Why a user is not what it should be on a node.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
-    /// No task of the slot is RUNNING.
     #[error("it has no running task")]
     NoTask,
     /// Neo4j refused a step, or did not answer.
@@ -48,10 +45,8 @@ pub enum Problem {
     Denied {
         /// The step, as a verb and its object.
         step: String,
-        /// Why not.
         denied: Denied,
     },
-    /// The node accepts neither the secret's password, nor the previous one, nor Neo4j's own.
     #[error(
         "it takes neither the administrator's password in ADMIN_SECRET_ARN (AWSCURRENT, AWSPREVIOUS) nor the one Neo4j comes with: \
          put the password that this node takes into the secret as AWSPREVIOUS, or set the secret's on the node by hand"
@@ -63,7 +58,6 @@ pub enum Problem {
     /// The change was applied, but the check afterwards contradicts it.
     #[error("{0}")]
     Unproven(&'static str),
-    /// Each look saw a concurrent change.
     #[error("a concurrent change of the user came before each look at it: try again")]
     Contended,
 }
@@ -82,7 +76,6 @@ impl Problem {
         }
     }
 
-    /// Whether the node did not answer at all.
     pub fn is_unreachable(&self) -> bool {
         matches!(self, Self::NoTask | Self::Denied { denied: Denied::Unreachable(_), .. })
     }

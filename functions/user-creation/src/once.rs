@@ -63,7 +63,6 @@ impl From<Trouble> for Stop {
 }
 
 impl Stop {
-    /// A failure.
     pub(crate) fn failed(reason: &impl ToString) -> Self {
         Self::Concluded(Answer::failed(reason))
     }

@@ -17,7 +17,6 @@ use crate::{
     secrets::Passwords,
 };
 
-/// What a reconcile found and did.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Summary {
     /// Number of recorded users.
@@ -33,7 +32,6 @@ pub struct Summary {
     pub not_reached: usize,
     /// Number of users that were not compared, because the function's time was up.
     pub not_compared: usize,
-    /// All of it in one sentence.
     pub sentence: String,
 }
 
@@ -103,12 +101,10 @@ pub(crate) async fn prune<W: World>(world: &W) {
 }
 
 impl Summary {
-    /// Whether every recorded user is what it should be on every node.
     pub fn in_order(&self) -> bool {
         self.out_of_order == 0 && self.not_reached == 0 && self.not_compared == 0
     }
 
-    /// Prints the metrics.
     pub fn emit(&self, stack: &str) {
         let count = |name, value: usize| Metric { name, unit: Unit::Count, value: value as u64 };
         let metrics = [

@@ -23,7 +23,6 @@ pub struct Neo4jUser<W> {
 }
 
 impl<W: World> Neo4jUser<W> {
-    /// Users of the cluster that `config` describes.
     pub fn new(world: Arc<W>, config: Config) -> Self {
         Self { world, config }
     }
@@ -74,7 +73,6 @@ impl<W: World> Neo4jUser<W> {
         Passwords::read(&*self.world, &self.config.admin_secret).await
     }
 
-    /// The record that `call` writes of `user`.
     pub(crate) fn record_of(&self, call: &Call, user: &UserName, desired: Option<Desired>) -> Record {
         let (owner, request) = (self.owner(call), call.request_id.clone());
         Record { user: user.clone(), desired, owner, request, before: None }

@@ -11,7 +11,6 @@ use crate::{
     secrets::Passwords,
 };
 
-/// What was seen.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Seen {
     /// Nodes on which users can be compared.
@@ -25,7 +24,6 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
-    /// Whether no node is missing.
     pub(crate) fn is_complete(&self) -> bool {
         self.away.is_empty() && self.locked.is_empty()
     }

@@ -26,7 +26,6 @@ pub struct RequestId(String);
 pub struct NotAnId;
 
 impl RequestId {
-    /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -48,7 +47,6 @@ impl FromStr for RequestId {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "status")]
 pub enum Answer {
-    /// It is done.
     #[serde(rename = "SUCCESS")]
     Success {
         /// The attributes of the resource.
@@ -69,7 +67,6 @@ pub enum Answer {
 pub struct Said {
     /// Seconds since 1970.
     pub at: u64,
-    /// What.
     #[serde(flatten)]
     pub answer: Answer,
 }

@@ -47,7 +47,6 @@ fn forgettable<'a>(
 }
 
 impl<W: World> UserRecords<W> {
-    /// Of the stack that `config` names.
     pub fn new(world: Arc<W>, config: Config) -> Self {
         Self { world, config }
     }

@@ -73,13 +73,10 @@ impl Trouble {
 /// Why the function cannot do anything.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Trouble {
-    /// An AWS call failed.
     #[error(transparent)]
     Call(#[from] aws::Error),
-    /// A record cannot be read.
     #[error(transparent)]
     Record(#[from] NotARecord),
-    /// A secret does not exist, or has no valid version.
     #[error(
         "the secret {arn} is not there, or has no version AWSCURRENT: put a password into it, then try again"
     )]
@@ -87,7 +84,6 @@ pub enum Trouble {
         /// ARN of the secret.
         arn: String,
     },
-    /// A secret holds no password.
     #[error(
         "the secret {arn} holds no password: {reason}; it must be the password as plain text, or a JSON object with a text \
          \"password\""
@@ -95,7 +91,6 @@ pub enum Trouble {
     NoPassword {
         /// ARN of the secret.
         arn: String,
-        /// What is wrong with it.
         reason: aws::NoPassword,
     },
 }

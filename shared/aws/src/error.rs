@@ -11,13 +11,11 @@ use aws_sdk_ecs::{
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{call} on {what} failed: {reason}{hint}", hint = kind.hint())]
 pub struct Error {
-    /// The API call.
     pub call: &'static str,
     /// What it was about: a cluster, a target group, an object.
     pub what: String,
     /// AWS's code and message, or why there was no answer.
     pub reason: String,
-    /// What kind of failure it is.
     pub kind: Kind,
 }
 
@@ -54,7 +52,6 @@ impl Kind {
 }
 
 impl Error {
-    /// Reads an SDK error.
     pub(crate) fn of<E>(
         call: &'static str,
         what: impl fmt::Display,

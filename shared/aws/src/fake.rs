@@ -12,12 +12,10 @@ use tokio::{
 /// Status and body; `None` drops the connection without an answer.
 type Answer = Option<(u16, String)>;
 
-/// What was asked.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     /// Request line and headers, in lower case.
     pub head: String,
-    /// The body.
     pub body: String,
 }
 
@@ -56,7 +54,6 @@ impl Fake {
         Self { config: crate::client::with_deadlines(loader).load().await, asked }
     }
 
-    /// What was asked so far.
     pub(crate) fn asked(&self) -> Vec<Request> {
         self.asked.lock().unwrap().clone()
     }

@@ -33,7 +33,6 @@ pub struct Inventory {
 /// A task that is not stopped yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Task {
-    /// Its ARN.
     pub arn: String,
     /// Name of the service that started it; empty for a task of no service.
     pub service: String,

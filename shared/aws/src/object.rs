@@ -16,7 +16,6 @@ pub struct Object {
 }
 
 impl Object {
-    /// The object `key` of `bucket`.
     pub fn new(config: &SdkConfig, bucket: impl Into<String>, key: impl Into<String>) -> Self {
         Self { objects: Objects::new(config), bucket: bucket.into(), key: key.into() }
     }

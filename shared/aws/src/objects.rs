@@ -21,10 +21,8 @@ pub struct Objects {
     client: Client,
 }
 
-/// An object's content and its version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stored {
-    /// The content.
     pub body: Vec<u8>,
     /// The ETag, for the next conditional write.
     pub etag: String,
@@ -35,11 +33,9 @@ pub struct Stored {
 pub struct Head {
     /// Its length in bytes.
     pub bytes: u64,
-    /// Its ETag.
     pub etag: String,
 }
 
-/// How a conditional write ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Put {
     /// The object was written; this is its ETag.
@@ -55,7 +51,6 @@ pub enum Put {
 }
 
 impl Objects {
-    /// All objects that the credentials reach.
     pub fn new(config: &SdkConfig) -> Self {
         // An emulator's endpoint has no host name per bucket.
         let path_style = env::var_os("AWS_ENDPOINT_URL").is_some();

@@ -65,7 +65,6 @@ impl Stage {
 /// One version of a secret.
 #[derive(Clone, Debug)]
 pub struct Secret {
-    /// All of its text.
     pub text: SecretString,
     /// Its version id, which is not secret.
     pub version: String,
@@ -106,7 +105,6 @@ struct WithPassword {
 }
 
 impl Secrets {
-    /// A reader with `config`'s credentials.
     pub fn new(config: &SdkConfig) -> Self {
         Self { client: Client::new(config), known: Arc::default() }
     }

@@ -31,10 +31,8 @@ pub struct Services {
     cluster: String,
 }
 
-/// One service.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Service {
-    /// Its name.
     pub name: String,
     /// ARN of the task definition that it should run.
     pub definition: String,
@@ -49,7 +47,6 @@ pub struct Service {
 pub struct Ended {
     /// ARN of the revision of its task definition.
     pub definition: String,
-    /// When.
     pub at: SystemTime,
     /// ECS's `stoppedReason`, and the container's own reason and exit code if it has them.
     pub reason: String,

@@ -23,7 +23,6 @@ pub struct Stacks {
 }
 
 impl Stacks {
-    /// Those that `config` leads to.
     pub fn new(config: &SdkConfig) -> Self {
         Self { client: Client::new(config) }
     }

@@ -17,7 +17,6 @@ pub struct TargetGroups {
 }
 
 impl TargetGroups {
-    /// All groups that the credentials reach.
     pub fn new(config: &SdkConfig) -> Self {
         Self { client: Client::new(config) }
     }

@@ -8,6 +8,8 @@
 //! **The manifest is the commit.** A backup is a folder with data and a `manifest.json`, which is written
 //! last and only if it is absent; data without a manifest does not exist.
 
+#![warn(missing_docs)]
+
 mod archive;
 mod check;
 mod founding;

@@ -22,7 +22,6 @@ const LAST: Duration = Duration::from_millis(150);
 /// The limit for all tries together, however much time the invocation has left.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// How it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Delivery {
     Taken,

@@ -86,6 +86,8 @@
 //! `-nothing-to-do`, `-handed-over`, `-panicked`, `-answer-retried`, `-answer-refused`, `-answer-lost`, `-unanswerable`, `-unable`
 //! (with the reason). None has a property, a panic's message or the URL's signature in it.
 
+#![warn(missing_docs)]
+
 mod answer;
 mod call;
 mod continuation;

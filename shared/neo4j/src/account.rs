@@ -23,7 +23,6 @@ pub enum Role {
 pub struct NotARole;
 
 impl Role {
-    /// All of them.
     pub const ALL: [Self; 5] = [Self::Reader, Self::Editor, Self::Publisher, Self::Architect, Self::Admin];
 
     /// The name that Neo4j uses.
@@ -66,7 +65,6 @@ pub struct UserName(String);
 pub struct NotAName;
 
 impl UserName {
-    /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -108,9 +106,7 @@ pub struct Account {
 pub enum Change {
     /// Create the user, who need not change the password.
     Create,
-    /// Set the password.
     SetPassword,
-    /// Add a role.
     Grant(Role),
     /// Take a role away, also a custom one.
     Revoke(String),
@@ -118,7 +114,6 @@ pub enum Change {
     Suspend,
     /// Accept its logins again.
     Activate,
-    /// Remove the user.
     Delete,
 }
 

@@ -7,22 +7,17 @@ use secrecy::{ExposeSecret, SecretString};
 /// Neo4j's name for the one user that always exists.
 pub const ADMINISTRATOR: &str = "neo4j";
 
-/// A user and its password.
 #[derive(Clone, Debug)]
 pub struct Credentials {
-    /// The user's name.
     pub user: String,
-    /// Its password.
     pub password: SecretString,
 }
 
 impl Credentials {
-    /// `user` with `password`.
     pub fn new(user: impl Into<String>, password: SecretString) -> Self {
         Self { user: user.into(), password }
     }
 
-    /// The administrator with `password`.
     pub fn administrator(password: SecretString) -> Self {
         Self::new(ADMINISTRATOR, password)
     }

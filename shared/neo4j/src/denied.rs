@@ -18,25 +18,19 @@ pub enum Denied {
     /// Neo4j refuses the user for 5 s after three wrong passwords (`dbms.security.auth_max_failed_attempts`).
     #[error("the user is locked out after too many logins with a wrong password")]
     LockedOut,
-    /// The user exists and has no right to do that.
     #[error("that user may not do that ({0})")]
     Forbidden(String),
-    /// A user of that name is there already.
     #[error("a user of that name is there already")]
     AlreadyThere,
-    /// There is no such user.
     #[error("there is no such user")]
     NotThere,
-    /// The password is the one that it has.
     #[error("it has that password already")]
     SamePassword,
     /// Another member of the cluster accepts this request.
     #[error("it is not the leader of its cluster")]
     NotLeader,
-    /// The HTTP interface of 3.x cannot carry the password.
     #[error("the password has characters outside Latin-1, which Neo4j 3.x does not take for administration")]
     NotCarried,
-    /// This edition has no such thing.
     #[error("its edition of Neo4j has no {0}")]
     NotInThisEdition(&'static str),
     /// Any other answer.
@@ -44,7 +38,6 @@ pub enum Denied {
     Other {
         /// Neo4j's code, such as `Neo.ClientError.Statement.SyntaxError`, or an HTTP status.
         code: String,
-        /// Its words.
         message: String,
     },
 }

@@ -102,7 +102,6 @@ const CLUSTER_4: Row = Row { path: "/db/neo4j/cluster/writable", longest: 16, an
 const SINGLE: Row = Row { path: "/", longest: 4096, answers: &[(200, Body::Has("\"bolt"), Answer::Master)] };
 
 impl Dialect {
-    /// How users are administered.
     pub fn administration(self) -> Administration {
         match self {
             Self::Ha | Self::Single | Self::Cluster(Release::V3_4 | Release::V3_5) => Administration::Http,

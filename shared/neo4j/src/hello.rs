@@ -11,7 +11,6 @@ use tokio::{
 /// Bolt's magic, and the versions 4 to 1 in the order of preference: any Neo4j answers with one of them, or with zero.
 const HELLO: [u8; 20] = [0x60, 0x60, 0xB0, 0x17, 0, 0, 0, 4, 0, 0, 0, 3, 0, 0, 0, 2, 0, 0, 0, 1];
 
-/// What Bolt made of a greeting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hello {
     /// It chose a version: the JVM runs.

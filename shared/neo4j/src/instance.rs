@@ -10,11 +10,8 @@ use crate::{Account, Administration, Change, Credentials, Denied, UserName, bolt
 /// and ends within `deadline`.
 #[derive(Clone, Debug)]
 pub struct Instance {
-    /// Its HTTP address.
     pub http: SocketAddr,
-    /// Its Bolt address.
     pub bolt: SocketAddr,
-    /// How users of its version are administered.
     pub administration: Administration,
     /// For each call: connecting, logging in, and the whole answer.
     pub deadline: Duration,
@@ -50,7 +47,6 @@ impl Instance {
         }
     }
 
-    /// All users that the instance has.
     pub async fn accounts(&self, admin: &Credentials) -> Result<Vec<Account>, Denied> {
         match self.administration {
             Administration::Http => users_3::accounts(self, admin).await,

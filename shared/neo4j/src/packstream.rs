@@ -6,7 +6,6 @@ use serde_json::{Map, Number, Value};
 /// No answer that is read here is nested deeper than a map in a list.
 const DEEPEST: u8 = 8;
 
-/// Appends a text.
 pub(crate) fn text(out: &mut Vec<u8>, text: &str) {
     let length = text.len();
     match (u8::try_from(length), u16::try_from(length)) {

@@ -20,7 +20,6 @@ const AGAIN: Duration = Duration::from_millis(25);
 pub struct Question {
     /// Where its node program serves the role.
     pub role: SocketAddr,
-    /// Its Bolt port.
     pub bolt: SocketAddr,
     /// Whether Bolt is asked beside the role: only where the role endpoint was silent before. Only then
     /// can the answer be `Silent`.

@@ -15,7 +15,6 @@ const COMMIT: &str = "/db/data/transaction/commit";
 /// The longest answer, bytes: a list of ten thousand users is about a megabyte.
 const LONGEST: usize = 4 << 20;
 
-/// Rows of one statement.
 pub type Rows = Vec<Vec<Value>>;
 
 /// Runs `statement` with `parameters` as `who` on the node at `http`, all of it within `deadline`. Names and

@@ -16,7 +16,6 @@ pub const STATUS_PORT: u16 = 7475;
 /// Port of Neo4j's Bolt.
 pub const BOLT_PORT: u16 = 7687;
 
-/// One cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cluster {
     /// How its nodes are clustered and report their role.
@@ -71,7 +70,6 @@ impl Cluster {
         self.of(Kind::SlaveOnly)
     }
 
-    /// The slot whose service is `name`.
     pub fn slot(&self, name: &str) -> Option<&Slot> {
         self.slots.iter().find(|slot| slot.name == name)
     }

@@ -18,16 +18,8 @@ pub enum Invalid {
     /// The variable is needed, and it is not set or empty.
     #[error("{0} is not set: the template sets it, so deploy the template again")]
     Missing(&'static str),
-    /// Its value is of no use.
     #[error("{name} is {value:?}: {reason}")]
-    Value {
-        /// The variable.
-        name: &'static str,
-        /// What it holds.
-        value: String,
-        /// Why that is of no use.
-        reason: String,
-    },
+    Value { name: &'static str, value: String, reason: String },
 }
 
 /// The variables of a process, or of a test. It remembers which names were read, so that a test can compare

@@ -10,7 +10,6 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
-/// Where lines go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sink {
     /// A function: Lambda adds the time.

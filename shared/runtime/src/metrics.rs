@@ -4,23 +4,16 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value, json};
 
-/// What a value counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
-    /// Things.
     Count,
-    /// Time.
     Milliseconds,
 }
 
-/// One value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Metric<'a> {
-    /// Its name.
     pub name: &'a str,
-    /// What it counts.
     pub unit: Unit,
-    /// How many.
     pub value: u64,
 }
 

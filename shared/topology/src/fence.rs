@@ -58,7 +58,6 @@ pub(crate) enum Finding<'a> {
     Suspect(Refusal),
     /// A node is frozen, and something keeps it from being fenced now.
     Frozen(Refusal),
-    /// This node is to be fenced.
     Fence(&'a Node),
     /// The node of the outstanding fence would be fenced now, on the evidence of this invocation.
     Again(Refusal),

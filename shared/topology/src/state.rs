@@ -205,7 +205,6 @@ impl State {
         self.history.drain(..more);
     }
 
-    /// How many switches there were lately.
     pub(crate) fn recent_switches(&self, now: Millis) -> usize {
         self.switches.iter().filter(|at| now.since(**at) < RECENT).count()
     }

@@ -66,7 +66,6 @@ async fn serve() {
     std::future::pending::<()>().await;
 }
 
-/// Every tenth.
 fn is_silent(number: usize) -> bool {
     number % 10 == 9
 }

@@ -22,7 +22,6 @@ impl Logs {
         logs
     }
 
-    /// All of it since the start.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
     }
