@@ -13,8 +13,8 @@ pub const SWEEP: u64 = 60_000;
 const LEASE: u64 = 20_000;
 /// How long a round takes when a node does not answer: its patience, the listing, and the pause.
 const PATIENT_ROUND: u64 = 2_500;
-/// The calls of a plan: three ports, five targets each in the write group and in the read group: 30 calls of 105 ms in the mean,
-/// 3.2 s with 0.3 s of deviation, and the write of the state.
+/// The calls of a plan: three ports, five targets each in the write group and in the read group: 30 calls of
+/// 105 ms in the mean, 3.2 s with 0.3 s of deviation, and the write of the state.
 const CALLS: u64 = 5_000;
 
 /// From the state that follows N to N alone in the write groups, whatever happened to the

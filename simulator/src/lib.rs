@@ -1,5 +1,5 @@
-//! The election against a simulated world: the real `decide` and the real executor, a virtual clock, and everything
-//! that can go wrong, chosen by a seed.
+//! The election against a simulated world: the real `decide` and the real executor, a virtual clock, and
+//! everything that can go wrong, chosen by a seed.
 //!
 //! ```text
 //! seed --> faults --> cluster (who is master, who is frozen, who is cut off)

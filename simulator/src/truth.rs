@@ -114,7 +114,8 @@ impl Moment {
         }
     }
 
-    /// Whether a round that had waited for it, and those that it excuses, may have begun before it answered again.
+    /// Whether a round that had waited for it, and those that it excuses, may have begun
+    /// before it answered again.
     fn is_back(&self, master: Master) -> bool {
         master.since.is_none_or(|since| since + EXCUSED > self.at)
     }

@@ -118,7 +118,8 @@ impl Seen {
 
 /// The longest back-off of the election, and a call.
 const BACK_OFF: u64 = 6_000;
-/// A call has a deadline of ten seconds; two clocks are a second apart, and the call itself takes up to 200 ms.
+/// A call has a deadline of ten seconds; two clocks are a second apart, and the call
+/// itself takes up to 200 ms.
 const LONGEST_STALL: u64 = 8_500;
 
 pub fn millis(duration: Duration) -> u64 {

@@ -1,4 +1,5 @@
-//! What a cluster is founded from, and when it is there: `Custom::SnapshotBootstrap` and `Custom::ClusterReady`.
+//! What a cluster is founded from, and when it is there: `Custom::SnapshotBootstrap`
+//! and `Custom::ClusterReady`.
 //!
 //! ```text
 //! SnapshotBootstrap: Source --resolve: list, read, HEAD--> backups::Snapshot --Founding::intend--> conditional write

@@ -14,7 +14,8 @@ use aws_sdk_ecs::{
 
 use crate::{Error, Kind};
 
-/// A page of ListTasks has a hundred. A cluster of this product has a dozen tasks; with a thousand it is another cluster.
+/// A page of ListTasks has a hundred. A cluster of this product has a dozen tasks; with a
+/// thousand it is another cluster.
 const PAGES: usize = 10;
 /// The most tasks that one DescribeTasks takes.
 const AT_ONCE: usize = 100;
@@ -131,7 +132,8 @@ impl Inventory {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The tasks of each of `services` that are meant to run, in the services' order, from one [`look`](Self::look).
+    /// The tasks of each of `services` that are meant to run, in the services' order, from
+    /// one [`look`](Self::look).
     ///
     /// # Errors
     /// As for a look: then nothing is known about any service.
@@ -218,7 +220,8 @@ fn task(task: &EcsTask) -> Task {
     }
 }
 
-/// A task of a service has the service's name in its group; any other task has a family or what `RunTask` was given.
+/// A task of a service has the service's name in its group; any other task has a family or
+/// what `RunTask` was given.
 fn service_of(task: &EcsTask) -> Option<String> {
     task.group().and_then(|group| group.strip_prefix("service:")).map(str::to_owned)
 }

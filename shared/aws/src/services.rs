@@ -247,7 +247,8 @@ mod tests {
         assert_eq!(error.to_string(), "ecs:DescribeServices on cluster c failed: arn:core-1 ACCESS");
     }
 
-    /// What `are_gone` returns for services with these statuses (`MISSING` and `DENIED` are failures), and the number of calls.
+    /// What `are_gone` returns for services with these statuses (`MISSING` and `DENIED` are failures),
+    /// and the number of calls.
     async fn told(statuses: &[&str]) -> (Result<bool, Error>, usize) {
         let names: Vec<String> =
             statuses.iter().enumerate().map(|(n, status)| format!("{status}-{n}")).collect();

@@ -47,7 +47,8 @@ impl Stacks {
     }
 }
 
-/// `UPDATE_ROLLBACK_IN_PROGRESS`, `ROLLBACK_IN_PROGRESS` and their clean-up, also after `continue-update-rollback`.
+/// `UPDATE_ROLLBACK_IN_PROGRESS`, `ROLLBACK_IN_PROGRESS` and their clean-up, also after
+/// `continue-update-rollback`.
 fn operation(status: &str) -> Operation {
     if status.contains("ROLLBACK") && status.ends_with("IN_PROGRESS") {
         Operation::RollBack

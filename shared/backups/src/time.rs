@@ -1,4 +1,5 @@
-//! Points in time as keys and manifests spell them: UTC, to the second, of one width, so that text sorts as time does.
+//! Points in time as keys and manifests spell them: UTC, to the second, of one width, so that
+//! text sorts as time does.
 
 use std::{fmt, str::FromStr, time::Duration};
 
@@ -8,8 +9,8 @@ const DAY: u64 = 24 * 60 * 60;
 /// The last second of the year 9999: the text of later ones would be wider.
 const LAST: u64 = 253_402_300_799;
 
-/// Seconds since the Unix epoch, up to the year 9999. Text is `2026-11-25T21-15-05Z`: no colon, which tools on some
-/// systems cannot have in a file's name.
+/// Seconds since the Unix epoch, up to the year 9999. Text is `2026-11-25T21-15-05Z`: no colon, which tools
+/// on some systems cannot have in a file's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Time(u64);

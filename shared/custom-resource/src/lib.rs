@@ -79,12 +79,14 @@
 //!   some sixteen times in a row, without reporting it anywhere.
 //!
 //! # Features
-//! `https` ([`Https`], the PUT with hyper, rustls and ring), `lambda` ([`serve`]), `twins` ([`twins`], for tests).
+//! `https` ([`Https`], the PUT with hyper, rustls and ring), `lambda` ([`serve`]),
+//! `twins` ([`twins`], for tests).
 //!
 //! # Logs
-//! [`tracing`] events with these names in their field `event`: `custom-resource-answered`, `-failed` (with the Reason),
-//! `-nothing-to-do`, `-handed-over`, `-panicked`, `-answer-retried`, `-answer-refused`, `-answer-lost`, `-unanswerable`, `-unable`
-//! (with the reason). None has a property, a panic's message or the URL's signature in it.
+//! [`tracing`] events with these names in their field `event`: `custom-resource-answered`, `-failed` (with
+//! the Reason), `-nothing-to-do`, `-handed-over`, `-panicked`, `-answer-retried`, `-answer-refused`,
+//! `-answer-lost`, `-unanswerable`, `-unable` (with the reason). None has a property, a panic's message or
+//! the URL's signature in it.
 
 #![warn(missing_docs)]
 

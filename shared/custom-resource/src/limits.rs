@@ -12,8 +12,9 @@ const RESERVE: Duration = Duration::from_secs(10);
 const STACK_RESERVE: Duration = Duration::from_secs(30);
 /// ...and of short timeouts a tenth.
 const STACK_SHARE: u32 = 10;
-/// A further call is made in this invocation while this share of its time is left. Whole invocations are used up because
-/// Lambda stops a function that invoked itself some sixteen times in a row (recursive loop detection).
+/// A further call is made in this invocation while this share of its time is left. Whole invocations
+/// are used up because Lambda stops a function that invoked itself some sixteen times in a row
+/// (recursive loop detection).
 const WORTH_A_CALL: u32 = 4;
 
 /// A resource that asks for no pause gets this one: it must not spin for minutes.

@@ -25,8 +25,9 @@ pub trait Resource: Send + Sync + 'static {
     /// been made when this fails.
     fn validate(&self, properties: &Self::Properties) -> Result<(), Failure>;
 
-    /// Stable, from what the resource *is*: never a log stream, never a secret. At most 1024 bytes. Another id on an Update
-    /// is a replacement: then [`create`](Self::create) runs, and CloudFormation sends a Delete for the old id later.
+    /// Stable, from what the resource *is*: never a log stream, never a secret. At most 1024 bytes. Another
+    /// id on an Update is a replacement: then [`create`](Self::create) runs, and CloudFormation sends a
+    /// Delete for the old id later.
     fn physical_id(&self, call: &Call, properties: &Self::Properties) -> String;
 
     /// Creates it, or continues from [`Call::progress`]. A Delete may arrive while a Create still runs in

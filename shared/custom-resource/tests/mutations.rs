@@ -1,5 +1,5 @@
-//! A hundred thousand events that were valid once: each has exactly one well-formed answer if there is a URL to send it to,
-//! and none otherwise.
+//! A hundred thousand events that were valid once: each has exactly one well-formed answer if there is a URL
+//! to send it to, and none otherwise.
 
 mod shelf;
 

@@ -32,7 +32,8 @@ enum Says {
     Redirect(SocketAddr),
 }
 
-/// A server that follows its script, one line for each connection (the last line for all others), and keeps what was sent.
+/// A server that follows its script, one line for each connection (the last line for all others),
+/// and keeps what was sent.
 struct Server {
     at: SocketAddr,
     requests: Arc<Mutex<Vec<String>>>,

@@ -54,8 +54,8 @@ impl FromStr for Role {
 /// The longest name this accepts. Neo4j itself sets no limit.
 const LONGEST_NAME: usize = 63;
 
-/// A user name that means nothing but itself in Cypher, in a URL and in a parameter's path: letters, digits and `_ . -`,
-/// 63 at most, and none of it can end a back-quoted name.
+/// A user name that means nothing but itself in Cypher, in a URL and in a parameter's path: letters, digits
+/// and `_ . -`, 63 at most, and none of it can end a back-quoted name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UserName(String);
 

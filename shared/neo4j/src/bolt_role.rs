@@ -17,7 +17,8 @@ const CLUSTER: &str = "CALL dbms.cluster.role()";
 /// A single node is the master as long as it answers.
 const SINGLE: &str = "RETURN 1";
 
-/// Asks one Neo4j over Bolt (version 1, which 3.x speaks) as `who`, or without a login when authentication is off.
+/// Asks one Neo4j over Bolt (version 1, which 3.x speaks) as `who`, or without a login
+/// when authentication is off.
 ///
 /// # Errors
 /// When Neo4j did not report its role: nothing follows from that, above all not a yes. `Unreachable` when it

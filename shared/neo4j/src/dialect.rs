@@ -9,7 +9,8 @@ use topology::{Answer, NotKnown};
 pub enum Dialect {
     /// High availability of 3.4 and 3.5: one master, slaves, slave-only instances.
     Ha,
-    /// Causal clustering, and clustering of 5.x: the leader of the database is the master, its followers are slaves.
+    /// Causal clustering, and clustering of 5.x: the leader of the database is the master,
+    /// its followers are slaves.
     Cluster(Release),
     /// One node, which is the master as long as it answers.
     Single,
@@ -97,8 +98,8 @@ const CLUSTER_3_5: Row =
     Row { path: "/db/manage/server/causalclustering/writable", longest: 16, answers: WRITABLE };
 const CLUSTER_4: Row = Row { path: "/db/neo4j/cluster/writable", longest: 16, answers: WRITABLE };
 
-/// The discovery document of every version since 3.0 names its Bolt address: `bolt`, later `bolt_direct`. It needs no
-/// password, and a proxy's own page does not have it.
+/// The discovery document of every version since 3.0 names its Bolt address: `bolt`, later `bolt_direct`. It
+/// needs no password, and a proxy's own page does not have it.
 const SINGLE: Row = Row { path: "/", longest: 4096, answers: &[(200, Body::Has("\"bolt"), Answer::Master)] };
 
 impl Dialect {

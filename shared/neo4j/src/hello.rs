@@ -8,14 +8,16 @@ use tokio::{
     time::timeout,
 };
 
-/// Bolt's magic, and the versions 4 to 1 in the order of preference: any Neo4j answers with one of them, or with zero.
+/// Bolt's magic, and the versions 4 to 1 in the order of preference: any Neo4j answers with
+/// one of them, or with zero.
 const HELLO: [u8; 20] = [0x60, 0x60, 0xB0, 0x17, 0, 0, 0, 4, 0, 0, 0, 3, 0, 0, 0, 2, 0, 0, 0, 1];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hello {
     /// It chose a version: the JVM runs.
     Answered,
-    /// Refused, closed or reset: a process that starts, stops or is gone. The kernel of a frozen one does not refuse.
+    /// Refused, closed or reset: a process that starts, stops or is gone. The kernel of a
+    /// frozen one does not refuse.
     Refused,
     /// No answer within the deadline.
     Silent,

@@ -26,7 +26,8 @@ pub struct Question {
     pub ask_bolt: bool,
 }
 
-/// Asks all `nodes` at once; the slowest costs one [`PATIENCE`], not a sum. Answers are in the order of the nodes.
+/// Asks all `nodes` at once; the slowest costs one [`PATIENCE`], not a sum. Answers are
+/// in the order of the nodes.
 ///
 /// While one node has not answered and no node says that it is the master, the nodes that took part are asked
 /// again and their last answer counts, so that an election is seen when it happens, not after the silence of

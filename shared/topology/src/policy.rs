@@ -7,10 +7,12 @@ use crate::{GRACE, PATIENCE};
 /// How the members of a cluster agree on a master, which decides what an answer proves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// High availability of 3.x. A slave that loses its master is between roles (`UNKNOWN`) within one heartbeat timeout and one
-    /// interval, and is a slave again only of a master that announced itself (measured). So a firm slave proves that a master lives.
+    /// High availability of 3.x. A slave that loses its master is between roles (`UNKNOWN`) within one
+    /// heartbeat timeout and one interval, and is a slave again only of a master that announced itself
+    /// (measured). So a firm slave proves that a master lives.
     Ha,
-    /// Raft. A follower says `false` with and without a leader, so it proves nothing; and Raft goes on beside a frozen member.
+    /// Raft. A follower says `false` with and without a leader, so it proves nothing; and Raft goes
+    /// on beside a frozen member.
     Cluster,
     /// One node.
     Single,
@@ -70,7 +72,8 @@ pub(crate) const OTHERS: u32 = 3;
 /// How long an invocation may last: the function's timeout (55 s, the schedule's minute is longer) less what
 /// its answer needs. A clock of silence lives in one invocation, so the longest one has to fit.
 const INVOCATION: Duration = Duration::from_secs(50);
-/// Rounds before and after the silence: the one that finds the role endpoint late, and the one that ends after the time is over.
+/// Rounds before and after the silence: the one that finds the role endpoint late, and the one that
+/// ends after the time is over.
 const AROUND_A_SILENCE: u32 = 2;
 
 impl Policy {
@@ -243,8 +246,8 @@ mod tests {
         }
     }
 
-    /// What samconfig.toml deploys for AWS (the template's defaults) and for the local cloud, and absurd parameters, which must
-    /// end in a sentence and not in a panic.
+    /// What samconfig.toml deploys for AWS (the template's defaults) and for the local cloud, and absurd
+    /// parameters, which must end in a sentence and not in a panic.
     #[test]
     fn both_parameter_sets_of_the_repository_fit_and_absurd_ones_do_not() {
         assert_eq!(Policy::of(3, 0).validate(), Ok(()));

@@ -17,7 +17,8 @@ pub struct Slot {
 }
 
 impl Slot {
-    /// The slots of a cluster: the core's in the order of their server ids, then the slave-only ones, whose ids follow.
+    /// The slots of a cluster: the core's in the order of their server ids, then the
+    /// slave-only ones, whose ids follow.
     ///
     /// ```
     /// let slots = topology::Slot::numbered(&["core-1"], &["slave-1"]);

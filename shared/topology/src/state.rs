@@ -76,7 +76,8 @@ pub struct Fence {
     pub at: Millis,
     /// When it was requested last: an earlier call may have failed.
     pub asked: Millis,
-    /// Whether it is over: ECS reports the task STOPPED or MISSING, or the call was never accepted and the node answers again.
+    /// Whether it is over: ECS reports the task STOPPED or MISSING, or the call was never accepted
+    /// and the node answers again.
     pub verified: bool,
 }
 

@@ -102,8 +102,8 @@ pub enum Refusal {
         /// Rounds that are needed; more when masters changed often lately.
         needed: u32,
     },
-    /// Not every task could be listed, and the claimant does not report that it hears a majority: the master may be a task that was not
-    /// asked.
+    /// Not every task could be listed, and the claimant does not report that it hears a majority: the master
+    /// may be a task that was not asked.
     Unbacked {
         /// Address of the claimant.
         address: IpAddr,
@@ -159,7 +159,8 @@ pub enum Refusal {
         /// The slot of the last master.
         master: String,
     },
-    /// The master reports that it hears the silent member: the way from this function to it is broken, not the member.
+    /// The master reports that it hears the silent member: the way from this function to it
+    /// is broken, not the member.
     StillHeard {
         /// Address of the silent node.
         address: IpAddr,

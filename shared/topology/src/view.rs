@@ -29,8 +29,8 @@ pub struct Node {
     pub task: String,
     /// Private address of the task.
     pub address: IpAddr,
-    /// ECS was asked to stop it and does not report it STOPPED yet. It may still run, answer and be the master, for as long as its
-    /// stop timeout, and on a host without an agent for ever.
+    /// ECS was asked to stop it and does not report it STOPPED yet. It may still run, answer and be the
+    /// master, for as long as its stop timeout, and on a host without an agent for ever.
     pub stopping: bool,
 }
 

@@ -1,8 +1,8 @@
-//! Golden scenarios: a folder each, `rounds.txt` in, `expected.txt` out. `UPDATE_GOLDEN=1` writes what comes out, to be
-//! read before it is committed.
+//! Golden scenarios: a folder each, `rounds.txt` in, `expected.txt` out. `UPDATE_GOLDEN=1` writes what comes
+//! out, to be read before it is committed.
 //!
-//! `rounds.txt`: a policy line, then rounds. Groups are given once and follow the decided actions, but for the calls
-//! that a round says fail; a round says only what changes of the nodes.
+//! `rounds.txt`: a policy line, then rounds. Groups are given once and follow the decided actions, but for
+//! the calls that a round says fail; a round says only what changes of the nodes.
 //!
 //! ```text
 //! policy core=3 slave-only=0 rearm=60 confirmations=2

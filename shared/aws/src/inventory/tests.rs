@@ -80,7 +80,8 @@ async fn nothing_is_described_when_nothing_is_listed_or_remembered() {
     assert_eq!(fake.asked().len(), 3, "a remembered one is described although nothing is listed");
 }
 
-/// With a dead agent `lastStatus` stays RUNNING. On the way down it is DEACTIVATING, STOPPING, DEPROVISIONING.
+/// With a dead agent `lastStatus` stays RUNNING. On the way down it is DEACTIVATING,
+/// STOPPING, DEPROVISIONING.
 #[tokio::test]
 async fn a_remembered_task_is_stopping_until_it_is_stopped() {
     for last in ["RUNNING", "DEACTIVATING", "STOPPING", "DEPROVISIONING"] {
