@@ -78,7 +78,7 @@ pub enum Stored {
 pub enum Trouble {
     #[error(transparent)]
     Call(#[from] aws::Error),
-    #[error("{object} is not a state ({reason}): delete it, and the master is found afresh")]
+    #[error("{object} is not a state ({reason}): delete it, and the master is found again from scratch")]
     NotAState {
         /// Bucket and key.
         object: String,

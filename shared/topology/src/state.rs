@@ -125,7 +125,7 @@ pub struct Master {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "the state is of version {found} and this function reads version {VERSION}: deploy the newer function again, or \
-     delete the object and the master is found afresh"
+     delete the object and the master is found again from scratch"
 )]
 pub struct UnknownVersion {
     found: u8,
