@@ -1,4 +1,5 @@
-//! How soon: what must have happened by when, while calls work, nothing is paused, a majority answers, and the schedule invokes.
+//! By when things must have happened, while calls work, nothing is paused, a majority answers,
+//! and the schedule invokes.
 
 use std::{collections::BTreeMap, net::IpAddr};
 
@@ -6,31 +7,33 @@ use topology::{Master, Rearm};
 
 use crate::{cloud::Cloud, cluster::Cluster, counts::Counts, setting::Setting, truth};
 
-/// The schedule's period.
+/// The schedule's period, milliseconds, as all times here.
 pub const SWEEP: u64 = 60_000;
-/// A lease that an invocation left behind.
+/// The time of a lease that an invocation left behind.
 const LEASE: u64 = 20_000;
-/// What a round takes when a node does not answer: its patience, the listing, and the pause.
+/// How long a round takes when a node does not answer: its patience, the listing, and the pause.
 const PATIENT_ROUND: u64 = 2_500;
-/// The calls of a plan: three ports, five targets each in the write group and in the read group: 30 calls of 105 ms in the mean,
-/// 3.2 s with 0.3 s of deviation, and the write of the state.
+/// The calls of a plan: three ports, five targets each in the write group and in the read group: 30 calls of
+/// 105 ms in the mean, 3.2 s with 0.3 s of deviation, and the write of the state.
 const CALLS: u64 = 5_000;
 
-/// From the state's following N to N alone in the write groups, whatever became of the invocation that decided it.
+/// From the state that follows N to N alone in the write groups, whatever happened to the
+/// invocation that decided it.
 const CUT_AT_LAST: u64 = SWEEP + LEASE + 2 * PATIENT_ROUND + CALLS;
 /// From the first round that saw N with the lease free: its calls.
 const CUT: u64 = CALLS;
-/// From two writers that the function hears, and a round that saw them, to one: its calls; then the data plane follows.
+/// From two writers that the function hears, and a round that saw them, to one: its calls;
+/// then the data plane follows.
 const TWO_WRITERS: u64 = CALLS;
-/// From a new master that answers to its being followed: the most confirmations there are.
+/// From a new master that answers until it is followed: with the most confirmations.
 const FOLLOWED: u64 = SWEEP + LEASE + 10 * PATIENT_ROUND + CALLS;
-/// From a foreign address in a write group to its end: the groups of a cluster at rest are read every fifth sweep, one later when
-/// clocks differ, and the second complete listing without it is the next sweep's.
+/// How long a foreign address may stay in a write group: the groups of a cluster at rest are read every fifth
+/// sweep, one later when clocks differ, and the second complete listing without it is the next sweep's.
 const FOREIGN: u64 = 6 * SWEEP + SWEEP + LEASE + PATIENT_ROUND + CALLS;
-/// Two clocks are half a second wrong each.
+/// Two clocks that are wrong by half a second each.
 const SKEW: u64 = 1_500;
 
-/// The names under which it is counted that a bound was in force, and held.
+/// The names of bounds: counted when one was in force, and held.
 pub const NAMES: [&str; 5] =
     ["N alone after a switch", "N alone after a round", "one writer", "followed", "no foreign address"];
 
@@ -38,32 +41,32 @@ pub const NAMES: [&str; 5] =
 #[derive(Clone, Debug, Default)]
 pub struct Bounds {
     follows: Option<Follows>,
-    /// Two that take writes, since when, and the first round that saw both.
+    /// Two members that accept writes, since when, and the first round that saw both.
     writers: Option<(Vec<IpAddr>, u64, Option<u64>)>,
     /// A master that answers and is not followed, since when.
     unfollowed: Option<(IpAddr, u64)>,
     foreign: BTreeMap<IpAddr, u64>,
-    /// Rounds that will have seen the master when their write is made: whose, when it began, and which master.
+    /// Rounds that will have seen the master when their write succeeds: the invocation, when
+    /// it began, and the master.
     pending: Vec<(String, u64, IpAddr)>,
 }
 
-/// The master that the state follows.
 #[derive(Clone, Debug)]
 struct Follows {
     task: String,
     address: IpAddr,
-    /// There was one before, which has to be cut.
+    /// Whether there was a master before, which must be cut.
     predecessor: bool,
-    /// When no other core address was registered first.
+    /// When first no other core address was registered.
     cut_at: Option<u64>,
     /// Since when it is heard, with a majority, and calls work.
     well: Option<u64>,
-    /// The first round since then that saw it with the lease free, and whose.
+    /// The first round since then that saw it with the lease free, and its invocation.
     saw: Option<(String, u64)>,
 }
 
 impl Bounds {
-    /// The state that is written follows `master`.
+    /// The written state follows `master`.
     pub fn follows(&mut self, master: Option<&Master>) {
         let same =
             |before: &Follows, after: &Master| before.task == after.task && before.address == after.address;
@@ -83,7 +86,8 @@ impl Bounds {
         }
     }
 
-    /// Whether a standby may be registered: of a first master at once, else when the time since the cut is over.
+    /// Whether a standby may be registered: for a first master at once, otherwise when the
+    /// time since the cut is over.
     pub fn may_arm(&self, now: u64, rearm: Rearm) -> bool {
         match (&self.follows, rearm) {
             (None, _) => true,
@@ -95,17 +99,16 @@ impl Bounds {
         }
     }
 
-    /// Where the followed master is.
     pub fn followed(&self) -> Option<IpAddr> {
         self.follows.as_ref().map(|follows| follows.address)
     }
 
-    /// Whether a switch is not complete.
+    /// Whether a switch is incomplete.
     pub fn is_uncut(&self) -> bool {
         self.follows.as_ref().is_some_and(|follows| follows.predecessor && follows.cut_at.is_none())
     }
 
-    /// A round found a master it may act on, with the lease free: now, or when its write is made.
+    /// A round found a master on which it may act, with the lease free: now, or when its write succeeds.
     pub fn found(&mut self, (owner, master): (&str, IpAddr), began: u64, now: u64, writes: bool) {
         self.pending.retain(|(by, ..)| by != owner);
         if writes {
@@ -115,7 +118,6 @@ impl Bounds {
         }
     }
 
-    /// An invocation has written the state.
     pub fn stored(&mut self, owner: &str, now: u64) {
         if let Some(index) = self.pending.iter().position(|(by, ..)| by == owner) {
             let (by, began, master) = self.pending.swap_remove(index);
@@ -134,7 +136,7 @@ impl Bounds {
         }
     }
 
-    /// An invocation ended in the middle of a round: the next one goes on, when the lease is over.
+    /// An invocation ended in the middle of a round: the next one continues, when the lease is over.
     pub fn broke_off(&mut self, owner: &str) {
         self.pending.retain(|(by, ..)| by != owner);
         if let Some(follows) = self.follows.as_mut() {
@@ -145,7 +147,7 @@ impl Bounds {
         }
     }
 
-    /// Looks at the world; what is late.
+    /// Looks at the world, and returns what is late.
     pub fn look(
         &mut self,
         now: u64,
@@ -214,7 +216,8 @@ impl Bounds {
         })
     }
 
-    /// Those that take writes through the balancer: registered as far as the data plane knows, and masters in their own eyes.
+    /// Members that accept writes through the balancer: registered as far as the data plane knows, and
+    /// masters in their own eyes.
     fn one_writer(
         &mut self,
         now: u64,
@@ -289,7 +292,7 @@ impl Bounds {
         counts: &mut Counts,
     ) -> Option<String> {
         let ours = |address: &IpAddr| cluster.members.iter().any(|m| m.address == *address && m.listed());
-        // A group that holds nothing else keeps it: it would be empty.
+        // A group that would be empty without it keeps it.
         let groups = cloud.write.iter().filter(|group| works && group.targets.iter().any(ours));
         let mut late = None;
         let mut gone = self.foreign.clone();

@@ -1,4 +1,4 @@
-//! What no call may do, held against the last round that its invocation saw.
+//! What no call may do, compared with the last round that its invocation saw.
 
 use std::{collections::BTreeMap, net::IpAddr};
 
@@ -11,17 +11,17 @@ use crate::{
     truth::{Judgement, Master, Moment},
 };
 
-/// Rounds of silence without which a fence has no evidence.
+/// With fewer rounds of silence a fence has no evidence.
 const EVIDENCE: u32 = 3;
-/// The hold-off of 300 s counts from the decision; the call may come a lease later.
+/// The hold-off of 300 s counts from the decision; the call may come as late as the lease ends.
 const HOLD_OFF: u64 = 280_000;
-/// A call that is under way when the state is lost can not know.
+/// How long a call may already be under way when the state is lost: it cannot know that.
 const UNDER_WAY: u64 = 12_000;
 
 const SILENT: Answer = Answer::NotKnown(NotKnown::Silent);
 pub(crate) const NOT_AWAITED: Answer = Answer::NotKnown(NotKnown::NotAwaited);
 
-/// The last round of an invocation, as it saw it and as it was.
+/// The last round of an invocation: what it saw, and what was true.
 #[derive(Clone, Debug, Default)]
 pub struct Round {
     /// When the nodes were asked.
@@ -33,15 +33,15 @@ pub struct Round {
     before: Option<Master>,
     /// What was true when they had answered.
     pub moment: Moment,
-    /// Who reported its members, and whether truly.
+    /// The nodes that reported their members, and whether truly.
     reported: Vec<(IpAddr, bool)>,
 }
 
-/// Everything that is held against calls.
+/// Everything that calls are compared with.
 #[derive(Clone, Debug, Default)]
 pub struct Calls {
     rounds_of: BTreeMap<String, Round>,
-    /// The last fence: its task and when it was first asked for.
+    /// The last fence: its task, and when it was first requested.
     fenced: Option<(String, u64)>,
     state_lost: Option<u64>,
     /// Until when an operator was promised that nothing happens.
@@ -69,10 +69,11 @@ impl Round {
         core.map(|(node, _)| &node.slot).collect::<std::collections::BTreeSet<_>>().len()
     }
 
-    /// Judges a switch to `to` that follows from this round.
+    /// Judges a switch to `to` on the evidence of this round.
     pub fn switch(&self, to: IpAddr) -> Judgement {
         let misreported = self.reported.iter().any(|(_, truly)| !truly);
-        // One whose task is not in the listing yet could not be asked: a listing is some seconds old, and older when ECS fails.
+        // A task that is not in the listing yet could not be asked: a listing is some seconds old,
+        // and older when ECS fails.
         let passed_over = |address| {
             let asked = self.nodes.iter().find(|(node, _)| node.address == address);
             asked.is_none_or(|(_, answer)| *answer == NOT_AWAITED)
@@ -82,19 +83,17 @@ impl Round {
 }
 
 impl Calls {
-    /// An invocation's last round.
     pub fn round(&self, owner: &str) -> Option<&Round> {
         self.rounds_of.get(owner)
     }
 
-    /// An invocation asks its nodes.
     pub fn asks(&mut self, owner: &str, now: u64, master: Option<Master>) {
         let round = self.rounds_of.entry(owner.to_owned()).or_default();
         (round.began, round.before) = (now, master);
         round.reported.clear();
     }
 
-    /// They have answered.
+    /// The nodes have answered.
     pub fn probed(&mut self, owner: &str, nodes: &[Node], answers: &[Answer], moment: Moment) {
         let round = self.rounds_of.entry(owner.to_owned()).or_default();
         round.moment = moment;
@@ -111,21 +110,21 @@ impl Calls {
         }
     }
 
-    /// A node has reported its members, truly or not.
     pub fn reported(&mut self, owner: &str, address: IpAddr, truly: bool) {
         self.rounds_of.entry(owner.to_owned()).or_default().reported.push((address, truly));
     }
 
-    /// An invocation decided; what must not have come of it.
+    /// An invocation decided. Returns what must not follow from its round.
     pub fn decided(&self, owner: &str, decision: &Decision) -> Option<String> {
         let early = self.round(owner).is_some_and(Round::is_early);
-        // A bell that gives way decides nothing on the round before.
+        // A bell that gives way decides nothing about the round before.
         let wrong =
             early && !matches!(decision.verdict, Verdict::NewMaster | Verdict::Paused | Verdict::Leased);
         wrong.then(|| format!("{owner}: {} in a round that ended early", decision.verdict))
     }
 
-    /// The state is lost, and with it the memory of the last fence: no invocation can hold off because of it any more.
+    /// The state is lost, and with it the memory of the last fence: no invocation can hold
+    /// off because of it any more.
     pub fn loses_state(&mut self, now: u64) {
         (self.fenced, self.state_lost, self.promised) = (None, Some(now), None);
     }
@@ -135,12 +134,11 @@ impl Calls {
         self.state_lost.is_some_and(|at| now < at + UNDER_WAY)
     }
 
-    /// An invocation has ended.
     pub fn ended(&mut self, owner: &str) {
         self.rounds_of.remove(owner);
     }
 
-    /// What is wrong with a call, whoever it harms.
+    /// What is wrong with a call, whichever member it harms.
     pub fn acts(
         &mut self,
         owner: &str,
@@ -171,7 +169,7 @@ impl Calls {
                 let group = cloud.write.iter().chain(&cloud.read).find(|known| known.arn == *group);
                 let only =
                     |group: &topology::Group| group.targets.len() == 1 && group.targets.contains(address);
-                // Two plans may be carried out at once when the lease is lost with the state.
+                // Two plans may be executed concurrently when the lease is lost with the state.
                 if !lost && group.is_some_and(only) {
                     wrong.push("emptied the group".to_owned());
                 }
@@ -189,7 +187,7 @@ impl Calls {
         let mut wrong = Vec::new();
         let round = self.rounds_of.get(owner).cloned().unwrap_or_default();
         let said = round.nodes.iter().find(|(node, _)| node.task == task);
-        // Asking for what ECS has accepted already changes nothing.
+        // A repeated request that ECS has accepted already is a no-op.
         if said.is_none_or(|(node, _)| node.stopping) {
             return wrong;
         }
@@ -198,7 +196,7 @@ impl Calls {
         if !now_silent || silent < EVIDENCE {
             wrong.push(format!("fenced after {silent} rounds of silence, silent now: {now_silent}"));
         }
-        // One that is stopping is not expected to answer.
+        // A node that is stopping is not expected to answer.
         let missing =
             round.nodes.iter().filter(|(node, answer)| !answer.took_part() && !node.stopping).count();
         if missing > 1 {
@@ -209,7 +207,7 @@ impl Calls {
                 wrong.push(format!("fenced a second node {} ms after {other}", now - at));
             }
             Some((other, _)) if other == task => {}
-            // Its state is lost already: no invocation can hold off because of it.
+            // The state is lost: no invocation can hold off because of that fence.
             _ if lost => {}
             _ => self.fenced = Some((task.to_owned(), now)),
         }

@@ -1,16 +1,13 @@
-//! Chance that can be had again: a small generator whose numbers follow from its seed (SplitMix64).
+//! Reproducible chance: a small generator whose numbers follow from its seed (SplitMix64).
 
-/// A source of numbers.
 #[derive(Clone, Debug)]
 pub struct Chance(u64);
 
 impl Chance {
-    /// The numbers of `seed`.
     pub fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    /// The next 64 bits.
     pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
@@ -24,12 +21,12 @@ impl Chance {
         from + self.draw() % (to - from + 1)
     }
 
-    /// Whether one of `n` came up.
+    /// True with a probability of one in `n`.
     pub fn one_in(&mut self, n: u64) -> bool {
         self.draw().is_multiple_of(n)
     }
 
-    /// One of `items`; none when there are none.
+    /// One of `items`; `None` if there are none.
     pub fn pick<'a, T>(&mut self, items: &'a [T]) -> Option<&'a T> {
         let last = u64::try_from(items.len()).ok()?.checked_sub(1)?;
         items.get(usize::try_from(self.between(0, last)).ok()?)

@@ -1,4 +1,4 @@
-//! What must never happen: every event of the world goes by here.
+//! What must never happen: every event of the world passes through here.
 
 use topology::{Action, Answer, Decision, Node, Refusal, State, Verdict};
 
@@ -15,32 +15,31 @@ use crate::{
 /// Counts and complaints of one history.
 #[derive(Clone, Debug, Default)]
 pub struct Checks {
-    /// What has happened.
+    /// How often each thing happened.
     pub counts: Counts,
     /// What no call may do.
     pub calls: Calls,
     /// What must have happened by when.
     pub bounds: Bounds,
-    /// Rounds.
+    /// Rounds of all invocations.
     pub rounds: u64,
-    /// The story, line by line, when it is to be told.
+    /// The story, line by line, if it is wanted.
     pub told: Option<Vec<String>>,
     /// Invariants that did not hold; a history ends with the first.
     pub broken: Vec<String>,
 }
 
 impl Checks {
-    /// Nothing has happened yet; the story is kept when it is to be told.
+    /// Checks of a history in which nothing has happened yet; `telling`: the story is kept.
     pub fn new(telling: bool) -> Self {
         Self { told: telling.then(Vec::new), ..Self::default() }
     }
 
-    /// An invocation asks its nodes.
     pub fn asks(&mut self, owner: &str, now: u64, cluster: &Cluster) {
         self.calls.asks(owner, now, truth::master(cluster, now));
     }
 
-    /// They have answered.
+    /// The nodes have answered.
     pub fn probed(&mut self, owner: &str, nodes: &[Node], answers: &[Answer], now: u64, cluster: &Cluster) {
         self.rounds += 1;
         self.tell(|| {
@@ -77,14 +76,14 @@ impl Checks {
         let (Some(master), Some(round)) = (master, self.calls.round(owner)) else { return };
         if found && round.has_claimant(master) && !decision.refusals.iter().any(holds) {
             let began = round.began;
-            // A plan that is to be written has a lease of its own.
+            // A plan that will be written brings a lease of its own.
             let lease = decision.state.lease.as_ref().filter(|lease| lease.owner == owner);
             let writes = lease.is_some() && stored.and_then(|state| state.lease.as_ref()) != lease;
             self.bounds.found((owner, master), began, now, writes);
         }
     }
 
-    /// An invocation writes the state, and no other one did since it read it.
+    /// An invocation writes the state, without a concurrent write since it read the state.
     pub fn stored(&mut self, owner: &str, state: &State, now: u64) {
         let switched = state.master.as_ref().filter(|master| self.bounds.followed() != Some(master.address));
         if let (Some(master), Some(round)) = (switched, self.calls.round(owner)) {
@@ -96,7 +95,6 @@ impl Checks {
         self.bounds.stored(owner, now);
     }
 
-    /// An invocation calls.
     pub fn acts(
         &mut self,
         owner: &str,
@@ -153,13 +151,12 @@ impl Checks {
         self.broken.extend(late.map(|what| format!("at {now} ms: {what}")));
     }
 
-    /// The state object is lost.
     pub fn loses_state(&mut self, now: u64) {
         self.calls.loses_state(now);
         self.bounds.follows(None);
     }
 
-    /// Adds a line to the story, if it is told.
+    /// Adds a line to the story, if that is kept.
     pub fn tell(&mut self, line: impl FnOnce() -> String) {
         if let Some(told) = &mut self.told {
             told.push(line());
@@ -174,7 +171,7 @@ impl Checks {
         }
     }
 
-    /// Something that was found at the end.
+    /// A violation that was found at the end.
     pub fn breaks(&mut self, now: u64, what: &str) {
         self.broken.push(format!("at {now} ms: {what}"));
     }

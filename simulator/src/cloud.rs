@@ -7,25 +7,25 @@ use std::{
 
 use topology::{Group, State};
 
-/// How calls fail until then.
+/// How calls fail for a while.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[allow(clippy::struct_excessive_bools)] // each fails on its own
 pub struct Weather {
     /// When calls work again.
     pub until: u64,
-    /// One in so many calls on groups is throttled; zero for none.
+    /// One in this many calls on groups is throttled; zero for none.
     pub throttled: u64,
-    /// Registrations in the group of this index fail, each.
+    /// All registrations in the group with this index fail.
     pub refused_group: Option<usize>,
-    /// One in so many groups cannot be read, each for itself.
+    /// One in this many groups cannot be read, each independently.
     pub unreadable: u64,
-    /// One in so many calls is done, and its answer is lost.
+    /// One in this many calls succeeds with a lost answer.
     pub half_done: u64,
-    /// One in so many reads or writes of the state fails.
+    /// One in this many reads or writes of the state fails.
     pub state_fails: u64,
-    /// One in so many writes of the state is made, and answered with 412: a layer below has tried it again.
+    /// One in this many writes of the state succeeds and is answered with 412: a layer below has retried it.
     pub own_412: u64,
-    /// One in so many writes of the state is answered with 409.
+    /// One in this many writes of the state is answered with 409.
     pub busy: u64,
     /// Listings lack a service.
     pub incomplete: bool,
@@ -33,7 +33,7 @@ pub struct Weather {
     pub unlisted: bool,
     /// Listings take long.
     pub slow_listing: bool,
-    /// Doorbells do not get through.
+    /// Doorbells are lost.
     pub deaf: bool,
 }
 
@@ -46,20 +46,19 @@ pub struct Cloud {
     pub read: Vec<Group>,
     /// The state object and its version; `None` before the first write.
     pub state: Option<(State, u64)>,
-    /// The last version there was; versions never go back.
+    /// The last version; versions never go back.
     pub versions: u64,
-    /// How calls fail.
     pub weather: Weather,
-    /// Calls that changed something.
+    /// Number of calls that changed something.
     pub calls: u64,
-    /// From a call to the data plane, milliseconds.
+    /// Milliseconds from a call until the data plane follows it.
     propagation: u64,
-    /// Addresses in any write group since when, as far as the data plane may still go by them.
+    /// Addresses in any write group, and since when, as far as the data plane may still use them.
     held: VecDeque<(u64, BTreeSet<IpAddr>)>,
 }
 
 impl Cloud {
-    /// Write groups with these in them, empty read groups, and no state yet.
+    /// Write groups with these addresses in them, empty read groups, and no state yet.
     pub fn new(ports: usize, registered: &BTreeSet<IpAddr>, propagation: u64) -> Self {
         let groups = |kind: &str, targets: &BTreeSet<IpAddr>| {
             let port = |port: u16| Group { arn: format!("{kind}-{port}"), port, targets: targets.clone() };
@@ -77,29 +76,27 @@ impl Cloud {
         }
     }
 
-    /// Writes the state; its version.
+    /// Writes the state, and returns its version.
     pub fn put(&mut self, state: State) -> u64 {
         self.versions += 1;
         self.state = Some((state, self.versions));
         self.versions
     }
 
-    /// The state, if there is one.
     pub fn state(&self) -> Option<&State> {
         self.state.as_ref().map(|(state, _)| state)
     }
 
-    /// Notes what the write groups hold from `now` on.
+    /// Notes the content of the write groups from `now` on.
     pub fn changed(&mut self, now: u64) {
         self.held.push_back((now, self.registered()));
     }
 
-    /// All addresses in any write group.
     pub fn registered(&self) -> BTreeSet<IpAddr> {
         self.write.iter().flat_map(|group| &group.targets).copied().collect()
     }
 
-    /// What the data plane goes by at `now`.
+    /// The addresses that the data plane uses at `now`.
     pub fn visible(&mut self, now: u64) -> &BTreeSet<IpAddr> {
         while self.held.get(1).is_some_and(|(since, _)| since + self.propagation <= now) {
             self.held.pop_front();
@@ -107,7 +104,6 @@ impl Cloud {
         &self.held[0].1
     }
 
-    /// The group `arn`.
     pub fn group(&mut self, arn: &str) -> Option<&mut Group> {
         self.write.iter_mut().chain(&mut self.read).find(|group| group.arn == arn)
     }

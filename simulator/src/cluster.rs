@@ -1,5 +1,5 @@
-//! Neo4j as far as the election sees it: who hears whom, who notices what, and elections. Timings are those measured on 3.4.6
-//! with heartbeats of 0.5 s / 2 s.
+//! Neo4j as far as the election sees it: which members hear each other, what they notice, and elections.
+//! Timings are those measured on 3.4.6 with heartbeats of 0.5 s / 2 s.
 
 use std::{collections::BTreeSet, net::IpAddr};
 
@@ -10,39 +10,38 @@ use crate::{
     member::{FalseView, Member, Process, Role, Task},
 };
 
-/// From the loss of a master to the moment its survivors notice, milliseconds; each a little differently. One heartbeat timeout
-/// and one interval at the most: that is what makes a firm slave a proof.
+/// From the loss of a master until its survivors notice it, milliseconds, slightly different for each. At
+/// most one heartbeat timeout and one interval: that is what makes a firm slave a proof.
 const NOTICED: (u64, u64) = (1_800, 2_300);
-/// After so long a member that is not heard is not alive in the others' view.
+/// A member that is not heard for this long is not alive in the others' view.
 const UNHEARD: u64 = 2_500;
-/// From noticing to a new master.
+/// From noticing to a new master, milliseconds.
 const ELECTED: (u64, u64) = (100, 400);
-/// A connected member that knows the master is its slave after so long.
+/// A connected member that knows the master is its slave after this long.
 pub(crate) const JOINED: u64 = 400;
-/// A member that lost sight of the cluster finds the master after so long.
+/// A member that lost sight of the cluster finds the master after this long.
 const FOUND: u64 = 8_000;
-/// How long a stale master takes itself for the master. Measured on real nodes it is 2 s; nothing promises that.
+/// How long a stale master believes that it is the master. Measured on real nodes it is 2 s;
+/// nothing guarantees that.
 pub(crate) const STALE: (u64, u64) = (5_000, 120_000);
 
-/// All members.
 #[derive(Clone, Debug)]
 pub struct Cluster {
     /// In the order of their slots.
     pub members: Vec<Member>,
-    /// How they agree on a master.
     pub mode: Mode,
-    /// Survivors of a frozen master wait for it, as they do with a long read timeout.
+    /// Whether survivors of a frozen master wait for it, as they do with a long read timeout.
     pub waits_for_frozen: bool,
     /// The highest task and address number so far.
     tasks: u64,
     /// When the next election ends.
     election: Option<u64>,
-    /// Elections so far.
     elections: u64,
 }
 
 impl Cluster {
-    /// So many core nodes, the first one master, and slave-only slots, of which the last `at_zero` are at zero.
+    /// A cluster of `core` core nodes, the first of them master, and slave-only slots, of which the
+    /// last `at_zero` are at zero.
     pub fn new(mode: Mode, core: u32, slave_only: u32, at_zero: u32, over_bolt: bool) -> Self {
         let mut cluster = Self {
             members: Vec::new(),
@@ -77,12 +76,12 @@ impl Cluster {
         self.members.iter().position(|member| member.task == task)
     }
 
-    /// Who takes itself for the master and takes writes.
+    /// Members that believe they are the master and accept writes.
     pub fn writers(&self) -> impl Iterator<Item = &Member> {
         self.members.iter().filter(|member| member.writes())
     }
 
-    /// Addresses of the core slots' tasks that have not ended.
+    /// Whether the address belongs to a core slot's task that has not ended.
     pub fn is_core(&self, address: IpAddr) -> bool {
         self.members.iter().any(|m| m.address == address && m.kind == Kind::Core && m.listed())
     }
@@ -96,7 +95,7 @@ impl Cluster {
         masters.max_by_key(|member| member.elected)
     }
 
-    /// Whether the connected members are a majority of those that vote.
+    /// Whether the connected members are a majority of the voters.
     pub fn has_quorum(&self) -> bool {
         let may_vote = |member: &&Member| member.kind == Kind::Core || self.mode != Mode::Cluster;
         let counted = |member: &&Member| member.counted || self.mode == Mode::Cluster;
@@ -120,7 +119,7 @@ impl Cluster {
         others.map(|other| other.id).chain([member.id]).collect()
     }
 
-    /// What has happened by `now`.
+    /// Lets happen what is due by `now`.
     pub fn step(&mut self, now: u64, chance: &mut Chance) {
         self.tasks(now, chance);
         self.notice(now, chance);
@@ -140,8 +139,8 @@ impl Cluster {
         }
     }
 
-    /// Members without a master they can hear, and masters without a majority, are between roles after a while; some masters do
-    /// not believe it.
+    /// Members that hear no master, and masters without a majority, are between roles after a while;
+    /// some masters stay stale.
     fn notice(&mut self, now: u64, chance: &mut Chance) {
         let last = self.master().map(|master| master.elected);
         let lingers = self.mode == Mode::Ha;
@@ -207,7 +206,7 @@ impl Cluster {
             return;
         }
         for member in self.members.iter_mut().filter(|m| m.role == Role::Pending && m.connected()) {
-            // Healed from a partition, or thawed: it finds the master sooner or later.
+            // Healed from a partition, or thawed: it finds the master after a while.
             if now >= *member.joins.get_or_insert(now + FOUND) {
                 (member.role, member.joins) = (Role::Slave, None);
             }

@@ -1,4 +1,4 @@
-//! What has happened, counted. What never happened was not shown.
+//! Counts of what has happened. What never happened has not been shown to work.
 
 use std::collections::BTreeMap;
 
@@ -9,38 +9,31 @@ use topology::{Action, Decision};
 pub struct Counts(BTreeMap<(&'static str, &'static str), u64>);
 
 impl Counts {
-    /// One more.
     pub fn count(&mut self, kind: &'static str, name: &'static str) {
         self.add(kind, name, 1);
     }
 
-    /// So many more.
     pub fn add(&mut self, kind: &'static str, name: &'static str, times: u64) {
         *self.0.entry((kind, name)).or_default() += times;
     }
 
-    /// How many there were.
     pub fn of(&self, kind: &str, name: &str) -> u64 {
         self.0.iter().find(|((of, called), _)| *of == kind && *called == name).map_or(0, |(_, count)| *count)
     }
 
-    /// All of them.
     pub fn all(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
         self.0.iter().map(|((kind, name), count)| (*kind, *name, *count))
     }
 
-    /// Adds those of another one.
     pub fn merge(&mut self, other: &Self) {
         other.0.iter().for_each(|(name, count)| *self.0.entry(*name).or_default() += count);
     }
 
-    /// A round's verdict and refusals.
     pub fn decided(&mut self, decision: &Decision) {
         self.count("verdict", decision.verdict.name());
         decision.refusals.iter().for_each(|refusal| self.count("refusal", refusal.name()));
     }
 
-    /// A call.
     pub fn called(&mut self, action: &Action) {
         let name = match action {
             Action::Register { .. } => "register",

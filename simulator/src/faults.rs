@@ -1,4 +1,4 @@
-//! What goes wrong, one thing at a time, as often as chance has it.
+//! What goes wrong, one thing at a time, as often as chance decides.
 
 use topology::{Answer, Kind, NotKnown};
 
@@ -14,27 +14,23 @@ const SLOW: [u64; 4] = [300, 900, 1_900, 1_950];
 
 macro_rules! faults {
     ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {
-        /// A kind of fault. Its number in a history is counted: a kind that never came up proves nothing.
+        /// A kind of fault. Faults are counted by kind in each history: a kind that
+        /// never came up proves nothing.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
         pub enum Fault {
             $($(#[$doc])* $name),+
         }
 
         impl Fault {
-            /// All kinds.
             pub const ALL: &[Self] = &[$(Self::$name),+];
         }
     };
 }
 
 faults! {
-    /// A process is killed.
     Kill,
-    /// The master is killed.
     KillMaster,
-    /// Two nodes die at once.
     KillTwo,
-    /// A member freezes.
     Freeze,
     /// The master freezes, and its survivors may wait for it.
     FreezeMaster,
@@ -50,9 +46,9 @@ faults! {
     Hide,
     /// The function loses sight of the master.
     HideMaster,
-    /// A member says something false of its role for a while.
+    /// A member lies about its role for a while.
     Lie,
-    /// A member says something false of the other members for a while.
+    /// A member lies about the other members for a while.
     Misreport,
     /// A member answers late, from now on.
     Slow,
@@ -72,11 +68,11 @@ faults! {
     ScaleIn,
     /// A slave-only slot gets a task.
     ScaleOut,
-    /// Calls are throttled, half done, or fail.
+    /// Calls are throttled, succeed with a lost answer, or fail.
     BadWeather,
     /// Calls work again.
     GoodWeather,
-    /// A foreign address is in a write group: one of ours that AWS gave to someone else.
+    /// A foreign address is in a write group: one of ours that AWS gave to something else.
     Foreign,
     /// An event that means nothing.
     FalseBell,
@@ -86,12 +82,11 @@ faults! {
     StateLost,
     /// An operator pauses the election.
     Pause,
-    /// An invocation is frozen in the middle and goes on later.
+    /// An invocation is frozen in the middle and continues later.
     Stall,
 }
 
 impl Fault {
-    /// Makes it happen at `now`.
     pub(crate) fn strike(self, sim: &mut Sim, now: u64) {
         let count = u64::try_from(sim.cluster.members.len()).unwrap_or(1);
         let any = usize::try_from(sim.chance.between(0, count - 1)).unwrap_or(0);

@@ -1,4 +1,4 @@
-//! One history: faults for a while, then quiet, and the cluster has to come to rest.
+//! One history: faults for a while, then quiet, and the cluster must come to rest.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -18,28 +18,23 @@ use crate::{
     world::Sim,
 };
 
-/// Calls of one history are bounded per hour and port.
+/// The most calls of one history, per hour and port.
 const CALLS_PER_HOUR: u64 = 1_200;
 
-/// An invariant that did not hold, with all it takes to see it again.
+/// An invariant that did not hold, with all that is needed to reproduce it.
 #[derive(Clone, Debug)]
 pub struct Broken {
-    /// The seed of the history.
     pub seed: u64,
-    /// How many faults it had.
+    /// Number of its faults.
     pub faults: usize,
-    /// What happened.
     pub what: String,
 }
 
-/// What a history was.
 #[derive(Clone, Debug, Default)]
 pub struct History {
-    /// Counts.
     pub checks: Checks,
     /// How often each fault struck.
     pub faults: BTreeMap<Fault, u64>,
-    /// Invocations.
     pub invocations: u64,
 }
 
@@ -124,7 +119,7 @@ fn begin_world(chance: &mut Chance, telling: bool) -> Sim {
     world(setting, chance, telling)
 }
 
-/// A cluster in this setting, that is well and registered, and no state yet.
+/// A cluster in this setting that is well and registered, without a state yet.
 pub(crate) fn world(setting: Setting, chance: &Chance, telling: bool) -> Sim {
     let cluster = setting.cluster();
     let registered = cluster.members.iter().filter(|member| member.kind == Kind::Core);

@@ -1,5 +1,5 @@
-//! The election against a simulated world: the real `decide` and the real executor, a virtual clock, and everything
-//! that can go wrong, chosen by a seed.
+//! The election against a simulated world: the real `decide` and the real executor, a virtual clock, and
+//! everything that can go wrong, chosen by a seed.
 //!
 //! ```text
 //! seed --> faults --> cluster (who is master, who is frozen, who is cut off)
@@ -10,7 +10,8 @@
 //!                                                  invariants: what must never happen
 //! ```
 //!
-//! A run is a function of its seed: the same seed is the same history. Time passes only when everybody waits.
+//! A run is a function of its seed: the same seed is the same history. Time advances
+//! only when all futures wait.
 
 mod bounds;
 mod calls;

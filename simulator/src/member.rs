@@ -1,47 +1,43 @@
-//! One slot of the cluster: its task as ECS has it, its process, what it takes itself for, and what it answers.
+//! One slot of the cluster: its task as ECS has it, its process, the role that it believes it
+//! has, and what it answers.
 
 use std::net::IpAddr;
 
 use topology::{Answer, Kind, Mode, NotKnown, PATIENCE};
 
-/// What the function waits for an answer, milliseconds.
+/// How long the function waits for an answer, milliseconds.
 pub const PATIENCE_MS: u64 = PATIENCE.as_secs() * 1_000;
-/// A node program that serves the role over Bolt asks HTTP first, for so long.
+/// How long a node program that serves the role over Bolt asks only HTTP, milliseconds.
 const OVER_BOLT: u64 = 1_000;
 
-/// What a process does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Process {
-    /// It runs.
     Up,
     /// Its sockets are open and nothing answers.
     Frozen,
     /// Its host is gone: packets to it vanish, and ECS reports the task RUNNING until then.
     Lost {
-        /// When ECS gives it up.
+        /// When ECS notices it.
         until: u64,
     },
-    /// It is gone until its successor starts.
+    /// It has ended, and its successor starts later.
     Dead {
-        /// When that is.
+        /// When the successor starts.
         back: u64,
     },
-    /// A slave-only slot that is configured and at zero.
+    /// A slave-only slot that is configured and scaled to zero.
     Away,
 }
 
-/// What a member takes itself for.
+/// The role that a member believes it has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// The master.
     Master,
-    /// A slave.
     Slave,
-    /// Between roles.
     Pending,
 }
 
-/// What is false in a member view.
+/// How a member view is false.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FalseView {
     /// It reports all members alive.
@@ -53,71 +49,67 @@ pub enum FalseView {
 /// The number of a task, and its address.
 pub type Task = (u64, IpAddr);
 
-/// One slot with its present task.
 #[derive(Clone, Debug)]
 #[allow(clippy::struct_excessive_bools)] // faults that come and go on their own
 pub struct Member {
-    /// The slot's name.
     pub slot: String,
-    /// Its server id.
     pub id: u32,
-    /// Whether it may be master.
     pub kind: Kind,
-    /// Its task now.
     pub task: String,
     /// The number of its task.
     pub started: u64,
-    /// Its address now.
     pub address: IpAddr,
-    /// What its process does.
     pub process: Process,
-    /// What it takes itself for.
+    /// The role that it believes it has.
     pub role: Role,
-    /// Its JVM starts until then; its ports are closed.
+    /// Until when its JVM starts, with closed ports.
     pub starts: Option<u64>,
-    /// When it becomes a slave, if it is on its way.
+    /// When it becomes a slave, if it is about to.
     pub joins: Option<u64>,
-    /// Cut off from the other members.
+    /// Whether it is cut off from the other members.
     pub cut: bool,
-    /// Cut off from the function.
+    /// Whether it is cut off from the function.
     pub hidden: bool,
-    /// Says something false until then.
+    /// Until when it lies about its role, and its answer.
     pub lies: Option<(u64, Answer)>,
-    /// Reports members falsely until then.
+    /// Until when it reports members falsely, and how.
     pub misreports: Option<(u64, FalseView)>,
-    /// Its role endpoint takes so long, milliseconds.
+    /// Latency of its role endpoint, milliseconds.
     pub slow: u64,
-    /// All its HTTP workers are taken until then; Bolt answers.
+    /// Until when all its HTTP workers are taken; Bolt answers.
     pub workers_taken: u64,
     /// Whether its node program answers for the role over Bolt when HTTP is late.
     pub over_bolt: bool,
-    /// Its host's agent is dead until then: `StopTask` is accepted and nothing stops, and what died is not reported.
+    /// Until when its host's agent is dead: `StopTask` is accepted and nothing stops, and a process
+    /// that ends is not reported.
     pub agent_dead: Option<u64>,
-    /// ECS was asked to stop it.
+    /// Whether ECS was asked to stop it.
     pub stopping: bool,
-    /// A master that was asked to stop hands over then.
+    /// When a master that was asked to stop hands over.
     pub hands_over: Option<u64>,
-    /// The process ends then.
+    /// When the process ends.
     pub stops: Option<u64>,
-    /// It has left the cluster cleanly; its process still ends.
+    /// Whether it has left the cluster cleanly, while its process is still ending.
     pub left: bool,
-    /// Its service wants a task.
+    /// Whether its service wants a task.
     pub wanted: bool,
-    /// Neo4j counts it for the quorum: members that died stay counted, those that left cleanly do not.
+    /// Whether Neo4j counts it for the quorum: members that died stay counted, those
+    /// that left cleanly do not.
     pub counted: bool,
-    /// A master that lost its majority, or woke up beside another one, and takes itself for the master until then.
+    /// Until when a master that lost its majority, or woke up beside another one,
+    /// believes that it is the master.
     pub stale: Option<u64>,
     /// When it notices that its master is gone, or that it is alone.
     pub notices: Option<u64>,
     /// The number of the election that made it master.
     pub elected: u64,
-    /// When the others heard it last.
+    /// When the others last heard it.
     pub connected_at: Option<u64>,
-    /// When it was up and heard by a majority of the voters last.
+    /// When it was last up and heard by a majority of the voters.
     pub heard_at: Option<u64>,
     /// Since when it answers the function well, without a break.
     pub well_since: Option<u64>,
-    /// When the function could have heard from it last, over HTTP or Bolt.
+    /// When the function could last have heard from it, over HTTP or Bolt.
     pub reachable_at: Option<u64>,
 }
 
@@ -160,7 +152,7 @@ impl Member {
         }
     }
 
-    /// Its slot's next task, whose JVM starts until `starts`.
+    /// The slot's next task, whose JVM starts until `starts`.
     pub fn restart(&mut self, task: Task, starts: u64) {
         let fresh = Self::new(self.id, self.kind, task, self.over_bolt);
         let slot = std::mem::take(&mut self.slot);
@@ -188,27 +180,25 @@ impl Member {
         self.process == Process::Up && self.starts.is_none() && !self.left
     }
 
-    /// Whether the other members hear it. A stale master hears what it wants to hear.
+    /// Whether the other members hear it. A stale master believes what it likes.
     pub fn connected(&self) -> bool {
         self.runs() && !self.cut && self.stale.is_none()
     }
 
-    /// Whether it takes itself for the master, and takes writes.
+    /// Whether it believes that it is the master, and accepts writes.
     pub fn writes(&self) -> bool {
         self.runs() && self.role == Role::Master
     }
 
-    /// Whether it lies at `now`, about its role.
     pub fn lies(&self, now: u64) -> bool {
         self.lies.is_some_and(|(until, _)| now < until)
     }
 
-    /// Whether it lies at `now`, about the members.
     pub fn misreports(&self, now: u64) -> bool {
         self.misreports.is_some_and(|(until, _)| now < until)
     }
 
-    /// What its role endpoint takes, if it answers at all.
+    /// Latency of its role endpoint; `None` if it does not answer at all.
     fn latency(&self, now: u64) -> Option<u64> {
         if now < self.workers_taken {
             return self.over_bolt.then_some(OVER_BOLT.max(self.slow));
@@ -216,7 +206,8 @@ impl Member {
         Some(self.slow)
     }
 
-    /// What its role endpoint has answered at `now` to a question of `waited` milliseconds ago; `None` while it is silent.
+    /// What its role endpoint has answered by `now` to a question of `waited` milliseconds ago;
+    /// `None` while it is silent.
     pub fn answer(&self, now: u64, waited: u64, mode: Mode) -> Option<Answer> {
         if self.hidden || matches!(self.process, Process::Frozen | Process::Lost { .. }) {
             return None;
@@ -241,7 +232,7 @@ impl Member {
         })
     }
 
-    /// Whether Bolt is silent; refusing is an answer.
+    /// Whether Bolt is silent; a refusal is an answer.
     pub fn bolt_is_silent(&self) -> bool {
         self.hidden || matches!(self.process, Process::Frozen | Process::Lost { .. })
     }

@@ -1,4 +1,4 @@
-//! How an invocation asks the nodes, as the real one does it.
+//! How an invocation asks the nodes, in the same way as the real one.
 
 use std::collections::BTreeSet;
 
@@ -13,12 +13,12 @@ use crate::{
 /// How often a probe looks whether a node has answered, milliseconds; seldom once it has waited for long.
 const STEP: u64 = 25;
 const LONG_STEP: u64 = 300;
-/// From then on.
+/// What counts as long, milliseconds.
 const LONG: u64 = 100;
 
 impl Seen {
-    /// Nodes that took part are asked again while another one is waited for and none is the master, and none is waited for any more
-    /// once there is enough.
+    /// Nodes that took part are asked again while another one has not answered and none is the master, and no
+    /// node is waited for any more once the answers are enough.
     pub(crate) async fn ask(
         &self,
         nodes: &[Node],
@@ -52,7 +52,7 @@ impl Seen {
         let given_up = |node: &Node| {
             Answer::NotKnown(match early {
                 true => NotKnown::NotAwaited,
-                // Bolt is asked beside only where a question was left open before.
+                // Bolt is asked too only where an earlier question was not answered.
                 false if unanswered.contains(&node.task) && self.bolt_is_silent(node) => NotKnown::Silent,
                 false => NotKnown::Late,
             })
@@ -68,7 +68,7 @@ impl Seen {
         answers
     }
 
-    /// What `node` has said to a question of so many milliseconds ago. A task that has ended refuses.
+    /// What `node` has answered to a question of `waited` milliseconds ago. A task that has ended refuses.
     fn answer(&self, node: &Node, now: u64, waited: u64) -> Option<Answer> {
         let sim = self.sim();
         match sim.cluster.of(&node.task) {

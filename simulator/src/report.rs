@@ -1,4 +1,4 @@
-//! Counts over many histories. A zero is a failure: what never came up was not shown.
+//! Counts over many histories. A zero is a failure: what never came up has not been shown to work.
 
 use std::collections::BTreeMap;
 
@@ -6,24 +6,22 @@ use topology::{Refusal, Verdict};
 
 use crate::{Broken, Fault, History, bounds, counts::Counts, rest, run, shrink, truth};
 
-/// Faults of one history at most: long enough for several to meet.
+/// The most faults of one history: long enough for several to coincide.
 const FAULTS: usize = 24;
 
-/// All counts.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
-    /// Histories that were played.
+    /// Number of histories that were played.
     pub histories: u64,
     /// Rounds of all invocations.
     pub rounds: u64,
-    /// Invocations.
     pub invocations: u64,
     counts: Counts,
     faults: BTreeMap<Fault, u64>,
 }
 
 impl Report {
-    /// Plays histories from `seed` on until there were so many rounds.
+    /// Plays histories from `seed` on until there were `rounds` rounds.
     ///
     /// # Errors
     /// The first history that broke an invariant, with as few faults as still break it.
@@ -36,7 +34,6 @@ impl Report {
         Ok(report)
     }
 
-    /// Adds the counts of another one.
     pub fn merge(&mut self, other: &Self) {
         self.histories += other.histories;
         self.rounds += other.rounds;
@@ -53,7 +50,7 @@ impl Report {
         history.faults.iter().for_each(|(fault, times)| *self.faults.entry(*fault).or_default() += times);
     }
 
-    /// What never came up. Exempt fences and switches may be none: no rule is held against them.
+    /// What never came up. Exempt fences and switches may be missing: no rule is checked with them.
     pub fn zeros(&self) -> Vec<String> {
         let verdicts = Verdict::NAMES.iter().map(|name| ("verdict", *name));
         let refusals = Refusal::NAMES.iter().map(|name| ("refusal", *name));
@@ -70,7 +67,6 @@ impl Report {
             .collect()
     }
 
-    /// A table of all counts.
     pub fn table(&self) -> String {
         let mut text = format!(
             "{} rounds of {} invocations in {} histories\n",

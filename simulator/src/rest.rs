@@ -1,4 +1,4 @@
-//! The end of a history: faults stop, and the cluster has to come to rest.
+//! The end of a history: faults stop, and the cluster must come to rest.
 
 use std::time::Duration;
 
@@ -12,11 +12,12 @@ use crate::{
     world::{Sim, rests},
 };
 
-/// Calm at the end. Whatever the faults were, the groups must be right within it: every frozen node wakes up or is
-/// replaced, a pause ends, and the hold-off of a fence and two sweeps go by.
+/// The calm at the end. Whatever the faults were, the groups must be right within it: every frozen node wakes
+/// up or is replaced, a pause ends, and the hold-off of a fence and two sweeps pass.
 pub const CALM: Duration = Duration::from_secs(900);
 
-/// Faults stop: half of what is frozen wakes up, what is cut off is heard again, calls work. Slow nodes stay slow.
+/// Faults stop: half of the frozen members wake up, cut-off ones are heard again, calls
+/// work. Slow nodes stay slow.
 pub fn calm(stage: &Stage) {
     let sim = &mut *stage.sim.borrow_mut();
     let now = stage.now();
@@ -34,7 +35,7 @@ pub fn calm(stage: &Stage) {
     operate(sim, now);
 }
 
-/// An operator wakes up what the rules refuse to fence.
+/// An operator wakes up members that the rules refuse to fence.
 fn operate(sim: &mut Sim, now: u64) {
     if let Some(reason) = refused(sim) {
         sim.checks.counts.count(THAWED, reason);
@@ -43,14 +44,15 @@ fn operate(sim: &mut Sim, now: u64) {
     }
 }
 
-/// How often it is looked whether the cluster is at rest.
+/// How often to look whether the cluster is at rest.
 const REST: Duration = Duration::from_secs(1);
-/// How often an operator looks: the followed master may be another one than it was.
+/// How often an operator looks: the followed master may have changed.
 const OPERATOR: u64 = 120_000;
 
-/// The kind under which they are counted.
+/// The kind under which thawed members are counted.
 pub const THAWED: &str = "thawed by an operator";
-/// Why the rules refuse to fence what is frozen, and leave it to operators; counted, so that rules that refuse too much are seen.
+/// Why the rules refuse to fence a frozen member, and leave it to operators; counted, so that rules that
+/// refuse too much are seen.
 pub const REFUSED: [&str; 5] = [FENCING_OFF, RAFT, SEVERAL, NO_MAJORITY, NOT_THE_LAST_MASTER];
 const FENCING_OFF: &str = "fencing is off";
 const RAFT: &str = "Raft goes on beside it";
@@ -76,7 +78,7 @@ fn refused(sim: &Sim) -> Option<&'static str> {
     }
 }
 
-/// At rest: one master, followed by the state, and the groups as they must be. What was to be cut was cut.
+/// At rest: one master, followed by the state, and the groups as they must be. What had to be cut was cut.
 pub async fn until_rest(stage: &Stage) -> bool {
     let deadline = Instant::now() + CALM;
     let mut operator = stage.now() + OPERATOR;
@@ -109,7 +111,7 @@ pub async fn until_rest(stage: &Stage) -> bool {
     false
 }
 
-/// Who is what, for the line that says what did not come to rest.
+/// The state of all members, for the line that says what did not come to rest.
 pub fn describe(sim: &Sim) -> String {
     let member = |m: &crate::member::Member| {
         let marks = [("stopping", m.stopping), ("cut", m.cut), ("hidden", m.hidden), ("left", m.left)];

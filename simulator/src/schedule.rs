@@ -1,4 +1,5 @@
-//! Who invokes the function: the schedule, doorbells, an operator; and the watcher that looks at the world between them.
+//! What invokes the function: the schedule, doorbells, an operator; and the watcher that looks
+//! at the world in between.
 
 use std::{cell::RefCell, rc::Rc, time::Duration};
 
@@ -20,33 +21,30 @@ use crate::{
 /// How long an invocation may begin rounds; Lambda ends it five seconds later.
 const INVOCATION: Duration = Duration::from_secs(50);
 const OVERTIME: Duration = Duration::from_secs(5);
-/// How often the world looks at itself for what must not be.
+/// How often the watcher looks at the world for what must not be.
 pub const LOOK: Duration = Duration::from_millis(100);
 
-/// All that an invocation needs to begin.
+/// Everything that an invocation needs to begin.
 #[derive(Clone)]
 pub struct Stage {
-    /// The world.
     pub sim: Rc<RefCell<Sim>>,
-    /// When it began.
+    /// When the world began.
     pub began: Instant,
     policy: Rc<Policy>,
     invocations: Rc<RefCell<u64>>,
 }
 
 impl Stage {
-    /// A world that begins now.
     pub fn new(sim: Sim) -> Self {
         let policy = Rc::new(sim.setting.policy.clone());
         Self { sim: Rc::new(RefCell::new(sim)), began: Instant::now(), policy, invocations: Rc::default() }
     }
 
-    /// Milliseconds since it began.
+    /// Milliseconds since the world began.
     pub fn now(&self) -> u64 {
         millis(self.began.elapsed())
     }
 
-    /// Invocations so far.
     pub fn invocations(&self) -> u64 {
         *self.invocations.borrow()
     }
@@ -60,8 +58,8 @@ impl Stage {
         }
     }
 
-    /// Looks, every 100 ms, and never waits for anything else. It rings when a role changes: sometimes twice, sometimes late,
-    /// sometimes not at all; and when an event means nothing.
+    /// Looks every 100 ms, and never waits for anything else. It rings when a role changes: sometimes twice,
+    /// sometimes late, sometimes not at all; and when an event means nothing.
     pub async fn watch(self, seed: u64) {
         let mut chance = Chance::new(seed);
         let mut before: Vec<(u64, Role)> = Vec::new();
@@ -85,7 +83,7 @@ impl Stage {
             if pauses {
                 self.clone().operate(&mut chance);
             }
-            // One event that is delivered twice is two invocations of the same moment.
+            // One event that is delivered twice is two invocations at the same moment.
             (0..bells).for_each(|_| self.start(&mut chance, "bell", Duration::ZERO));
             if !changed || deaf || chance.one_in(5) {
                 continue;
@@ -138,7 +136,7 @@ impl Stage {
             }
             let until = Millis(millis(stage.began.elapsed() + INVOCATION));
             let invoked = Invoked { owner: &seen.owner, rung, until };
-            // Lambda ends what does not end by itself.
+            // Lambda ends an invocation that does not end by itself.
             let broke_off = tokio::select! {
                 ended = invoke(&seen, &stage.policy, invoked) => ended.outcome.is_err(),
                 () = sleep_until(Instant::now() + INVOCATION + OVERTIME) => true,

@@ -9,13 +9,12 @@ use crate::{Chance, cluster::Cluster, tasks::STOP_TIMEOUT};
 /// A cluster and how it is deployed.
 #[derive(Clone, Debug)]
 pub struct Setting {
-    /// The parameters.
     pub policy: Policy,
-    /// Slave-only slots that begin at zero.
+    /// Number of slave-only slots that begin at zero.
     pub at_zero: u32,
-    /// Ports, each with a write group and a read group.
+    /// Number of ports, each with a write group and a read group.
     pub ports: usize,
-    /// From a call to the data plane, milliseconds.
+    /// Milliseconds from a call until the data plane follows it.
     pub propagation: u64,
     /// Whether node programs answer for the role over Bolt when HTTP is late.
     pub over_bolt: bool,
@@ -26,11 +25,11 @@ const SIZES: [(u32, u32, u32); 9] =
     [(3, 0, 0), (3, 0, 0), (3, 0, 0), (3, 2, 0), (3, 2, 1), (3, 2, 2), (5, 0, 0), (5, 2, 2), (1, 0, 0)];
 
 impl Setting {
-    /// The setting of a history; usual ones are usual.
+    /// The setting of a history; common ones are common.
     pub fn choose(chance: &mut Chance) -> Self {
         let (core, slave_only, at_zero) = *chance.pick(&SIZES).unwrap_or(&SIZES[0]);
         let mode = if chance.one_in(6) { Mode::Cluster } else { Mode::Ha };
-        // Read replicas of Raft do not vote, and nothing else is different about them.
+        // Read replicas of Raft do not vote, and differ in nothing else.
         let (slave_only, at_zero) = if mode == Mode::Cluster { (0, 0) } else { (slave_only, at_zero) };
         let seconds = Duration::from_secs;
         let fence_after = if chance.one_in(10) { Duration::ZERO } else { seconds(10) };
@@ -49,14 +48,13 @@ impl Setting {
         Self { policy, at_zero, ports, propagation, over_bolt: chance.one_in(3) }
     }
 
-    /// Its cluster, well.
+    /// A cluster of this setting that is well.
     pub fn cluster(&self) -> Cluster {
         let size = |of: usize| u32::try_from(of).unwrap_or(1);
         let (core, slave_only) = (size(self.policy.core_size), size(self.policy.slave_only_size));
         Cluster::new(self.policy.mode, core, slave_only, self.at_zero, self.over_bolt)
     }
 
-    /// How many core slots are a majority.
     pub fn majority(&self) -> usize {
         self.policy.core_size / 2 + 1
     }

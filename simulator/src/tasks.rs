@@ -9,17 +9,18 @@ use crate::{
 };
 use topology::Mode;
 
-/// A process that starts joins the others after so long.
+/// A process that starts joins the others after this long, milliseconds.
 const STARTS: (u64, u64) = (8_000, 15_000);
-/// From the end of a task to its successor, which ECS starts.
+/// From the end of a task until ECS starts its successor, milliseconds.
 const REPLACED: (u64, u64) = (2_000, 20_000);
-/// What a task gets between SIGTERM and SIGKILL; [`crate::setting`] says the same to the policy.
+/// The time that a task gets between SIGTERM and SIGKILL, milliseconds; [`crate::setting`]
+/// gives the policy the same.
 pub const STOP_TIMEOUT: u64 = 30_000;
-/// A master that is asked to stop has handed over after so long (measured: 0.24 to 1.63 s).
+/// A master that is asked to stop has handed over after this long, milliseconds (measured: 0.24 to 1.63 s).
 const HANDED_OVER: (u64, u64) = (200, 3_000);
 
 impl Cluster {
-    /// What has happened to the tasks by `now`.
+    /// Lets happen to the tasks what is due by `now`.
     pub(crate) fn tasks(&mut self, now: u64, chance: &mut Chance) {
         for index in 0..self.members.len() {
             let member = &mut self.members[index];
@@ -50,7 +51,7 @@ impl Cluster {
         }
     }
 
-    /// Its slot's next task, or none when the service is at zero.
+    /// Starts the slot's next task, unless the service is at zero.
     fn begin(&mut self, index: usize, now: u64, chance: &mut Chance) {
         if !self.members[index].wanted {
             self.members[index].process = Process::Away;
@@ -60,7 +61,6 @@ impl Cluster {
         self.members[index].restart(task, now + chance.between(STARTS.0, STARTS.1));
     }
 
-    /// Ends a process.
     pub fn kill(&mut self, index: usize, now: u64, chance: &mut Chance) {
         let back = now + chance.between(REPLACED.0, REPLACED.1);
         let member = &mut self.members[index];
@@ -69,8 +69,8 @@ impl Cluster {
         }
     }
 
-    /// SIGTERM, and for a frozen process SIGKILL after the stop timeout. On a host without an agent nothing happens but that ECS
-    /// means it.
+    /// SIGTERM, and for a frozen process SIGKILL after the stop timeout. On a host without an agent nothing
+    /// happens, except that ECS means to stop the task.
     pub fn stop(&mut self, index: usize, now: u64, chance: &mut Chance) {
         let member = &mut self.members[index];
         if member.stopping || !member.listed() {
@@ -92,7 +92,7 @@ impl Cluster {
         }
     }
 
-    /// The host dies: nothing answers any more, and ECS notices after minutes.
+    /// The host dies: nothing answers any more, and ECS notices it after minutes.
     pub fn lose(&mut self, index: usize, until: u64) {
         let member = &mut self.members[index];
         if matches!(member.process, Process::Up | Process::Frozen) {
@@ -100,7 +100,7 @@ impl Cluster {
         }
     }
 
-    /// An agent that was dead is replaced: where a task was to stop, or had ended, by terminating the instance.
+    /// A dead agent is replaced: where a task should have stopped, or had ended, by terminating the instance.
     pub fn agent_ends(&mut self, index: usize, now: u64, chance: &mut Chance) {
         let member = &mut self.members[index];
         if member.agent_dead.take().is_some() && member.stopping {
@@ -125,7 +125,7 @@ impl Cluster {
         }
     }
 
-    /// A slave-only slot goes to zero, or back to one. It leaves cleanly.
+    /// A slave-only slot is scaled to zero, or back to one. It leaves cleanly.
     pub fn scale(&mut self, index: usize, wanted: bool, now: u64, chance: &mut Chance) {
         if self.members[index].kind == Kind::SlaveOnly {
             self.members[index].wanted = wanted;

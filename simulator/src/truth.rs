@@ -1,5 +1,5 @@
-//! Who was harmed: fences and switches are held against what was true when their evidence was taken, not against what the rules
-//! say of themselves.
+//! Which members were harmed: fences and switches are compared with what was true when their evidence was
+//! taken, not with what the rules say about themselves.
 
 use std::net::IpAddr;
 
@@ -10,7 +10,7 @@ use crate::{
     member::{Member, PATIENCE_MS, Role},
 };
 
-/// A member that a majority heard so lately is one that the cluster has.
+/// A member that a majority heard within this time counts as part of the cluster, milliseconds.
 const LATELY: u64 = 5_000;
 
 /// A round that waited in vain excuses those of the next 4 s, and the last of them may take its patience.
@@ -19,9 +19,7 @@ const EXCUSED: u64 = 3 * PATIENCE_MS;
 /// What was true at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct Moment {
-    /// When.
     pub at: u64,
-    /// The master of a majority.
     pub master: Option<Master>,
     facts: Vec<Fact>,
 }
@@ -29,15 +27,13 @@ pub struct Moment {
 /// The master of a majority.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Master {
-    /// Where it is.
     pub address: IpAddr,
-    /// It would answer the function for its role, truly and within the patience.
+    /// Whether it would answer the function for its role, truly and within the patience.
     pub answers: bool,
-    /// Since when it does.
+    /// Since when it would.
     since: Option<u64>,
 }
 
-/// What was true of a member.
 #[derive(Clone, Debug)]
 struct Fact {
     address: IpAddr,
@@ -45,16 +41,17 @@ struct Fact {
     connected: bool,
     heard_at: Option<u64>,
     reachable_at: Option<u64>,
-    /// It is a slave and says so.
+    /// Whether it is a slave and says so.
     testifies: bool,
 }
 
 /// How a fence or a switch is judged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Judgement {
-    /// It harmed what was not well.
+    /// It harmed a member that was not well, or none.
     Right,
-    /// It harmed a member that no rule could have told from one that is not well; counted under this name.
+    /// It harmed a member that no rule could have distinguished from one that is not well;
+    /// counted under this name.
     Exempt(&'static str),
     /// It must never have happened.
     Wrong(String),
@@ -78,7 +75,6 @@ const BACK: &str = "from a master that answers again since a moment";
 const JUST_ELECTED: &str = "from a master elected during the round";
 
 impl Moment {
-    /// What is true now.
     pub fn of(cluster: &Cluster, now: u64) -> Self {
         let fact = |member: &Member| Fact {
             address: member.address,
@@ -92,8 +88,8 @@ impl Moment {
         Self { at: now, master: master(cluster, now), facts: cluster.members.iter().map(fact).collect() }
     }
 
-    /// Judges a fence of the member at `address`, whose evidence was taken at this moment. `heard_of` says whether the followed
-    /// master reported its members truly in that round, or falsely.
+    /// Judges a fence of the member at `address`, whose evidence was taken at this moment. `heard_of` says
+    /// whether the followed master reported its members truly in that round, or falsely.
     pub fn fence(&self, address: IpAddr, heard_of: Option<bool>) -> Judgement {
         let Some(fact) = self.facts.iter().find(|fact| fact.address == address) else {
             return Judgement::Right;
@@ -107,7 +103,7 @@ impl Moment {
                 "fenced a member that was up, heard by a majority, and heard by the function".to_owned(),
             );
         }
-        // Beside a master its own view is the testimony, else any slave: it has a master.
+        // Beside a master its own view is the evidence; otherwise any slave is: it has a master.
         let slave = self.facts.iter().any(|other| other.testifies && other.address != address);
         match heard_of {
             Some(false) => Judgement::Exempt(FALSE_VIEW),
@@ -118,14 +114,15 @@ impl Moment {
         }
     }
 
-    /// Whether a round that had waited for it, and those that it excuses, may have begun before it answered again.
+    /// Whether a round that had waited for it, and those that it excuses, may have begun
+    /// before it answered again.
     fn is_back(&self, master: Master) -> bool {
         master.since.is_none_or(|since| since + EXCUSED > self.at)
     }
 
-    /// Judges a switch to the member at `to`. `before` is the master when the nodes were asked; `misreported` says whether a
-    /// claimant reported its members falsely, `passed_over` who was not waited for because a round had waited a moment
-    /// ago, or was not listed yet.
+    /// Judges a switch to the member at `to`. `before` is the master when the nodes were asked; `misreported`
+    /// says whether a claimant reported its members falsely, `passed_over` whether a node was not waited for,
+    /// because a round had waited for it a moment ago, or was not listed yet.
     pub fn switch(
         &self,
         to: IpAddr,

@@ -13,28 +13,26 @@ use topology::{Action, Answer, Decision, Group, Millis, Node, State};
 
 use crate::{Chance, check::Checks, cloud::Cloud, cluster::Cluster, member::Process, setting::Setting};
 
-/// The whole world.
 #[derive(Debug)]
 pub struct Sim {
-    /// What was chosen before it began.
     pub setting: Setting,
     /// Neo4j and its tasks.
     pub cluster: Cluster,
     /// AWS.
     pub cloud: Cloud,
-    /// Chance, for whatever is not a fault.
+    /// Chance, for everything that is not a fault.
     pub chance: Chance,
     /// What must never happen, and counts.
     pub checks: Checks,
-    /// So many invocations are rung for.
+    /// Number of invocations for which a bell rings.
     pub bells: u32,
-    /// An operator wants to pause.
+    /// Whether an operator wants to pause.
     pub pauses: bool,
-    /// The next call stalls for so long.
+    /// How long the next call stalls.
     pub stall_ms: u64,
-    /// A stall is over then.
+    /// When a stall is over.
     pub stalled_until: u64,
-    /// When calls failed last.
+    /// When a call last failed.
     pub failed_at: Option<u64>,
 }
 
@@ -42,24 +40,23 @@ impl Sim {
     /// Whether calls work, and nothing is paused or stalled.
     pub fn works(&self, now: u64) -> bool {
         let paused = self.cloud.state().and_then(|state| state.pause.as_ref()).is_some();
-        // An invocation that backed off waits for so long.
+        // An invocation that backed off waits for this long.
         let calm = self.failed_at.is_none_or(|at| now > at + BACK_OFF);
         calm && now >= self.cloud.weather.until && self.stall_ms == 0 && now >= self.stalled_until && !paused
     }
 }
 
-/// One invocation's view of it.
+/// One invocation's view of the world.
 pub struct Seen {
     sim: Rc<RefCell<Sim>>,
     began: Instant,
-    /// This invocation's clock is wrong by so much.
+    /// How wrong this invocation's clock is.
     skew: i64,
-    /// The invocation.
+    /// The name of the invocation.
     pub owner: String,
 }
 
 impl Seen {
-    /// A new invocation.
     pub fn new(sim: Rc<RefCell<Sim>>, began: Instant, skew: i64, owner: String) -> Self {
         Self { sim, began, skew, owner }
     }
@@ -72,7 +69,7 @@ impl Seen {
         millis(self.began.elapsed())
     }
 
-    /// Takes `from` to `to` milliseconds, and more when this invocation is the one that stalls.
+    /// Takes `from` to `to` milliseconds, and more if this invocation is the one that stalls.
     pub(crate) async fn takes(&self, from: u64, to: u64) {
         let time = {
             let now = self.true_now();
@@ -104,7 +101,7 @@ impl Seen {
 
     fn nodes(&self, remembered: &[String]) -> Vec<Node> {
         let sim = self.sim();
-        // ListTasks has those that are to run; one that is stopping is found only when its ARN is remembered.
+        // ListTasks has the tasks that are to run; a stopping one is found only if its ARN is remembered.
         let members = sim.cluster.members.iter().filter(|member| member.listed());
         let found = members.filter(|member| !member.stopping || remembered.contains(&member.task));
         let node = |member: &crate::member::Member| Node {
@@ -121,10 +118,10 @@ impl Seen {
 
 /// The longest back-off of the election, and a call.
 const BACK_OFF: u64 = 6_000;
-/// A call has a deadline of ten seconds; two clocks are a second apart, and the call itself takes up to 200 ms.
+/// A call has a deadline of ten seconds; two clocks are a second apart, and the call
+/// itself takes up to 200 ms.
 const LONGEST_STALL: u64 = 8_500;
 
-/// Milliseconds of a duration.
 pub fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
@@ -233,7 +230,7 @@ impl World for Seen {
             sim.checks.stored(&self.owner, state, now);
             sim.cloud.put(state.clone())
         };
-        // What is answered now is false, or missing: it was written.
+        // The write succeeded; from here on the answer is false, or lost.
         if self.fails(weather.own_412) {
             self.sim().checks.counts.count("store", "written, and answered 412");
             return Ok(Stored::Lost);
@@ -297,7 +294,7 @@ impl World for Seen {
     }
 }
 
-/// Whether the groups hold what they must at rest, for `master`.
+/// Whether the groups hold what they must hold at rest, for `master`.
 pub fn rests(sim: &Sim, master: std::net::IpAddr) -> bool {
     use topology::{Kind, Rearm};
     let of = |kind: Kind| {

@@ -1,4 +1,5 @@
-//! Elections that are wrong on purpose: what the checks are for has to break them, and the right one in the same history does not.
+//! Elections that are wrong on purpose: the checks must break them, and must not break the right
+//! one in the same history.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -19,13 +20,13 @@ use crate::{
     world::{Seen, Sim},
 };
 
-/// What an election does wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wrong {
     Nothing,
-    /// It takes nobody out of a group.
+    /// It never deregisters an address.
     NeverCuts,
-    /// It takes a late role endpoint for silence, and believes that the master does not hear the second core node.
+    /// It takes a late role endpoint for silence, and believes that the master does not
+    /// hear the second core node.
     FencesOnHttpAlone,
     /// It does not wait for slow members when another one claims.
     PassesOver,
@@ -114,7 +115,7 @@ fn setting() -> Setting {
     Setting { policy, at_zero: 0, ports: 1, propagation: 0, over_bolt: false }
 }
 
-/// Plays what `happens` (at so many seconds) against an election, for so many seconds.
+/// Plays what `happens` (at these seconds) against an election, for `seconds` seconds.
 fn play(wrong: Wrong, happens: &[Happens], seconds: u64) -> Checks {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     let happens = happens.to_vec();
@@ -143,7 +144,7 @@ fn play(wrong: Wrong, happens: &[Happens], seconds: u64) -> Checks {
     })
 }
 
-/// `wrong` breaks with `what`, and the right election in the same history with nothing.
+/// `wrong` breaks with `what`, and the right election in the same history breaks nothing.
 fn breaks(wrong: Wrong, happens: &[Happens], what: &str) {
     let right = play(Wrong::Nothing, happens, 400);
     assert!(right.broken.is_empty(), "{:#?}\n{:#?}", right.told, right.broken);
@@ -190,14 +191,14 @@ fn an_election_that_does_not_wait_for_a_slow_master_is_found() {
     );
 }
 
-/// S3: a switch that is delayed by minutes is none.
+/// S3: a switch that is delayed by minutes does not count as one.
 #[test]
 fn an_election_that_never_follows_is_found() {
     breaks(Wrong::NeverActs, &[(70, kills_the_master)], "answers as the master since");
 }
 
-/// S4: a task that is asked to stop leaves the listing, is found by its ARN for as long as it runs, and on a host whose agent is
-/// dead never ends.
+/// S4: a task that is asked to stop leaves the listing, is found by its ARN for as long as it runs, and on a
+/// host whose agent is dead never ends.
 #[test]
 fn a_stopping_task_is_listed_only_when_it_is_remembered() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();

@@ -1,4 +1,5 @@
-//! What a round does: the conditional write, then the calls of the plan. There are no choices left here.
+//! Executes what a round decided: the conditional write, then the calls of the plan. There
+//! are no choices left here.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -7,9 +8,10 @@ use tracing::{error, warn};
 
 use crate::{Stored, Trouble, Version, World, rounds::Invocation};
 
-/// The longest a call may take, with the SDK's own tries: one must not be under way when the lease ends.
+/// The longest that a call may take, with the SDK's own retries: no call may be under
+/// way when the lease ends.
 const LONGEST_CALL: Duration = Duration::from_secs(10);
-/// S3 says 409 while another conditional write is under way, which takes some ten milliseconds.
+/// The wait after a 409: another conditional write is under way, which takes some ten milliseconds.
 const BUSY: Duration = Duration::from_millis(100);
 const BUSY_TRIES: u32 = 5;
 
@@ -18,7 +20,8 @@ const BUSY_TRIES: u32 = 5;
 pub(crate) struct Plan(Vec<Action>);
 
 impl Plan {
-    /// Whether these calls were just answered well and are wanted again: they change nothing, and are repeated more and more slowly.
+    /// Whether these calls just succeeded and are planned again: they change nothing, and are
+    /// repeated more and more slowly.
     pub(crate) fn is_repeated_by(&mut self, actions: &[Action]) -> bool {
         let repeated = !actions.is_empty() && self.0 == actions;
         self.0 = actions.to_vec();
@@ -26,14 +29,13 @@ impl Plan {
     }
 }
 
-/// What became of the lease at the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Released {
-    /// There was none of this invocation.
+    /// This invocation had no lease.
     HadNone,
-    /// It is free.
+    /// The lease is free.
     GaveBack,
-    /// It may not have been given back, and ends by itself.
+    /// The lease may not have been given back, and ends by itself.
     Kept,
 }
 
@@ -43,7 +45,8 @@ fn kept(trouble: &Trouble) -> Released {
 }
 
 impl<W: World> Invocation<'_, W> {
-    /// Writes the state on condition; its version now, or `None` when a concurrent write was faster. Then `known` is that one.
+    /// Writes the state conditionally. Returns its new version, or `None` when a concurrent write was faster:
+    /// then `known` is that one.
     pub(crate) async fn write(&mut self, state: &State, seen: &Version) -> Result<Option<Version>, Trouble> {
         for _try in 0..BUSY_TRIES {
             let failure = match self.world.store(state, seen).await {
@@ -56,8 +59,9 @@ impl<W: World> Invocation<'_, W> {
                 Err(trouble) if trouble.is_final() => return Err(trouble),
                 Err(trouble) => Some(trouble),
             };
-            // The answer to a write that was made may have been lost, and a layer below may have tried again: only the object says
-            // whose it is. The lease in it names the invocation, and its name is unique.
+            // The write may have succeeded although its answer was lost, and a layer below may have
+            // retried it: only the object shows whose write it is. The lease in it names the invocation,
+            // and that name is unique.
             let (found, version) = self.world.load().await?;
             if found == *state {
                 return Ok(Some(version));
@@ -77,13 +81,13 @@ impl<W: World> Invocation<'_, W> {
         Err(Trouble::Contended)
     }
 
-    /// Gives the lease back, so that the next invocation need not wait for its end.
+    /// Gives the lease back, so that the next invocation need not wait until it ends.
     pub(crate) async fn release(&mut self) -> Released {
         let Some((mut state, mut version)) = self.known.take() else { return Released::HadNone };
-        // Twice: a pause may have been written meanwhile, and leaves the lease as it is.
+        // Two tries: a pause may have been written meanwhile, which keeps the lease as it is.
         for written in [false, true] {
             if state.lease.as_ref().is_none_or(|lease| lease.owner != self.memory.owner) {
-                // After a write it is gone by that write, whatever was answered to it.
+                // After a write it is gone because of that write, whatever the answer was.
                 return if written { Released::GaveBack } else { Released::HadNone };
             }
             state.lease = None;
@@ -101,15 +105,16 @@ impl<W: World> Invocation<'_, W> {
         Released::Kept
     }
 
-    /// Does what was planned; whether every call was answered well. A denied call is not tried again in this invocation, and does not
-    /// hold up the calls on other groups: it is what the invocation fails with at its end.
+    /// Executes the plan. Returns whether every call succeeded. A denied call is not retried in this
+    /// invocation, and does not hold up the calls on other groups: the invocation fails with it at its end.
     pub(crate) async fn act(&mut self, decision: &Decision) -> bool {
         let mut done = true;
         let mut broken = BTreeSet::new();
         for action in &decision.actions {
             let lease = decision.state.lease.as_ref();
             if lease.is_none_or(|lease| self.world.now().after(LONGEST_CALL) >= lease.until) {
-                // Stalled since the write, perhaps: by the end of the call another invocation may act.
+                // The invocation may have stalled since the write: before the call
+                // returns another one may act.
                 warn!(event = "lease-short", "{action} is left to a later round");
                 done = false;
                 break;
@@ -129,7 +134,8 @@ impl<W: World> Invocation<'_, W> {
                     self.refused.insert(target(action).to_owned());
                     self.denied = Some(trouble);
                 }
-                // Registrations come first, so that a group is never emptied: without this one it might be. Other groups go on.
+                // Registrations come first, so that no group is emptied: without this one it
+                // might be. Other groups go on.
                 if let Action::Register { group, .. } = action {
                     broken.insert(group.as_str());
                 }
@@ -141,13 +147,13 @@ impl<W: World> Invocation<'_, W> {
         done
     }
 
-    /// Whether a call on the same group, or on the same task, was denied before: trying again is useless until a policy changes.
+    /// Whether a call on the same group or task was denied before: a retry is useless until a policy changes.
     pub(crate) fn is_refused(&self, action: &Action) -> bool {
         self.refused.contains(target(action))
     }
 }
 
-/// What a call changes: the group, or the task.
+/// What a call changes: the ARN of the group, or of the task.
 fn target(action: &Action) -> &str {
     match action {
         Action::Register { group, .. } | Action::Deregister { group, .. } => group,

@@ -1,11 +1,12 @@
-//! `branched-store`: a member committed what the cluster does not have. Its node program logs that, and rings as well: a log line
-//! may be dropped on its way (the log driver does not block the database for it), and this one is the only proof of lost writes.
+//! `branched-store`: a member committed transactions that the cluster does not have. Its node program logs
+//! that, and rings as well: a log line may be dropped on its way (the log driver does not block the database
+//! for it), and it is the only proof of lost writes.
 
 use runtime::{Cluster, Metric, Unit, emit};
 use serde_json::Value;
 use topology::Slot;
 
-/// The slot that the bell is about; `None` for every other event, and for one that does not name a slot of this cluster.
+/// The slot that the bell names; `None` for every other event, and for a slot that is not of this cluster.
 pub(crate) fn rung<'a>(payload: &Value, cluster: &'a Cluster) -> Option<&'a Slot> {
     let is_one = payload["source"] == "neo4j.node" && payload["detail-type"] == "branched-store";
     let detail = &payload["detail"];
@@ -13,7 +14,7 @@ pub(crate) fn rung<'a>(payload: &Value, cluster: &'a Cluster) -> Option<&'a Slot
     (is_one && detail["stack"] == cluster.stack.as_str()).then_some(slot)
 }
 
-/// The metric that the filter of the nodes' logs makes too: one alarm has both ways.
+/// The metric that the filter of the nodes' logs makes too: one alarm covers both ways.
 pub(crate) fn report(slot: &Slot, stack: &str) {
     let slot = &slot.name;
     tracing::error!(
@@ -22,7 +23,8 @@ pub(crate) fn report(slot: &Slot, stack: &str) {
         "{slot} committed transactions that the cluster does not have; its own log names the folder that keeps them"
     );
     let name = format!("BranchedStore-{stack}");
-    // Without dimensions, as those of log filters: an alarm asks for exactly the dimensions that a metric has.
+    // Without dimensions, like the metrics of log filters: an alarm looks for exactly the
+    // dimensions that a metric has.
     emit("Neo4jControlPlane", &[], &[Metric { name: &name, unit: Unit::Count, value: 1 }]);
 }
 

@@ -3,28 +3,24 @@
 use runtime::{Cluster, Environment, Invalid};
 use topology::{Mode, Policy, Rearm, Unfitting};
 
-/// Everything that the template sets for the function.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// What the template sets for every program.
     pub cluster: Cluster,
     /// `(port, ARN)` of every write group.
     pub write_groups: Vec<(u16, String)>,
-    /// `(port, ARN)` of every read group; none when readers have no endpoint.
+    /// `(port, ARN)` of every read group; empty when readers have no endpoint.
     pub read_groups: Vec<(u16, String)>,
-    /// Where the state is.
     pub state_bucket: String,
-    /// The rules.
     pub policy: Policy,
 }
 
 /// Where the state is in its bucket: the role may read and write this key only.
 pub const STATE_KEY: &str = "master-election/state.json";
 
-/// A parameter of no use, in one sentence that names it.
+/// An invalid parameter; the message names it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
-    /// A single one.
+    /// One parameter by itself.
     #[error(transparent)]
     Parameter(#[from] Invalid),
     /// Several that do not fit together.
@@ -35,8 +31,7 @@ pub enum Refused {
 impl Config {
     /// Reads and checks all parameters.
     ///
-    /// # Errors
-    /// The first that is of no use.
+    /// The first invalid parameter.
     pub fn read(environment: &Environment) -> Result<Self, Refused> {
         let cluster = Cluster::read(environment)?;
         let policy = Policy {

@@ -1,9 +1,9 @@
-//! What a round logs: a line when something changed, under a name that stays the same.
+//! What a round logs: a line when something changed, with an event name that is stable.
 
 use topology::{Decision, Refusal, Verdict};
 use tracing::{error, info, warn};
 
-/// Remembers what was said last, so that a hot loop does not repeat itself twenty times a second.
+/// Remembers the last line, so that a hot loop does not repeat itself twenty times a second.
 #[derive(Debug, Default)]
 pub(crate) struct Voice {
     said: Option<(Verdict, Vec<Refusal>)>,
@@ -51,7 +51,7 @@ impl Voice {
     }
 }
 
-/// A refusal that is another one each round, because it counts.
+/// A refusal that differs in each round, because it contains a count.
 fn counts(refusal: &Refusal) -> bool {
     use Refusal::{FenceFailed, FenceUnderWay, HoldOff, NotLongSilent, Paused, Unconfirmed};
     matches!(

@@ -5,7 +5,7 @@
 //!                    `---------------- again every 50 ms while something is under way ---------------------'
 //! ```
 //!
-//! The event that invokes it decides nothing: it is only the moment of looking.
+//! The event that invokes it decides nothing: it only says when to look.
 
 mod act;
 mod branched;
@@ -34,13 +34,14 @@ pub use switch::Switch;
 pub use tally::Tally;
 pub use world::{Enough, Listing, Registered, Stored, Trouble, Version, World};
 
-/// What is left for the answer when the loop ends: a round that is given up, giving back the lease, and the last log line.
+/// The time for the answer when the loop ends: a round that is given up, giving back the
+/// lease, and the last log line.
 const BEFORE_THE_DEADLINE_MS: u64 = 5_000;
 
 /// Serves invocations until the process ends.
 ///
 /// # Errors
-/// At once, before the first poll, when a parameter is of no use: one sentence that names it.
+/// At once, before the first poll, when a parameter is invalid: one sentence that names it.
 pub async fn serve(environment: &Environment) -> Result<(), lambda_runtime::Error> {
     let config = Config::read(environment)?;
     if let Some(warning) = config.policy.warning() {
@@ -51,18 +52,18 @@ pub async fn serve(environment: &Environment) -> Result<(), lambda_runtime::Erro
     let handle = async |event: LambdaEvent<Value>| -> Result<Value, lambda_runtime::Error> {
         let until = Millis(event.context.deadline.saturating_sub(BEFORE_THE_DEADLINE_MS));
         let request = Request::read(&event.payload)?;
-        // Whatever becomes of the look: the bell may give way.
+        // Before the look, whatever its outcome: the bell may give way to another invocation.
         if let Some(slot) = branched::rung(&event.payload, &config.cluster) {
             branched::report(slot, &config.cluster.stack);
         }
         let owner = unique(&event.context.request_id)?;
-        // On the heap: as one value the futures of three SDKs are too deep for the compiler.
+        // Boxed: as one value the futures of three SDKs are too deep for the compiler.
         Ok(Box::pin(answer(world, config, &owner, &request, until)).await?)
     };
     lambda_runtime::run(service_fn(handle)).await
 }
 
-/// The request id alone is no name for an invocation: an event that is delivered twice has the same one.
+/// The request id alone does not identify an invocation: an event that is delivered twice has the same one.
 fn unique(request_id: &str) -> Result<String, getrandom::Error> {
     let mut random = [0; 4];
     getrandom::fill(&mut random)?;

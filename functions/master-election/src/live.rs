@@ -1,4 +1,4 @@
-//! The world as it is: AWS and Neo4j.
+//! The real world: AWS and Neo4j.
 
 use std::{
     collections::BTreeSet,
@@ -12,7 +12,7 @@ use topology::{Action, Answer, Group, Millis, Node, Slot, State};
 
 use crate::{Config, Enough, Listing, Registered, STATE_KEY, Stored, Trouble, Version, World};
 
-/// Clients made once, used by every invocation.
+/// Clients that are made once and used by every invocation.
 pub(crate) struct Live {
     inventory: Inventory,
     cluster: Cluster,
@@ -36,7 +36,7 @@ impl Live {
         }
     }
 
-    /// The node that `task` is; `None` when it is of no slot of ours or has no address yet.
+    /// The node of `task`; `None` if the task belongs to no slot of ours, or has no address yet.
     fn node(&self, task: aws::Task) -> Option<Node> {
         let Slot { name, kind, server_id } = self.cluster.slot(&task.service)?.clone();
         let (address, stopping) = (task.address?, task.stopping);
@@ -59,10 +59,10 @@ impl World for Live {
             Ok(look) => look,
             Err(failure) => return Listing { failures: vec![failure], ..Listing::default() },
         };
-        // A task of no slot of ours is another product's; one that is not RUNNING yet has nothing to say.
+        // A task of no slot of ours belongs to another product; a task that is not RUNNING yet cannot answer.
         let ours = look.tasks.into_iter().filter(|task| task.running || task.stopping);
         let mut nodes: Vec<Node> = ours.filter_map(|task| self.node(task)).collect();
-        // Two tasks of one slot have an order too: the state is written when it differs.
+        // Two tasks of one slot need an order too: the state is written when it differs.
         nodes.sort_by(|a, b| (&a.slot, &a.task).cmp(&(&b.slot, &b.task)));
         Listing { nodes, ended: look.ended, failures: Vec::new() }
     }

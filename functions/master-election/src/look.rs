@@ -1,4 +1,5 @@
-//! What a round sees: tasks from ECS, roles from the nodes, groups from the balancer; some of it kept from the round before.
+//! What a round sees: tasks from ECS, roles from the nodes, groups from the balancer; some of it
+//! kept from the last round.
 
 use std::time::Duration;
 
@@ -7,19 +8,20 @@ use tracing::{error, warn};
 
 use crate::{Listing, Registered, World};
 
-/// Tasks and groups are read again after so long within one hot loop; probes go every round.
+/// Within one hot loop tasks and groups are read again after this long; nodes are probed in every round.
 const READ_AGAIN: Duration = Duration::from_secs(5);
-/// What a listing may take while the nodes of the one before can be asked: longer, and they are decided on.
+/// How long a listing may take while the nodes of the last one can be asked: after that
+/// the round decides on those.
 const LISTING: Duration = Duration::from_secs(3);
-/// Sweeps of a cluster at rest that read the groups: one in five minutes. They hold what they held unless an operator registers in
-/// them.
+/// In a cluster at rest one sweep in five minutes reads the groups. Their targets stay the same unless
+/// an operator changes them.
 const FIVE_MINUTES: u64 = 300_000;
-/// In them, the time in which a sweep reads: longer than the schedule's minute. Sweeps at 4:59.9 and 6:00.1, by two clocks that
-/// differ or a schedule that is late, must not both pass it by.
+/// The part of the five minutes in which a sweep reads them: longer than the schedule's minute. Sweeps at
+/// 4:59.9 and 6:00.1, by two clocks that differ or a schedule that is late, must not both miss it.
 const READS: u64 = 75_000;
 const BEFORE: u64 = READS - 60_000;
 
-/// What an invocation keeps of what it saw.
+/// What an invocation keeps from one round to the next.
 pub(crate) struct Eyes {
     rung: bool,
     first: bool,
@@ -27,14 +29,13 @@ pub(crate) struct Eyes {
     groups: Option<(Registered, Millis)>,
 }
 
-/// What one round saw.
 pub(crate) struct Looked {
     pub(crate) view: View,
     /// The groups were read in this round.
     pub(crate) fresh: bool,
     /// The groups were left unread on purpose.
     pub(crate) skipped: bool,
-    /// A group that this function is not allowed to read.
+    /// The error for a group that this function is not allowed to read.
     pub(crate) denied: Option<aws::Error>,
 }
 
@@ -43,12 +44,11 @@ impl Eyes {
         Self { rung, first: true, listing: None, groups: None }
     }
 
-    /// What was read of the groups is old: a call has changed them, or may have.
+    /// Makes the next round read the groups again: a call has changed them, or may have.
     pub(crate) fn forget_groups(&mut self) {
         self.groups = None;
     }
 
-    /// Lists, probes and reads.
     pub(crate) async fn look<W: World>(
         &mut self,
         world: &W,
@@ -68,7 +68,7 @@ impl Eyes {
         let enough = |so_far: &[Option<Answer>]| enough(policy, state, &waited, &listing.nodes, so_far);
         let is_old = began.since(listed_at) >= READ_AGAIN;
         let relist = async { if is_old { Some(bounded_listing(world, state).await) } else { None } };
-        // A claim that is being confirmed is acted on in the round that believes it, so the groups are read beside the probes.
+        // A round that confirms a claim also acts on it, so the groups are read beside the probes.
         let known = self.groups.clone();
         let known = known.filter(|(_, at)| memory.claim.is_none() && began.since(*at) < READ_AGAIN);
         let read = async {
@@ -110,13 +110,15 @@ impl Eyes {
         Looked { fresh: true, skipped: false, ..looked }.with(groups)
     }
 
-    /// A group that could not be read is read again in the next round, after the back-off, not when the others are old.
+    /// A group that could not be read is read again in the next round, after the back-off, not
+    /// when the others are old.
     fn keep_groups(&mut self, groups: &Registered, at: Millis) {
         let all = groups.failures.is_empty() && groups.reader_failures.is_empty();
         self.groups = all.then(|| (groups.clone(), at));
     }
 
-    /// A listing that failed keeps the nodes that were known: every one of them can still be asked. Absence proves nothing then.
+    /// A listing that failed keeps the nodes that were known: each of them can still be asked.
+    /// Absence proves nothing then.
     fn keep(&mut self, mut listing: Listing, state: &State, now: Millis) {
         for failure in &listing.failures {
             error!(event = "listing-incomplete", "{failure}");
@@ -134,8 +136,8 @@ impl Eyes {
     }
 }
 
-/// Every node's answer, and what the master hears when another node is silent, when there are several masters, and when there may be one
-/// that is not listed.
+/// Every node's answer, and the members that a claimant hears: when another node is silent, when there are
+/// several claimants, and when a task that is not listed may be the master.
 async fn observe<W: World>(
     world: &W,
     policy: &Policy,

@@ -1,4 +1,4 @@
-//! `pause` and `resume`. A pause that has been answered is one in which nothing happens any more.
+//! `pause` and `resume`. Once a pause has been answered, nothing happens any more.
 
 use std::time::Duration;
 
@@ -6,16 +6,16 @@ use topology::Millis;
 
 use crate::{Acting, Request, Stored, Told, Trouble, World};
 
-/// A sweep may write at the same moment: then it is tried again on what that one wrote.
+/// Tries of the write: a concurrent write of a sweep may win, and then this one starts from the newer state.
 const TRIES: u32 = 5;
-/// How often it is looked whether the invocation that acts has ended.
+/// How often to look whether the invocation that acts has ended.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// Writes the pause, or its end, and waits until no invocation executes a plan that it made before: its lease is given back, or is
-/// over. When `until` comes first, the answer names the one that still acts.
+/// Writes the pause, or its end, and waits until no invocation executes an earlier plan: until its lease is
+/// given back, or over. If `until` comes first, the answer names the invocation that still acts.
 ///
 /// # Errors
-/// When the state can not be read or written.
+/// When the state cannot be read or written.
 pub async fn pause<W: World>(world: &W, request: &Request, until: Millis) -> Result<Told, Trouble> {
     let written = write(world, request).await?;
     if written.pause.is_none() {

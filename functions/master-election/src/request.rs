@@ -1,5 +1,4 @@
-//! What an invocation asks for. Everything that is not one of these is a sweep: schedules and doorbells only say when to
-//! look.
+//! What a payload asks for. Every other payload is a sweep: schedules and doorbells only say when to look.
 
 use std::time::Duration;
 
@@ -7,25 +6,24 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use topology::{Decision, Millis, Past, Pause, State};
 
-/// The longest pause: whoever needs more asks again, so that a forgotten one ends within a day.
+/// The longest pause: an operator who needs more asks again, so that a forgotten pause ends within a day.
 const LONGEST_PAUSE_MINUTES: u64 = 24 * 60;
 const DEFAULT_PAUSE_MINUTES: u64 = 30;
 
-/// A payload of the function.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
-    /// Anything else: look, and act.
+    /// Every other payload: look, and act.
     Sweep {
-        /// A doorbell: an event of a node or of ECS, so something may have changed. The schedule's own event is none.
+        /// A doorbell: an event of a node or of ECS, so something may have changed. The schedule's own
+        /// event is not a doorbell.
         rung: bool,
     },
     /// `{"explain":true}`: what a sweep would find and do now.
     Explain,
     /// `{"pause":{"owner":"ada","minutes":30}}`: nothing is done for a while.
     Pause {
-        /// Who asks.
+        /// The operator who asks.
         owner: String,
-        /// For how long.
         time: Duration,
     },
     /// `{"resume":true}`: ends a pause.
@@ -34,7 +32,7 @@ pub enum Request {
     History,
 }
 
-/// A payload that means to ask for something and can not be understood.
+/// A malformed pause, resume, explain or history.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct NotUnderstood(String);
@@ -50,8 +48,8 @@ impl Request {
     /// Reads a payload.
     ///
     /// # Errors
-    /// One sentence for a pause that names nobody, or is too long: a pause that was not understood must not be taken for
-    /// a sweep.
+    /// One sentence for a pause without an owner, or one that is too long: a malformed pause must
+    /// not be taken for a sweep.
     pub fn read(payload: &Value) -> Result<Self, NotUnderstood> {
         let set = |name: &str| payload.get(name) == Some(&Value::Bool(true));
         if let Some(pause) = payload.get("pause") {
@@ -77,7 +75,7 @@ impl Request {
         })
     }
 
-    /// The pause that the state gets; none ends one.
+    /// The pause to write into the state; `None` ends one.
     pub(crate) fn pause(&self, now: Millis) -> Option<Pause> {
         match self {
             Self::Pause { owner, time } => Some(Pause { owner: owner.clone(), until: now.after(*time) }),
@@ -90,16 +88,14 @@ impl Request {
 const SCHEDULE: &str = "Scheduled Event";
 const PAUSE_EXAMPLE: &str = r#"{"pause":{"owner":"your name","minutes":30}}"#;
 
-/// The answer to `explain`.
 #[derive(Clone, Debug, Serialize)]
 pub struct Explained {
-    /// The condition, and its one line.
+    /// The name of the condition, and its one line.
     pub verdict: String,
-    /// What a sweep would say.
     pub sentence: String,
-    /// What it would do.
+    /// The calls that it would make.
     pub actions: Vec<String>,
-    /// What it would not do, and why.
+    /// The calls that it would not make, and why.
     pub refusals: Vec<String>,
 }
 
@@ -120,25 +116,23 @@ impl From<Decision> for Explained {
 /// The answer to `history`, `pause` and `resume`.
 #[derive(Clone, Debug, Serialize)]
 pub struct Told {
-    /// What the last round that changed something said.
+    /// The sentence of the last round that changed something.
     pub sentence: String,
-    /// The master that is followed, `slot at address`.
+    /// The master that is followed, as `slot at address`.
     pub master: Option<String>,
-    /// The pause, if there is one.
     pub pause: Option<Pause>,
-    /// An invocation that still executes a plan from before the pause; absent when none does.
+    /// An invocation that still executes a plan from before the pause; absent if none does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub acting: Option<Acting>,
-    /// Oldest first.
+    /// The last things that were done, oldest first.
     pub history: Vec<Past>,
 }
 
-/// An invocation that acts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Acting {
     /// Its request id and a random part.
     pub owner: String,
-    /// When it has ended at the latest.
+    /// When it will have ended at the latest.
     pub until: Millis,
 }
 

@@ -13,21 +13,22 @@ use crate::{
     look::Eyes,
 };
 
-/// After a call that failed: doubled each time, so that a throttled account is left in peace.
+/// The wait after a call that failed; doubled each time, so that a throttled account can recover.
 const FIRST_BACK_OFF: Duration = Duration::from_millis(200);
 const LONGEST_BACK_OFF: Duration = Duration::from_secs(5);
-/// The same while the silence of a node is listened to: a round adds no more to a silence than it can have listened, and a group that
-/// fails must not keep a frozen node from being fenced.
+/// The longest such wait while the silence of a node is listened to: a round adds no more to a silence than
+/// it can have listened, and a group that fails must not keep a frozen node from being fenced.
 const BACK_OFF_WHILE_SILENT: Duration = Duration::from_millis(900);
 /// How often an invocation that waits for the lease looks whether it is free.
 const WHILE_LEASED: Duration = Duration::from_secs(1);
-/// A round that is not over so long after the invocation's time is given up: what is left of it is for the metrics.
+/// A round that is not over this long after the invocation's time is given up: what is
+/// left is for the metrics.
 const OVERTIME: Duration = Duration::from_secs(2);
 
-/// One invocation.
 #[derive(Clone, Copy, Debug)]
 pub struct Invoked<'a> {
-    /// Unique, also when one event is delivered twice: two invocations with one name would take the other's write for their own.
+    /// Unique, also when one event is delivered twice: two invocations with one name would take each
+    /// other's write for their own.
     pub owner: &'a str,
     /// A doorbell, not the schedule: something may have changed. It gives way to an invocation that acts.
     pub rung: bool,
@@ -35,30 +36,27 @@ pub struct Invoked<'a> {
     pub until: Millis,
 }
 
-/// What an invocation answers.
+/// The answer of an invocation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Outcome {
-    /// What the last round found.
     pub verdict: Verdict,
-    /// What it said.
     pub sentence: String,
-    /// How many rounds there were; none when it gave way at once.
+    /// Number of rounds; zero when it gave way at once.
     pub rounds: u32,
-    /// How many calls changed a target group or stopped a task.
+    /// Number of calls on target groups and tasks, failed ones among them.
     pub calls: u32,
-    /// The state's generation.
     pub generation: u64,
-    /// A concurrent invocation wrote the state in the last round, and its plan was dropped.
+    /// In the last round a concurrent invocation wrote the state, and this one's plan was dropped.
     pub lost_race: bool,
 }
 
-/// How an invocation ended.
 #[derive(Debug)]
 pub struct Ended {
-    /// What it answers. An error when the state could not be read or written in the last round, when AWS denied a call in any, or
-    /// when the time was over in the middle of a round. What was not done is done by the next sweep.
+    /// An error when the state could not be read or written in the last round, when AWS denied a call in any
+    /// round, or when the time was over in the middle of a round. The next sweep does what was not done.
     pub outcome: Result<Outcome, Trouble>,
-    /// What metrics are made of, whatever the outcome; `None` without a round, because nothing was seen that could be counted.
+    /// The metrics, whatever the outcome; `None` without a round, because nothing was
+    /// seen that could be counted.
     pub tally: Option<Tally>,
 }
 
@@ -66,12 +64,14 @@ pub struct Ended {
 pub async fn run<W: World>(world: &W, policy: &Policy, invoked: Invoked<'_>) -> Ended {
     let mut invocation = Invocation::new(world, policy, invoked);
     let (mut outcome, mut looked_after, mut kept) = (invocation.rounds().await, false, false);
-    // A bell that found the lease held has ended, and counts on this invocation: what it announced is seen by a round that begins
-    // after the lease was given back. A round that writes takes the lease again, and so has to be followed by another one.
+    // A bell that found the lease held has ended, and counts on this invocation: only a round that begins
+    // after the lease was given back sees its news. A round that writes takes the lease again, and so must be
+    // followed by another one.
     loop {
         match invocation.release().await {
             Released::GaveBack => {}
-            // Once more, because it may have been given back all the same; with S3 down it would be so for ever.
+            // Once more, because the lease may have been given back all the same; only once, because with S3
+            // down it would go on for ever.
             Released::Kept if !std::mem::replace(&mut kept, true) => {}
             Released::Kept | Released::HadNone => break,
         }
@@ -79,7 +79,7 @@ pub async fn run<W: World>(world: &W, policy: &Policy, invoked: Invoked<'_>) -> 
             break;
         }
         if invocation.unfinished && std::mem::replace(&mut looked_after, true) {
-            break; // what is left would be planned and written again, for ever
+            break; // the rest would be planned and written again, for ever
         }
         invocation.forget_what_was_seen();
         outcome = invocation.rounds().await;
@@ -96,11 +96,11 @@ pub async fn run<W: World>(world: &W, policy: &Policy, invoked: Invoked<'_>) -> 
     Ended { outcome, tally: (!gave_way).then_some(tally) }
 }
 
-/// What a sweep would find and do now, which is neither written nor carried out. A node that is late is asked once more, with Bolt
-/// beside it, so that what is said of a silent node can be seen.
+/// What a sweep would find and do now, which is neither written nor executed. A node that is late is asked
+/// once more, with Bolt beside it, so that the answer shows what follows from a silence.
 ///
 /// # Errors
-/// When the state can not be read.
+/// When the state cannot be read.
 pub async fn explain<W: World>(world: &W, policy: &Policy) -> Result<Decision, Trouble> {
     let (state, _) = world.load().await?;
     let (mut eyes, mut memory) = (Eyes::new(true), Memory::of("explain"));
@@ -118,16 +118,16 @@ pub(crate) struct Invocation<'a, W> {
     pub(crate) world: &'a W,
     pub(crate) policy: &'a Policy,
     until: Millis,
-    /// It gives way to an invocation that acts.
+    /// Whether it gives way to an invocation that acts.
     rung: bool,
-    /// The state and its version; `None` before it is read, and after a write that may have got through or not.
+    /// The state and its version; `None` before it is read, and after a write whose outcome is not known.
     pub(crate) known: Option<(State, Version)>,
     pub(crate) memory: Memory,
     pub(crate) eyes: Eyes,
     voice: Voice,
-    /// A switch of this invocation that has not settled.
+    /// A switch of this invocation whose groups have not been found right yet.
     switch: Option<Switch>,
-    /// What was carried out last: the same again means that it changed nothing.
+    /// The last executed plan: the same plan again means that it changed nothing.
     pub(crate) last_plan: Plan,
     back_off: Duration,
     /// Another invocation acts.
@@ -139,7 +139,7 @@ pub(crate) struct Invocation<'a, W> {
     pub(crate) tally: Tally,
     /// Groups and tasks on which a call was denied.
     pub(crate) refused: BTreeSet<String>,
-    /// The last denial, which the invocation fails with at its end.
+    /// The last denial, with which the invocation fails at its end.
     pub(crate) denied: Option<Trouble>,
 }
 
@@ -167,7 +167,7 @@ impl<'a, W: World> Invocation<'a, W> {
         }
     }
 
-    /// Nothing that was listed or read before is kept: a bell may have told of a task that came after it.
+    /// Keeps nothing that was listed or read before: a bell may have announced a task that came after it.
     fn forget_what_was_seen(&mut self) {
         self.eyes = Eyes::new(true);
         self.leased = false;
@@ -223,14 +223,14 @@ impl<'a, W: World> Invocation<'a, W> {
         self.rounds += 1;
         let mut looked = self.eyes.look(self.world, self.policy, &state, &self.memory).await;
         let mut decision = self.decide(&state, &looked.view);
-        // A cluster that is not as it was needs the groups after all; and a plan is made on what is registered now, not some
-        // seconds ago.
+        // A cluster that has changed needs the groups after all; and a plan must start from what is
+        // registered now, not some seconds ago.
         let changed = decision.verdict != Verdict::Steady || decision.writes(&state) || decision.look_again;
         if (looked.skipped && changed) || (!looked.fresh && !decision.actions.is_empty()) {
             looked = self.eyes.read_again(self.world, looked).await;
             decision = self.decide(&state, &looked.view);
         }
-        // What was seen was seen, whether or not the rest of the round succeeds.
+        // What was seen stays in the memory, even if the rest of the round fails.
         self.memory = decision.memory.clone();
         self.voice.tell(&decision, decision.state.generation);
         self.tally.round(&decision);
@@ -239,7 +239,8 @@ impl<'a, W: World> Invocation<'a, W> {
             let Some(version) = self.write(&decision.state, &version).await? else {
                 let mut outcome = self.outcome(&decision);
                 outcome.lost_race = true;
-                // The newer state may be a pause, or one of an invocation that has ended: this one goes on with it.
+                // The newer state may be a pause, or of an invocation that has ended:
+                // this one goes on with it.
                 return Ok((outcome, true));
             };
             version
@@ -263,7 +264,8 @@ impl<'a, W: World> Invocation<'a, W> {
             self.denied = Some(denied.into());
         }
         self.leased = decision.refusals.iter().any(|refusal| matches!(refusal, Refusal::Leased { .. }));
-        // The invocation that has the lease writes the state: what is known of it is old at once.
+        // Another invocation holds the lease and writes the state, so our copy is
+        // stale: reload it next round.
         self.known = if self.leased { None } else { Some((decision.state, version)) };
         Ok((outcome, look_again))
     }
@@ -272,8 +274,8 @@ impl<'a, W: World> Invocation<'a, W> {
         give_way(self.world.now(), state, &self.memory).filter(|_| self.rung)
     }
 
-    /// Whether to look again. A call that failed is retried; one that was denied is not, so with a known master and nothing else to do
-    /// the invocation ends.
+    /// Whether to look again. A call that failed is retried, a denied one is not: with a known master and
+    /// nothing else to do the invocation ends.
     fn goes_on(&self, decision: &Decision, done: bool, unreadable: bool) -> bool {
         let refused = !decision.actions.is_empty() && decision.actions.iter().all(|act| self.is_refused(act));
         if decision.verdict == Verdict::Steady && (refused || unreadable) {

@@ -3,25 +3,23 @@
 use serde::Serialize;
 use topology::{Master, Millis};
 
-/// The phases of a switch, as points in time (milliseconds since the epoch) and as distances from the detection.
+/// The phases of a switch, as points in time and as distances from the detection, in milliseconds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Switch {
-    /// The master before; none for the first one.
+    /// The master before; `None` for the first one.
     pub from: Option<Master>,
-    /// The master now.
     pub to: Master,
-    /// Its claim was seen for the first time.
+    /// When its claim was seen for the first time.
     pub detected_at: Millis,
-    /// It was confirmed, and the plan made.
+    /// When it was confirmed, and the plan made.
     pub decided_at: Millis,
-    /// Every call of the plan was answered well.
+    /// When every call of the plan had succeeded.
     pub called_at: Option<Millis>,
-    /// A later round found the groups as they shall be.
+    /// When a later round found the groups as desired.
     pub settled_at: Option<Millis>,
 }
 
 impl Switch {
-    /// Logs the event.
     pub(crate) fn report(&self) {
         let after = |at: Option<Millis>| at.map(|at| at.0.saturating_sub(self.detected_at.0));
         tracing::info!(

@@ -1,9 +1,10 @@
-//! What an invocation counts: the metrics.
+//! What an invocation counts for its metrics.
 
 use runtime::{Metric, Unit, emit};
 use topology::{Decision, Refusal, Verdict};
 
-/// Counts of one invocation. Conditions count when a round found them; `master_found` is of the last round.
+/// Counts of one invocation. A condition counts if any round found it; `master_found` and
+/// `master_unseen` are of the last round.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Whether the last round found exactly one master, or slaves that have one.
@@ -12,25 +13,23 @@ pub struct Tally {
     pub master_unseen: bool,
     /// Switches of the write groups.
     pub retargets: u32,
-    /// From the first sight of a new master to its confirmation.
+    /// Milliseconds from the first sight of a new master to its confirmation.
     pub detection_ms: Option<u64>,
-    /// From the first sight to groups at rest.
+    /// Milliseconds from the first sight to groups at rest.
     pub settled_ms: Option<u64>,
-    /// Calls that changed something.
+    /// Calls on target groups and tasks, failed ones among them.
     pub calls: u32,
-    /// Fences asked for.
+    /// Calls of StopTask.
     pub fences: u32,
     /// Whether a fence was found to have failed.
     pub fence_failed: bool,
-    /// The verdicts that rounds had.
     pub verdicts: std::collections::BTreeSet<&'static str>,
 }
 
 impl Tally {
-    /// Counts a round.
     pub(crate) fn round(&mut self, decision: &Decision) {
-        // While paused no round looks closely, and a pause must not ring.
-        // Slaves that have a master take its writes: not reaching it is another fault than having none.
+        // A paused round does not look for a master, so it must not raise the no-master alarm. Slaves that
+        // have a master take its writes: a master that is not reached is another fault than a missing one.
         use Verdict::{MasterUnseen, NewMaster, Paused, Steady};
         self.master_found = matches!(decision.verdict, Steady | NewMaster | MasterUnseen | Paused);
         self.master_unseen = decision.verdict == MasterUnseen;

@@ -10,7 +10,7 @@ fn start(changed: &[(&str, &str)]) -> Output {
         ("AWS_LAMBDA_FUNCTION_VERSION", "1"),
         ("AWS_LAMBDA_LOG_STREAM_NAME", "s"),
         ("AWS_LAMBDA_LOG_GROUP_NAME", "g"),
-        // Nobody listens there: a poll would be an error of its own.
+        // Nothing listens there: a poll would be an error of its own.
         ("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:1"),
         ("DIALECT", "HA"),
         ("NEO4J_VERSION", "3.4.6"),

@@ -14,7 +14,7 @@ use topology::{
     Action, Answer, GRACE, Group, Kind, Lease, Millis, Node, NotKnown, PATIENCE, Policy, State, Verdict,
 };
 
-/// A world that is told what happens when.
+/// A world that follows a script.
 struct Told {
     clock: Cell<u64>,
     /// What each node answers, from a point in time on.
@@ -23,7 +23,7 @@ struct Told {
     stored: RefCell<(State, u64)>,
     /// A concurrent invocation writes the state at this time.
     rival_at: Option<u64>,
-    /// What becomes of the next writes.
+    /// How the next writes go wrong.
     writes: RefCell<Vec<Write>>,
     /// How many deregistrations still fail, and how.
     failing: Cell<u32>,
@@ -36,11 +36,11 @@ struct Told {
     unregistrable: Option<&'static str>,
     /// From when on tasks cannot be listed.
     unlisted_from: Option<u64>,
-    /// Whom a master reports to hear.
+    /// The members that a master reports to hear.
     alive: Option<BTreeSet<u32>>,
     /// Calls that change nothing.
     idle_calls: bool,
-    /// What it takes to give the lease back.
+    /// How long giving the lease back takes.
     release_takes: u64,
     /// How every write that gives the lease back ends.
     releases: Option<Write>,
@@ -50,11 +50,11 @@ struct Told {
 /// How a write of the state goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Write {
-    /// It is made, its answer is lost, and the try of a layer below is answered 412.
+    /// The write succeeds, its answer is lost, and the retry of a layer below is answered 412.
     MadeAndLost,
-    /// It is made, and the answer is an error.
+    /// The write succeeds, and the answer is an error.
     MadeAndBroken,
-    /// It is not made, and the answer is an error.
+    /// The write fails, and the answer is an error.
     Broken,
     /// 409.
     Busy,
@@ -111,7 +111,7 @@ impl Told {
         self.groups.borrow()[0].targets.iter().copied().collect()
     }
 
-    /// One invocation of a doorbell, which may last a minute of this world's time.
+    /// One invocation of a doorbell, which may last for a minute of this world's time.
     fn invoke(&self) -> Result<Outcome, Trouble> {
         self.invoke_as(true)
     }
@@ -157,7 +157,7 @@ impl World for Told {
         Listing { nodes: (1..=3).map(node).collect(), ..Listing::default() }
     }
 
-    /// An unanswered node costs the patience, and the grace when the others are enough.
+    /// A node that does not answer costs the patience, or the grace when the other answers are enough.
     async fn probe(&self, nodes: &[Node], unanswered: &BTreeSet<String>, enough: Enough<'_>) -> Vec<Answer> {
         if nodes.is_empty() {
             return vec![];
@@ -174,7 +174,7 @@ impl World for Told {
         let waited = nodes.iter().zip(answers).map(|(node, answer)| match answer {
             answer if !answer.is_unanswered() => answer,
             _ if early => Answer::NotKnown(NotKnown::NotAwaited),
-            // Without Bolt beside it, it is only late.
+            // Without Bolt beside it, the node is only late.
             _ if !unanswered.contains(&node.task) => LATE,
             answer => answer,
         });
@@ -272,7 +272,7 @@ const UNSETTLED: Answer = Answer::NotKnown(NotKnown::Unsettled);
 const LATE: Answer = Answer::NotKnown(NotKnown::Late);
 const SILENT: Answer = Answer::NotKnown(NotKnown::Silent);
 const DOWN: Answer = Answer::NotKnown(NotKnown::Refused);
-/// So many lines are no log of one invocation.
+/// One invocation never logs this many lines.
 const ENDLESS: usize = 10_000;
 const WELL: [Answer; 3] = [Answer::Master, Answer::Slave, Answer::Slave];
 
@@ -295,7 +295,7 @@ fn a_first_master_is_registered_with_its_standbys_in_one_invocation() {
     assert_eq!(before.last().map(String::as_str), Some("write"), "the state is written before any call");
 }
 
-/// Every fifth minute the groups are read: somebody else may have registered in them.
+/// The groups are read every fifth minute: an operator may have registered an address.
 #[test]
 fn at_rest_a_sweep_lists_once_writes_nothing_and_reads_the_groups_every_fifth_time() {
     let world = told(&[(0, WELL)], &[1, 2, 3]);
@@ -336,7 +336,8 @@ fn the_hot_loop_waits_for_the_new_master_and_cuts_to_it() {
     assert_eq!(calls, ["deregister 10.0.0.1 for 7474", "deregister 10.0.0.3 for 7474"]);
 }
 
-/// Its silence costs one round, which might have found it slow; those that confirm its successor do not wait for it again.
+/// The master's silence costs one round, which might have found it slow; the rounds that confirm its
+/// successor do not wait for it again.
 #[test]
 fn a_frozen_master_holds_up_the_switch_to_its_successor_for_one_patience() {
     let world = told(&[(0, WELL), (600_000, [SILENT, Answer::Master, Answer::Slave])], &[1, 2, 3]);
@@ -375,7 +376,8 @@ fn a_deregistration_that_fails_is_made_up_for_more_and_more_slowly() {
     assert_eq!(tries, 4);
 }
 
-/// Fault 26. It is tried once, the cuts of the other group are made, and the invocation fails with it.
+/// Fault 26. The call is tried once, the cuts of the other group are made, and the
+/// invocation fails with the denial.
 #[test]
 fn a_denied_call_is_not_repeated_and_holds_up_no_other_group() {
     let mut world = taken_over();
@@ -394,7 +396,8 @@ fn a_denied_call_is_not_repeated_and_holds_up_no_other_group() {
     assert_eq!(world.stored.borrow().0.lease, None, "the lease is given back");
 }
 
-/// One group that answers AccessDenied, for ever: a new master is followed in the others, and a frozen one is fenced.
+/// One group that answers AccessDenied, for ever: a new master is followed in the other groups,
+/// and a frozen one is fenced.
 #[test]
 fn a_group_that_may_not_be_read_keeps_nobody_from_following_or_fencing() {
     let mut world = taken_over();
@@ -413,7 +416,7 @@ fn a_group_that_may_not_be_read_keeps_nobody_from_following_or_fencing() {
     assert!(fenced, "{:?}", world.log());
 }
 
-/// Fault 27: an invocation that lost the conditional write drops its plan, and goes on with what the other one wrote.
+/// Fault 27: an invocation that lost the write race drops its plan, and goes on with the newer state.
 #[test]
 fn a_lost_race_drops_the_plan_and_looks_again() {
     let mut world = taken_over();
@@ -424,7 +427,8 @@ fn a_lost_race_drops_the_plan_and_looks_again() {
     assert_eq!(world.targets(), [ip(1), ip(2), ip(3)]);
 }
 
-/// S3 answers 412 to an invocation whose own write was made when the answer was lost: the plan is carried out at once.
+/// S3 answers 412 to an invocation whose own write succeeded when the answer was lost: the
+/// plan is executed at once.
 #[test]
 fn a_write_whose_answer_is_lost_is_recognised_and_its_plan_carried_out() {
     for how in [Write::MadeAndLost, Write::MadeAndBroken, Write::Busy] {
@@ -465,7 +469,7 @@ fn a_group_that_cannot_be_read_or_registered_in_does_not_hold_up_the_others() {
     }
 }
 
-/// A group that holds a node of ours under another port: a deregistration there is a success without effect.
+/// A group that holds a node of ours under another port: a deregistration there succeeds without effect.
 #[test]
 fn calls_that_change_nothing_are_repeated_more_and_more_slowly() {
     let mut world = taken_over();
@@ -474,8 +478,8 @@ fn calls_that_change_nothing_are_repeated_more_and_more_slowly() {
     assert!(outcome.calls <= 40, "{} calls in one invocation", outcome.calls);
 }
 
-/// The nodes of the state are asked. A claimant is followed when it reports that it hears a majority: the master may be a task that is
-/// not listed, and this one stale.
+/// The nodes of the state are asked. A claimant is followed when it reports that it hears a majority:
+/// otherwise a task that is not listed may be the master, and this claimant stale.
 #[test]
 fn a_listing_that_fails_keeps_the_nodes_that_are_known() {
     for (alive, followed) in [(Some([2, 3].into()), true), (Some([2].into()), false), (None, false)] {
@@ -488,7 +492,7 @@ fn a_listing_that_fails_keeps_the_nodes_that_are_known() {
     }
 }
 
-/// A burst of bells must not occupy what an account may run at once.
+/// A burst of bells must not occupy all invocations that an account may run at once.
 #[test]
 fn a_bell_that_finds_the_lease_held_ends_at_once_and_a_sweep_waits_for_it() {
     let world = taken_over();
@@ -507,7 +511,7 @@ fn a_bell_that_finds_the_lease_held_ends_at_once_and_a_sweep_waits_for_it() {
     assert_eq!(world.invoke_as(true).unwrap().rounds, 1, "without a lease a bell looks");
 }
 
-/// Nothing was seen, so that there is nothing to count: no master was found, and none was missed.
+/// Nothing was seen, so there is nothing to count: no master was found, and none was missed.
 #[test]
 fn a_bell_that_gave_way_makes_no_metrics() {
     let world = taken_over();
@@ -522,7 +526,8 @@ fn a_bell_that_gave_way_makes_no_metrics() {
     assert!(ring().is_some_and(|tally| tally.master_found));
 }
 
-/// Its bell gave way, because the lease was still held: core-3 took over while the invocation that acts was about to end.
+/// The bell gave way, because the lease was still held: core-3 took over while the invocation
+/// that acts was about to end.
 #[test]
 fn an_invocation_that_acted_looks_again_after_it_has_given_the_lease_back() {
     let third = [DOWN, DOWN, Answer::Master];
@@ -532,7 +537,7 @@ fn an_invocation_that_acted_looks_again_after_it_has_given_the_lease_back() {
     world.quiet(600_000);
     world.release_takes = 2_000;
     let outcome = world.invoke().unwrap();
-    // One of three answers in the end: what it saw is what it answers.
+    // One of three answers at the end: the outcome is what that last round saw.
     assert_eq!(outcome.verdict, Verdict::PartialView);
     let log = world.log();
     let released = log.iter().rposition(|line| line == "write").expect("the lease was given back");
@@ -549,7 +554,8 @@ fn an_invocation_that_acted_looks_again_after_it_has_given_the_lease_back() {
     assert_eq!(world.stored.borrow().0.lease, None, "and the lease is given back in the end");
 }
 
-/// S3 answers reads and takes no write that gives the lease back: it ends by itself, and nothing is asked again and again meanwhile.
+/// S3 answers reads and accepts no write that gives the lease back: the lease ends by itself, and nothing is
+/// asked again and again meanwhile.
 #[test]
 fn a_lease_that_cannot_be_given_back_makes_no_hot_loop() {
     let mut world = taken_over();
@@ -629,6 +635,6 @@ fn what_differs_by_time_is_written_once() {
             (sweeps, world.log().iter().filter(|line| *line == "write").count())
         })
         .collect();
-    // What was found, and the lease given back at the end; later sweeps find nothing new.
+    // The found master, and the lease given back at the end; later sweeps find nothing new.
     assert_eq!(writes, BTreeMap::from([(1, 2), (2, 2), (3, 2)]));
 }

@@ -5,24 +5,21 @@ use runtime::{Cluster, Environment, Invalid};
 /// Where the founding record is in its bucket: the role may read and write this key only.
 pub const FOUNDING_KEY: &str = "cluster/founding.json";
 
-/// What the template sets for the function.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// What the template sets for every program.
     pub cluster: Cluster,
-    /// Where the founding record is, and where `latest` looks for backups.
+    /// The bucket of the founding record, in which `latest` looks for backups too.
     pub state_bucket: String,
-    /// The secret with the password of `neo4j`, which is there whether nodes ask for a login or not.
+    /// The ARN of the secret with the password of `neo4j`, which exists whether nodes require a login or not.
     pub admin_secret: String,
-    /// This function's own name, to go on in a further invocation.
+    /// This function's own name, with which it invokes itself again.
     pub function: String,
 }
 
 impl Config {
     /// Reads and checks all parameters.
     ///
-    /// # Errors
-    /// The first that is invalid.
+    /// The first invalid parameter.
     pub fn read(environment: &Environment) -> Result<Self, Invalid> {
         Ok(Self {
             cluster: Cluster::read(environment)?,

@@ -1,4 +1,4 @@
-//! When waiting cannot help: ECS itself says why a slot does not come. Pure.
+//! When waiting cannot help: ECS itself reports why a slot does not come. Pure.
 
 use std::time::{Duration, SystemTime};
 
@@ -6,18 +6,20 @@ use aws::Service;
 
 use crate::{Seen, Sighting, ready::revision};
 
-/// So many tasks that ended by themselves are no accident: ECS starts the same one again and again, more and more slowly.
+/// This many tasks that ended by themselves are not an accident: ECS starts the same one again and
+/// again, more and more slowly.
 const ENDED: usize = 3;
 /// A new host registers with the cluster within some minutes, and until then no task can be placed on it.
 const PLACED_WITHIN: Duration = Duration::from_secs(600);
-/// How the service events begin that are about a task which was not placed ("Amazon ECS service event messages" in the ECS
-/// developer guide); what follows is the reason.
+/// How the service events begin that report a task that could not be placed ("Amazon ECS service event
+/// messages" in the ECS developer guide); the reason follows.
 const UNPLACED: &str = "was unable to place a task";
 /// The same page: a task was placed.
 const STARTED: &str = "has started";
 
-/// Why the slots in `slots` that are not there will not come by waiting: a sentence with ECS's own words. A task that ended before
-/// `began` is the business of an earlier deployment, and so is a task with another definition than the service asks for now.
+/// Why waiting cannot bring the missing slots in `slots`: a sentence with ECS's own words. A task that
+/// ended before `began` belongs to an earlier deployment, and so does a task with another definition than
+/// the service's present one.
 pub(crate) fn hopeless(
     services: &[Service],
     slots: &[Sighting],
@@ -56,7 +58,8 @@ fn cannot_be_placed(
     if !has_no_task || waited < PLACED_WITHIN {
         return None;
     }
-    // ECS says it once and not again for hours, so that the moment does not matter: it holds until a task is started.
+    // ECS reports it once and not again for hours, so its time does not matter: it holds
+    // until a task is started.
     let (_, words) =
         service.events.iter().find(|(_, words)| words.contains(UNPLACED) || words.contains(STARTED))?;
     if !words.contains(UNPLACED) {
@@ -104,7 +107,7 @@ mod tests {
         let two = vec![ended("core-3:8", 1010), ended("core-3:8", 1020)];
         assert_eq!(said(&with(two.clone()), &[], 60), None);
         let another = [two.clone(), vec![ended("core-3:7", 1030)]].concat();
-        assert_eq!(said(&with(another), &[], 60), None, "the revision before is no matter of this one");
+        assert_eq!(said(&with(another), &[], 60), None, "the revision before does not matter to this one");
         let earlier = [two.clone(), vec![ended("core-3:8", 999)]].concat();
         assert_eq!(said(&with(earlier), &[], 60), None, "nor is what happened before");
         let three = [vec![ended("core-3:8", 1030)], two].concat();

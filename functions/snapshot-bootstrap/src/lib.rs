@@ -1,4 +1,5 @@
-//! What a cluster is founded from, and when it is there: `Custom::SnapshotBootstrap` and `Custom::ClusterReady`.
+//! What a cluster is founded from, and when it is there: `Custom::SnapshotBootstrap`
+//! and `Custom::ClusterReady`.
 //!
 //! ```text
 //! SnapshotBootstrap: Source --resolve: list, read, HEAD--> backups::Snapshot --Founding::intend--> conditional write
@@ -6,7 +7,8 @@
 //! ClusterReady:      tasks, roles, counts --ready--> Founding::seal --> conditional write
 //! ```
 //!
-//! Neither ever deletes or overwrites data. Both are called again until they are done, in further invocations if need be.
+//! Neither ever deletes or overwrites data. Both are called again until they are done, in further
+//! invocations if necessary.
 
 mod config;
 mod hopeless;
@@ -37,13 +39,14 @@ pub use source::{NotASource, Source};
 pub use storage::Storage;
 pub use world::{Uncounted, World};
 
-/// Serves invocations until the process ends. No parameter keeps it from answering: with one that is invalid, requests are answered
-/// without being carried out.
+/// Serves invocations until the process ends. No parameter keeps it from answering: with an invalid one,
+/// requests are answered without being executed.
 ///
 /// # Errors
-/// Of the runtime; before the first poll only without root certificates, because then no answer could be sent.
+/// Errors of the runtime; before the first poll only without root certificates, because then
+/// no answer could be sent.
 pub async fn serve(environment: &Environment) -> Result<(), lambda_runtime::Error> {
-    // First of all, because the clients of AWS cannot be made without root certificates either.
+    // First of all, because the clients of AWS need root certificates too.
     let https = Https::new()?;
     let config = match Config::read(environment) {
         Ok(config) => config,

@@ -1,4 +1,4 @@
-//! The world as it is: ECS and Neo4j.
+//! The real world: ECS and Neo4j.
 
 use std::{net::IpAddr, time::Duration};
 
@@ -12,14 +12,14 @@ use topology::Slot;
 
 use crate::{Config, Seen, Sighting, Uncounted, World};
 
-/// A node that starts is slow to answer, and nothing is lost by waiting for it here.
+/// How long a node may take to answer: one that starts is slow, and waiting for it here costs nothing.
 const PROBE: Duration = Duration::from_secs(1);
-/// Both counts come out of the store's own count, whatever is in it.
+/// How long counting may take: both counts come from the store's own count, whatever is in it.
 const COUNT: Duration = Duration::from_secs(10);
 const NODES: &str = "MATCH (n) RETURN count(n)";
 const RELATIONSHIPS: &str = "MATCH ()-->() RETURN count(*)";
 
-/// Clients made once, used by every invocation.
+/// Clients that are made once and used by every invocation.
 pub(crate) struct Live {
     inventory: Inventory,
     services: Services,
@@ -29,7 +29,6 @@ pub(crate) struct Live {
     nodes: Nodes,
 }
 
-/// How nodes are asked.
 #[derive(Clone, Copy, Debug)]
 struct Nodes {
     dialect: neo4j::Dialect,
@@ -55,7 +54,7 @@ impl Live {
         }
     }
 
-    /// `neo4j` with its current password. Without authentication Neo4j looks at neither.
+    /// `neo4j` with its current password. Without authentication Neo4j ignores both.
     async fn admin(&self) -> Result<Credentials, Uncounted> {
         let password = self.secrets.password(&self.admin_secret).await;
         Ok(Credentials::administrator(password.map_err(|error| uncounted(&error, false))?))
@@ -98,7 +97,7 @@ fn uncounted(reason: &impl ToString, unauthorized: bool) -> Uncounted {
 }
 
 impl Nodes {
-    /// The tasks of one slot: none, one, or two while one is replaced.
+    /// One sighting for each task of a slot: none, one, or two while one is replaced.
     async fn sightings(self, slot: Slot, tasks: Vec<Task>) -> Vec<Sighting> {
         if tasks.is_empty() {
             return vec![Sighting { slot, seen: Seen::NoTask }];
@@ -150,7 +149,8 @@ mod tests {
     };
     use topology::{Answer, NotKnown};
 
-    /// A server that gives these answers (status and body), one a connection, and the requests that it got.
+    /// A server that gives these answers (status and body), one a connection, and the
+    /// requests that it received.
     async fn answering(answers: &[(u16, &'static str)]) -> (u16, tokio::task::JoinHandle<Vec<String>>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -194,7 +194,7 @@ mod tests {
             phase: phase.into(),
         };
         assert_eq!(nodes(role, program).seen(task(true)).await, seen(Answer::Slave, "running"));
-        // Both have given the one answer they had, and nobody listens any more.
+        // Both have given their one answer, and nothing listens any more.
         let refused = Answer::NotKnown(NotKnown::Refused);
         assert_eq!(nodes(role, program).seen(task(true)).await, seen(refused, ""));
         assert_eq!(nodes(role, program).seen(task(false)).await, Seen::Pending);

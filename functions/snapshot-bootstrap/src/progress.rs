@@ -10,18 +10,19 @@ use topology::{Answer, Kind};
 
 use crate::{Sighting, Untold, World, ready_resource::PAUSE};
 
-/// While no core slot says master a slot cannot have a role, so that waiting for it would be waiting for ever. An election
-/// takes seconds.
+/// How long to wait for a master. While no core slot is the master no slot can have a role, so waiting for
+/// one would never end. An election takes seconds.
 const NO_MASTER: Duration = Duration::from_secs(60);
 
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Progress {
-    /// Since when no core slot has said master, in seconds since 1970.
+    /// Since when no core slot has been the master, in seconds since 1970.
     no_master: Option<u64>,
-    /// When ECS itself was last asked, the same.
+    /// When ECS itself was last asked, in seconds since 1970.
     pub asked_ecs: u64,
-    /// Whether the request belongs to a roll-back, which it does from its beginning or never; none while CloudFormation has not said.
+    /// Whether the request belongs to a roll-back, which it does from its beginning or never; `None` until
+    /// CloudFormation has answered.
     rolls_back: Option<bool>,
 }
 
@@ -37,12 +38,13 @@ impl Progress {
         self.no_master = if is_led { None } else { self.no_master.or(Some(now.as_secs())) };
     }
 
-    /// Whether there has been none for so long that no election is under way.
+    /// Whether there has been no master for so long that no election can be under way.
     pub(crate) fn has_no_master(&self, now: Duration) -> bool {
         self.no_master.is_some_and(|since| now.as_secs().saturating_sub(since) >= NO_MASTER.as_secs())
     }
 
-    /// Whether the request belongs to a roll-back; only CloudFormation knows, and it is asked until it has said so once.
+    /// Whether the request belongs to a roll-back; only CloudFormation knows, and it is asked
+    /// until it has answered once.
     pub(crate) async fn rolls_back<W: World>(&mut self, world: &W, call: &Call) -> Result<bool, Error> {
         if let Some(known) = self.rolls_back {
             return Ok(known);
@@ -57,7 +59,7 @@ impl Progress {
         Outcome::Unfinished { progress: json!(self), after, waiting_for: waiting_for.to_string() }
     }
 
-    /// A call that failed is made again with the next look, unless that cannot help.
+    /// A call that failed is retried with the next look, unless that cannot help.
     pub(crate) fn may_pass(self, untold: Untold) -> Result<Outcome, Failure> {
         match untold {
             Untold::Call(error) if error.kind != aws::Kind::Denied => Ok(self.not_yet(&error, PAUSE)),

@@ -1,4 +1,4 @@
-//! Whether a cluster, or one slot of it, is there. Pure: a function of what was expected and what was seen.
+//! Whether a cluster, or one slot of it, is ready. Pure: a function of what was expected and what was seen.
 
 use std::net::IpAddr;
 
@@ -8,20 +8,17 @@ use topology::{Answer, Kind, NotKnown, Slot};
 /// What the template waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Expected {
-    /// The whole cluster.
     Cluster {
-        /// So many nodes that are sure of their role.
+        /// Number of nodes that must be sure of their role.
         nodes: usize,
         /// Whether exactly one of them must be the master.
         master: bool,
     },
-    /// One slot.
     Slot {
         /// The name of its service.
         name: String,
-        /// How far it must be.
         standing: Standing,
-        /// The task definition that it must run; none for any.
+        /// The task definition that it must run; `None` for any.
         definition: Option<String>,
     },
 }
@@ -29,66 +26,58 @@ pub enum Expected {
 /// How far a slot must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// Its node program waits for its peers, or is beyond that. More would be a deadlock where slots are made one after the
-    /// other: the first one waits for the others.
+    /// Its node program waits for its peers, or is further. To require more would be a deadlock where slots
+    /// are created one after another: the first one waits for the others.
     WaitsForPeers,
     /// It is the master or a slave again.
     Rejoined,
-    /// It has rejoined, and the cluster is settled (see [`settled`]): stopping the next slot leaves a majority.
+    /// It has rejoined, and the cluster is settled (see [`settled`]): stopping the
+    /// next slot leaves a majority.
     AmongAll,
 }
 
-/// One slot, as one of its tasks was seen; a slot has two tasks while one is replaced.
+/// One slot, with one of its tasks; a slot has two tasks while one is replaced.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sighting {
-    /// The slot.
     pub slot: Slot,
-    /// What was there.
     pub seen: Seen,
 }
 
-/// What a slot has.
+/// The state of a slot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Seen {
-    /// No task.
     NoTask,
     /// A task that does not run yet, or has no address.
     Pending,
-    /// A running task.
     Running {
-        /// Its address.
         address: IpAddr,
         /// ARN of its task definition.
         definition: String,
-        /// What it said of its role.
+        /// What it answered to the question for its role.
         answer: Answer,
-        /// What its node program says: `waiting-for-peers`, `starting` or `running`; empty when it does not tell.
+        /// What its node program reports: `waiting-for-peers`, `starting` or `running`; empty
+        /// if it does not report it.
         phase: String,
     },
 }
 
-/// What to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Readiness {
-    /// All is there.
     Ready,
-    /// Not yet, and who says what.
+    /// Not yet, and what each slot reports.
     NotYet(String),
 }
 
-/// What must be in the graph: what the snapshot had. None for what does not matter.
+/// What must be in the graph: what the snapshot had. `None` for what does not matter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Wanted {
-    /// Nodes.
     pub nodes: Option<u64>,
-    /// Relationships.
     pub relationships: Option<u64>,
 }
 
-/// The phases of a node program, all of which are beyond its start.
+/// The phases of a node program, each of which shows that it has started.
 const PHASES: [&str; 3] = ["waiting-for-peers", "starting", "running"];
 
-/// Compares what was seen with what is expected.
 pub fn ready(expected: &Expected, slots: &[Sighting]) -> Readiness {
     match expected {
         Expected::Cluster { nodes, master } => cluster(*nodes, *master, slots),
@@ -112,19 +101,20 @@ pub fn ready(expected: &Expected, slots: &[Sighting]) -> Readiness {
     }
 }
 
-/// Whether one slot may be stopped: every core slot is sure of its role, and exactly one of them is the master. Members that
-/// died still count in Neo4j's majority, so that one more which leaves would end it. Slave-only slots come and go by design.
+/// Whether one slot may be stopped: every core slot is sure of its role, and exactly one of them is the
+/// master. Members that died still count in Neo4j's majority, so one more that leaves could end it.
+/// Slave-only slots come and go by design.
 pub fn settled(slots: &[Sighting]) -> Readiness {
     let core: Vec<&Sighting> = slots.iter().filter(|sighting| sighting.slot.kind == Kind::Core).collect();
     let is_firm = |slot: &Sighting| slot.answer().is_some_and(Answer::is_firm);
-    // While a slot is replaced it may have two tasks, of which one is firm.
+    // While a slot is replaced it may have two tasks, one of which is firm.
     let unsure = core
         .iter()
         .filter(|sighting| !core.iter().any(|other| other.slot.name == sighting.slot.name && is_firm(other)));
     let mut says: Vec<String> = unsure.map(|sighting| sighting.says()).collect();
     let masters: Vec<&Sighting> =
         slots.iter().filter(|sighting| sighting.answer() == Some(Answer::Master)).collect();
-    // A slave-only slot is never the one master that is wanted.
+    // A slave-only slot never counts as the one master.
     let stray = masters.iter().any(|sighting| sighting.slot.kind == Kind::SlaveOnly);
     if masters.len() > 1 || stray {
         says.extend(masters.into_iter().map(Sighting::says));
@@ -145,7 +135,7 @@ fn cluster(nodes: usize, master: bool, slots: &[Sighting]) -> Readiness {
     Readiness::NotYet(format!("{firm} of {nodes} nodes are sure of their role: {each}"))
 }
 
-/// Name and address of the master, when there is exactly one that may be.
+/// Name and address of the master, if exactly one task says that it is, and that task is of a core slot.
 pub fn sole_master(slots: &[Sighting]) -> Option<(&str, IpAddr)> {
     let mut masters = slots.iter().filter(|slot| slot.answer() == Some(Answer::Master));
     match (masters.next()?, masters.next()) {
@@ -157,7 +147,7 @@ pub fn sole_master(slots: &[Sighting]) -> Option<(&str, IpAddr)> {
 }
 
 impl Sighting {
-    /// The same of a slot that should run `wanted`.
+    /// The clause for a slot that should run `wanted`.
     fn says_of(&self, wanted: Option<&str>) -> String {
         match (&self.seen, wanted) {
             (Seen::Running { definition, .. }, Some(wanted)) if !self.runs(Some(wanted)) => {
@@ -167,7 +157,7 @@ impl Sighting {
         }
     }
 
-    /// One clause: what it says, or why it says nothing.
+    /// One clause: what it reports, or why it reports nothing.
     fn says(&self) -> String {
         let Self { slot: Slot { name, kind, .. }, seen } = self;
         match seen {
@@ -201,7 +191,7 @@ impl Sighting {
         }
     }
 
-    /// What it said of its role; none without a task that runs.
+    /// What it answered to the question for its role; `None` without a running task.
     pub(crate) fn answer(&self) -> Option<Answer> {
         match &self.seen {
             Seen::Running { answer, .. } => Some(*answer),
@@ -228,13 +218,13 @@ impl Sighting {
     }
 }
 
-/// `family:revision` of a task definition, which templates name with and without the rest of its ARN.
+/// `family:revision` of a task definition, which templates name with or without the rest of its ARN.
 pub(crate) fn revision(definition: &str) -> &str {
     definition.rsplit('/').next().unwrap_or(definition)
 }
 
 impl Wanted {
-    /// How `found` differs from it: a clause; none when it does not.
+    /// How `found` differs from it, as a clause; `None` if it does not.
     pub fn differs(&self, found: Counts) -> Option<String> {
         let pairs =
             [("nodes", self.nodes, found.nodes), ("relationships", self.relationships, found.relationships)];
@@ -247,7 +237,6 @@ impl Wanted {
         (!clauses.is_empty()).then(|| format!("the master has {}", clauses.join(" and ")))
     }
 
-    /// Whether anything matters.
     pub fn is_any(&self) -> bool {
         self.nodes.is_some() || self.relationships.is_some()
     }

@@ -1,4 +1,5 @@
-//! `Custom::ClusterReady`: waits until the cluster, or one slot, is there; seals the founding of a whole one.
+//! `Custom::ClusterReady`: waits until the cluster, or one slot, is ready; seals the
+//! founding of a whole cluster.
 
 use std::time::Duration;
 
@@ -16,48 +17,49 @@ use crate::{
 };
 
 const SUFFIX: &str = "-ready";
-/// Between two looks. A look is two ECS calls, and several of these resources wait at the same time.
+/// The pause between two looks. A look is two ECS calls, and several of these
+/// resources wait at the same time.
 pub(crate) const PAUSE: Duration = Duration::from_secs(2);
-/// After a wrong password, which must not be tried as often as Neo4j locks users out for.
+/// The pause after a wrong password, which must not be tried often enough for Neo4j to lock the user out.
 const PAUSE_UNAUTHORIZED: Duration = Duration::from_secs(15);
 
-/// Looks again and again, in further invocations if need be, until what is expected is there.
+/// Looks again and again, in further invocations if necessary, until the expected state is seen.
 pub struct ClusterReady<W, S> {
     pub(crate) world: W,
     record: Record<S>,
     slots: Vec<Slot>,
 }
 
-/// What the template says. A property that is none of these is not looked at; as a change of it sends an Update, it is a
-/// way to have this looked at again.
+/// The properties in the template. Unknown properties are ignored on purpose: changing one triggers an
+/// Update, which runs the check again.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Properties {
-    /// So many nodes must be sure of their role; needed unless there is a `Slot`.
+    /// Number of nodes that must be sure of their role; required unless there is a `Slot`.
     #[serde(default, deserialize_with = "text::optional_number")]
     expect_nodes: Option<usize>,
-    /// Whether one of them must be the master; true when it is left out.
+    /// Whether one of them must be the master; true by default.
     #[serde(default, deserialize_with = "text::optional_boolean")]
     expect_master: Option<bool>,
     /// What must be in the graph, until the founding is sealed.
     #[serde(default)]
     expect_counts: ExpectCounts,
-    /// One slot, by its server id, in place of the whole cluster: on Create until it waits for its peers, later until it has rejoined and the
-    /// next slot may be stopped.
+    /// One slot, by its server id, in place of the whole cluster: on Create until it waits for its peers,
+    /// later until it has rejoined and the next slot may be stopped.
     #[serde(default, deserialize_with = "text::optional_number")]
     pub(crate) slot: Option<u32>,
-    /// `yes`: later only until it has rejoined, whatever the other slots are.
+    /// `yes`: later only until it has rejoined, whatever the state of the other slots.
     #[serde(default, deserialize_with = "degraded")]
     pub(crate) roll_when_degraded: Degraded,
     /// The task definition that the slot must run.
     #[serde(default)]
     definition: String,
-    /// What else of the slot's service replaces its task when it changes.
+    /// The other settings of the slot's service whose change replaces its task.
     #[serde(default)]
     network: String,
 }
 
-/// Empty for what is not known.
+/// The expected counts; empty for one that is not known.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 struct ExpectCounts {
@@ -75,12 +77,11 @@ impl Properties {
 }
 
 impl<W: World, S: Storage> ClusterReady<W, S> {
-    /// The cluster of these slots.
+    /// A check of the cluster with these slots.
     pub fn new(world: W, record: Record<S>, slots: Vec<Slot>) -> Self {
         Self { world, record, slots }
     }
 
-    /// One look.
     async fn look(&self, call: &Call, properties: &Properties, is_update: bool) -> Result<Outcome, Failure> {
         call.step("look at the nodes");
         let mut progress = Progress::of(call);
@@ -99,7 +100,8 @@ impl<W: World, S: Storage> ClusterReady<W, S> {
             let Some(why) = self.hopeless(call, properties, &slots, &mut progress).await else {
                 return Ok(progress.not_yet(&says, PAUSE));
             };
-            // A slot that was away before the deployment is away after its roll-back too, which must not fail for that.
+            // A slot that was away before the deployment is away after its roll-back too, which must
+            // not fail because of that.
             if !is_update || progress.rolls_back(&self.world, call).await != Ok(true) {
                 return Err(Failure::new(format_args!("{why}; the deployment waited for this: {says}")));
             }
@@ -114,7 +116,7 @@ impl<W: World, S: Storage> ClusterReady<W, S> {
         }
     }
 
-    /// All nodes are there: counts what they have, and seals the founding.
+    /// All nodes are ready: counts what they have, and seals the founding.
     async fn whole(
         &self,
         call: &Call,
@@ -132,7 +134,7 @@ impl<W: World, S: Storage> ClusterReady<W, S> {
             Some((_, address)) => Some(self.world.count(address).await),
             None => None,
         };
-        // A cluster that lives has more or less in it every minute, and the snapshot's counts are history.
+        // The counts of a living cluster change every minute, and the snapshot's counts are history.
         let is_sealed = founding.as_ref().is_some_and(Founding::is_sealed);
         let snapshot = founding.as_ref().and_then(Founding::to_restore);
         let wanted = if is_sealed { Wanted::default() } else { properties.wanted() };
@@ -150,7 +152,7 @@ impl<W: World, S: Storage> ClusterReady<W, S> {
         if let Some(differs) = counts.and_then(|counts| wanted.differs(counts)) {
             return Ok(progress.not_yet(&differs, PAUSE));
         }
-        // A manifest need not have counts; then a graph that is not empty is all that shows a restore.
+        // A manifest need not have counts; then only a graph that is not empty shows a restore.
         if let (Some(snapshot), false, Some(Counts { nodes: 0, .. })) = (snapshot, wanted.is_any(), counts) {
             let says = format_args!("the master has no nodes, and should have been founded from {snapshot}")
                 .to_string();
@@ -163,8 +165,9 @@ impl<W: World, S: Storage> ClusterReady<W, S> {
         }
     }
 
-    /// What is looked at: of a slot that is made only itself, because the others are made after it. Later the whole core too,
-    /// which must be well before the next slot is stopped; other slave-only slots come and go by design.
+    /// The slots to look at. For a slot that is created, only itself, because the others are created after
+    /// it. Later the whole core too, which must be well before the next slot is stopped; other slave-only
+    /// slots come and go by design.
     pub(crate) fn looked_at(&self, properties: &Properties, is_update: bool) -> Vec<&Slot> {
         let core = is_update.then_some(Kind::Core);
         let looks = |slot: &&Slot| match properties.slot {
@@ -183,7 +186,7 @@ impl<W: World, S: Storage> ClusterReady<W, S> {
         slots.into_iter().filter(|sighting| sighting.slot.name == self.name(properties)).collect()
     }
 
-    /// The service of the slot; the properties are valid.
+    /// The service of the slot; the properties have been validated.
     pub(crate) fn name(&self, properties: &Properties) -> &str {
         let slot = self.slots.iter().find(|slot| Some(slot.server_id) == properties.slot);
         slot.map(|slot| slot.name.as_str()).unwrap_or_default()
@@ -199,7 +202,7 @@ impl Properties {
     }
 }
 
-/// Every attribute is always there; empty is what is not known.
+/// Every attribute is always present; an empty one is not known.
 fn data(slots: &[Sighting], counts: Option<Counts>) -> Data {
     let master = sole_master(slots);
     let count = |of: fn(Counts) -> u64| counts.map(|counts| of(counts).to_string()).unwrap_or_default();
@@ -256,13 +259,13 @@ impl<W: World, S: Storage> Resource for ClusterReady<W, S> {
     ) -> Result<Outcome, Failure> {
         let replaces = |of: &Properties| (of.slot, of.definition.clone(), of.network.clone());
         if properties.slot.is_some() && old.is_some_and(|old| replaces(old) == replaces(properties)) {
-            // The slot's task is the same, so that there is nothing to wait for.
+            // The slot's task stays the same, so there is nothing to wait for.
             return Ok(Outcome::Done(data(&[], None)));
         }
         self.look(call, properties, true).await
     }
 
-    /// The cluster may be gone already, and nobody waits for it: it made nothing.
+    /// The cluster may be gone already, and nothing waits for it: this resource made nothing.
     async fn delete(
         &self,
         _call: &Call,
@@ -276,7 +279,7 @@ impl<W: World, S: Storage> Resource for ClusterReady<W, S> {
         physical_id.strip_prefix(&call.stack_name).is_some_and(|rest| rest.starts_with(SUFFIX))
     }
 
-    /// A Delete does nothing, whatever the id.
+    /// A Delete is a no-op, whatever the id.
     fn needs_delete(_physical_id: &str) -> bool {
         false
     }

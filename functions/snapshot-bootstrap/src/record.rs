@@ -1,4 +1,4 @@
-//! The founding record: read, changed by a pure function, written on the condition that nobody else wrote.
+//! The founding record: read, changed by a pure function, written only if no concurrent write was faster.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -7,11 +7,13 @@ use backups::{Change, Conflict, Founding, Time};
 
 use crate::Storage;
 
-/// A record has about a kilobyte.
+/// The longest record, bytes. A record has about a kilobyte.
 const LONGEST: usize = 64 << 10;
-/// Two resources and a repeated delivery write it, each once. More losses than this have another cause.
+/// Tries of a write. Two resources and a repeated delivery write the record, once each: more lost
+/// races have another cause.
 pub(crate) const TRIES: u32 = 5;
-/// Before the second try, doubled before each next one: together 1.5 s. S3 is busy for the time of one other write.
+/// The wait before the second try, doubled before each next one: together 1.5 s. S3 is busy for as long
+/// as one other write takes.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 
 /// `cluster/founding.json` of one stack.
@@ -25,37 +27,29 @@ pub struct Record<S> {
 /// Why the record was not read or written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Untold {
-    /// An AWS call failed.
     #[error("{0}; nothing was changed")]
     Call(#[from] aws::Error),
-    /// A write got no answer, each time it was tried.
+    /// A write got no answer in any of its tries.
     #[error("{0}; it is not known whether that was recorded: run the stack operation again")]
     Unanswered(aws::Error),
-    /// It is there and says nothing that is understood.
+    /// The record exists and is malformed, or of another format.
     #[error("{at}: {conflict}")]
-    Unreadable {
-        /// Its URI.
-        at: String,
-        /// Why.
-        conflict: Conflict,
-    },
-    /// Others wrote each time.
+    Unreadable { at: String, conflict: Conflict },
     #[error(
         "{0} was written by others {TRIES} times in a row, so nothing was recorded: run the stack operation again"
     )]
     Contended(String),
 }
 
-/// What was read, and in which version.
+/// The ETag of the record that was read; `None` if it was absent.
 pub(crate) type Version = Option<String>;
 
 impl<S: Storage> Record<S> {
-    /// The record at `key` of `bucket`.
     pub fn new(storage: S, bucket: &str, key: &str) -> Self {
         Self { storage, bucket: bucket.to_owned(), key: key.to_owned() }
     }
 
-    /// Reads it; none when nothing is recorded yet.
+    /// Reads the record; `None` if nothing is recorded yet.
     pub async fn load(&self) -> Result<Option<Founding>, Untold> {
         Ok(self.load_version().await?.0)
     }
@@ -70,9 +64,10 @@ impl<S: Storage> Record<S> {
         }
     }
 
-    /// Does what was decided on the version `seen`, as the try `attempt` (0, 1, ...) of [`TRIES`]. False when the record must
-    /// be read and decided on again: a concurrent write won, another one is under way, or the answer was lost. A record
-    /// that was written after all then says what was wanted, and the decision is to change nothing.
+    /// Makes the decided change on the version `seen`, as the try `attempt` (0, 1, ...) of [`TRIES`].
+    /// Returns `false` when the record must be read again for a new decision: a concurrent write won,
+    /// another one is under way, or the answer was lost. If the record was written after all, the new
+    /// decision is to change nothing.
     pub(crate) async fn write(&self, change: &Change, seen: &Version, attempt: u32) -> Result<bool, Untold> {
         let Change::Write(founding) = change else { return Ok(true) };
         let put = self.storage.put(&self.bucket, &self.key, founding.write(), seen.as_deref()).await;
@@ -88,7 +83,7 @@ impl<S: Storage> Record<S> {
                 tracing::warn!(event = "founding-busy", "{self} is being written by another request");
             }
 
-            // A refused write was not done, and a second one is refused too.
+            // A denied write was not made, and a second one is denied too.
             Err(error) if error.kind == Kind::Denied => return Err(error.into()),
             Err(error) if attempt + 1 >= TRIES => return Err(Untold::Unanswered(error)),
             Err(error) => tracing::warn!(event = "founding-unanswered", "{error}"),
@@ -97,7 +92,7 @@ impl<S: Storage> Record<S> {
         Ok(false)
     }
 
-    /// Seals it, unless it is sealed.
+    /// Seals the record, unless it is sealed.
     pub async fn seal(&self) -> Result<(), Untold> {
         for attempt in 0..TRIES {
             let (seen, version) = self.load_version().await?;

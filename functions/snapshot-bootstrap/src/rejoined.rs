@@ -9,12 +9,13 @@ use crate::{
     progress::Progress, ready, ready_resource::Properties, roll::Degraded,
 };
 
-/// From one question to the next what ECS itself says of a slot that does not come: three more calls, and it says little new.
+/// How often ECS itself is asked about a slot that does not come: that takes three more calls, and
+/// its answers change little.
 const ASK_ECS: Duration = Duration::from_secs(10);
 
 impl<W: World, S: Storage> ClusterReady<W, S> {
-    /// The next slot is stopped as soon as this one is ready, so that the whole cluster has to be well, unless that must not
-    /// be asked for: when the deployment is the mend, and in a roll-back, which is the way back to what worked.
+    /// The next slot is stopped as soon as this one is ready, so the whole cluster must be well. This is not
+    /// required when the deployment is the repair, nor in a roll-back, which is the way back to what worked.
     pub(crate) async fn slot_rejoined(
         &self,
         call: &Call,
@@ -32,15 +33,15 @@ impl<W: World, S: Storage> ClusterReady<W, S> {
         if is_there && properties.roll_when_degraded == Degraded::GoesOn {
             return Readiness::Ready;
         }
-        // It is there, or it is there with another task definition than the one that is wanted.
+        // The slot is ready, or it is ready with another task definition than the wanted one.
         if !is_there && ready(&running(&own, None), slots) != Readiness::Ready {
             return Readiness::NotYet(says);
         }
         match progress.rolls_back(&self.world, call).await {
             Ok(false) => Readiness::NotYet(says),
             Ok(true) if is_there => Readiness::Ready,
-            // The slot's stack went back to the settings of before, which may be a further revision with the same content:
-            // what counts is what the service asks for.
+            // The slot's stack went back to its earlier settings, which may be a new revision with the same
+            // content: what counts is the service's present definition.
             Ok(true) => match self.world.services(&[self.name(properties)]).await {
                 Ok(said) => {
                     let asked = said.into_iter().next().map(|service| service.definition);
@@ -57,7 +58,7 @@ impl<W: World, S: Storage> ClusterReady<W, S> {
         }
     }
 
-    /// Why waiting cannot help, if ECS says so.
+    /// Why waiting cannot help, if ECS reports a reason.
     pub(crate) async fn hopeless(
         &self,
         call: &Call,
@@ -85,7 +86,7 @@ impl<W: World, S: Storage> ClusterReady<W, S> {
     }
 }
 
-/// The same of a slot that runs another definition; none for any.
+/// The same expectation of a slot that runs another definition; `None` for any.
 fn running(expected: &Expected, definition: Option<String>) -> Expected {
     match expected.clone() {
         Expected::Slot { name, standing, .. } => Expected::Slot { name, standing, definition },

@@ -1,4 +1,4 @@
-//! From a source to exactly one object in one version, looked at and found fit. Nothing is written.
+//! From a source to exactly one object in one version, checked. Nothing is written.
 
 use aws::{Error, Kind};
 use backups::{
@@ -10,76 +10,51 @@ use crate::{Source, Storage};
 /// Why a source is not restored from: a sentence that names the URI.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// `latest` of nothing.
+    /// `latest` was requested and the bucket has no backup with a manifest.
     #[error(
         "there is no backup with a manifest below s3://{0}/{ROOT}, so latest is nothing: set Source to none for an empty cluster"
     )]
     NoBackup(String),
-    /// The function's role reads one bucket, and so do the nodes.
+    /// The function's role may read one bucket, and so may the nodes.
     #[error(
         "{uri} is in another bucket than this stack's own, which is {own}, and neither this function nor the nodes may read it: \
          copy the backup's folder to s3://{own}/{ROOT} and name that one"
     )]
-    Elsewhere {
-        /// Its URI.
-        uri: String,
-        /// The stack's bucket.
-        own: String,
-    },
-    /// No such object.
+    Elsewhere { uri: String, own: String },
     #[error("there is no object {uri}: {what}")]
     Missing {
-        /// Its URI.
         uri: String,
-        /// What that means.
+        /// The consequence, as a clause.
         what: &'static str,
     },
-    /// 403.
+    /// S3 answered 403.
     #[error(
         "{uri} may not be read: allow s3:GetObject on it to this function's role (and kms:Decrypt when it is encrypted with a key of \
          your own), and look whether it is there, because without s3:ListBucket a missing object is forbidden too"
     )]
-    Forbidden {
-        /// Its URI.
-        uri: String,
-    },
-    /// Fewer or more bytes than the manifest says.
+    Forbidden { uri: String },
     #[error(
         "{uri} has {found} bytes and its manifest says {expected}: it is truncated or was replaced; choose another backup"
     )]
     Length {
-        /// The data's URI.
         uri: String,
-        /// What S3 says.
+        /// Bytes, as S3 reports them.
         found: u64,
-        /// What the manifest says.
+        /// Bytes, as the manifest has them.
         expected: u64,
     },
-    /// No bytes at all.
     #[error("{0} has zero bytes: there is nothing to restore; choose another backup")]
     Empty(String),
-    /// The manifest cannot be read.
     #[error("{uri} cannot be used: {reason}")]
-    Manifest {
-        /// The manifest's URI.
-        uri: String,
-        /// Why.
-        reason: Unreadable,
-    },
-    /// The manifest says that it does not fit.
+    Manifest { uri: String, reason: Unreadable },
+    /// The manifest does not fit the cluster, or contradicts itself.
     #[error("{uri} is refused: {reason}")]
-    Unfit {
-        /// The manifest's URI.
-        uri: String,
-        /// Why.
-        reason: Refused,
-    },
-    /// A call failed in another way.
+    Unfit { uri: String, reason: Refused },
     #[error("{0}; nothing was recorded")]
     Call(Error),
 }
 
-/// Resolves `source`: none for an empty cluster. `latest` looks in `backups`; what is found must fit `target`.
+/// Resolves `source`; `None` for an empty cluster. `latest` looks in `backups`; the result must fit `target`.
 pub async fn resolve<S: Storage>(
     storage: &S,
     source: &Source,
@@ -126,7 +101,7 @@ async fn manifest<S: Storage>(storage: &S, bucket: &str, key: &str) -> Result<Ma
     Manifest::read(&stored.body).map_err(|reason| Refusal::Manifest { uri, reason })
 }
 
-/// The ETag of the data, when it is as long as its manifest says. Its checksum is compared by whoever restores it.
+/// The ETag of the data, if it is as long as its manifest says. The restoring node compares its checksum.
 async fn data<S: Storage>(storage: &S, bucket: &str, expected: &backups::Data) -> Result<String, Refusal> {
     let uri = uri(bucket, &expected.key);
     let head = storage.head(bucket, &expected.key).await.map_err(|error| failed(uri.clone(), error))?;

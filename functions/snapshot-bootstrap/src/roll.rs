@@ -1,5 +1,6 @@
-//! `Custom::RollCheck`: what has to be so before the first slot of a living cluster is stopped. The slots, and the functions
-//! that are told of them, depend on it in the template, so that nothing has changed when it refuses.
+//! `Custom::RollCheck`: the conditions before the first slot of a living cluster is stopped. The slots,
+//! and the functions that have the slots as parameters, depend on it in the template, so nothing has
+//! changed when it refuses.
 
 use std::time::Duration;
 
@@ -12,7 +13,8 @@ use topology::Slot;
 use crate::{Readiness, World, progress::Progress, ready_resource::PAUSE, settled};
 
 const SUFFIX: &str = "-roll";
-/// A member that was just replaced is back after some ten seconds, and an election takes as long.
+/// How long to look: a member that was just replaced is back after some ten seconds, and
+/// an election takes as long.
 const LOOK_FOR: Duration = Duration::from_secs(60);
 
 /// Refuses what a living cluster would not survive.
@@ -21,34 +23,34 @@ pub struct RollCheck<W> {
     core: Vec<Slot>,
 }
 
-/// What the template says.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Properties {
-    /// How many core slots there are to be.
+    /// Number of core slots that there should be.
     core_size: String,
-    /// The secret with the administrator's password, the stack's own or a given one; empty in what a stack of before was given.
+    /// The secret with the administrator's password, the stack's own or a given one; empty in the properties
+    /// of an earlier version of the stack.
     #[serde(default)]
     admin_secret_arn: String,
     /// Whether slots are stopped while another one is away.
     #[serde(deserialize_with = "degraded")]
     roll_when_degraded: Degraded,
-    /// Everything that the slots' tasks are made of: slots roll when it changes.
+    /// Everything that the slots' tasks are made from: slots roll when it changes.
     #[serde(default)]
     settings: Value,
 }
 
-/// What a roll does about a cluster that is not well.
+/// What a roll does when the cluster is not well.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Degraded {
-    /// It does not begin, and waits between slots.
+    /// It does not begin, and it waits between slots.
     #[default]
     Waits,
-    /// It goes on: the deployment may be the mend.
+    /// It goes on: the deployment may be the repair.
     GoesOn,
 }
 
-/// `yes` or `no`.
+/// Reads `yes` or `no`.
 pub(crate) fn degraded<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Degraded, D::Error> {
     match String::deserialize(deserializer)?.trim() {
         "yes" => Ok(Degraded::GoesOn),
@@ -58,7 +60,7 @@ pub(crate) fn degraded<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Deg
 }
 
 impl<W: World> RollCheck<W> {
-    /// Of the cluster of these slots, of which the core's count.
+    /// A check of the cluster with these slots, of which only the core's count.
     pub fn new(world: W, slots: &[Slot]) -> Self {
         let core = slots.iter().filter(|slot| slot.kind == topology::Kind::Core).cloned().collect();
         Self { world, core }
@@ -89,7 +91,7 @@ impl<W: World> RollCheck<W> {
             Ok(()) => return Ok(done()),
             Err(refusal) => refusal,
         };
-        // The way back to what worked is never refused; whether this is one only CloudFormation knows.
+        // The way back to what worked is never refused; only CloudFormation knows whether this Update is one.
         let mut progress = Progress::of(call);
         match progress.rolls_back(&self.world, call).await {
             Ok(true) => {
@@ -126,13 +128,13 @@ impl<W: World> RollCheck<W> {
     }
 }
 
-/// Why a deployment does not go on, unless it is a roll-back.
+/// Why a deployment does not continue, unless it is a roll-back.
 struct Refusal {
-    /// A clause.
+    /// The reason, as a clause.
     why: String,
-    /// What the stack's events say.
+    /// The sentence in the stack's events.
     sentence: String,
-    /// Waiting does not change it.
+    /// Whether waiting cannot change it.
     is_final: bool,
 }
 
@@ -152,7 +154,8 @@ fn another_secret(old: &str, new: &str) -> bool {
     !old.is_empty() && old != new
 }
 
-/// Nodes whose volume has users keep their password: with another secret nothing could log in any more, and every slot would still roll.
+/// Nodes whose volume has users keep their password: with another secret nothing could log in any more, and
+/// every slot would still roll.
 fn locked_out(new: &str) -> Refusal {
     Refusal {
         why: format!("the secret of the administrator changes to {new}"),
@@ -187,19 +190,19 @@ impl<W: World> Resource for RollCheck<W> {
         Ok(())
     }
 
-    /// Stays the same, so that a roll-back sends an Update: a resource that an update has replaced gets none, only its new
-    /// id is deleted.
+    /// Stays the same, so that a roll-back sends an Update: CloudFormation sends none to a resource that an
+    /// update has replaced, and only deletes its new id.
     fn physical_id(&self, call: &Call, _properties: &Properties) -> String {
         format!("{}{SUFFIX}", call.stack_name)
     }
 
-    /// With a new stack there is no cluster yet. With a stack that was made before it had this check, there is one.
+    /// A new stack has no cluster yet. A stack that was created before this check existed has one.
     async fn create(&self, call: &Call, properties: &Properties) -> Result<Outcome, Failure> {
         call.step("ask CloudFormation what is done with the stack");
         match self.world.operation(&call.stack_id).await {
             Ok(Operation::Update) => self.check(call, properties, None).await,
             Ok(_) => Ok(done()),
-            // A stack must not fail for a question that a new one has no use for.
+            // A stack must not fail because of a question that a new stack does not need.
             Err(error) => {
                 tracing::warn!(
                     event = "roll-unchecked",
@@ -219,7 +222,7 @@ impl<W: World> Resource for RollCheck<W> {
         self.check(call, properties, old).await
     }
 
-    /// It made nothing.
+    /// This resource made nothing.
     async fn delete(
         &self,
         _call: &Call,
@@ -233,7 +236,7 @@ impl<W: World> Resource for RollCheck<W> {
         physical_id == format!("{}{SUFFIX}", call.stack_name)
     }
 
-    /// A Delete does nothing, whatever the id.
+    /// A Delete is a no-op, whatever the id.
     fn needs_delete(_physical_id: &str) -> bool {
         false
     }

@@ -15,9 +15,9 @@ const SUFFIX: &str = "-snapshot";
 /// Whether the nodes of this version restore a snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Nodes {
-    /// They begin empty whatever the founding record says, so that a snapshot must not be recorded.
+    /// They begin empty whatever the founding record says, so a snapshot must not be recorded.
     BeginEmpty,
-    /// They restore what the founding record names.
+    /// They restore the snapshot that the founding record names.
     Restore,
 }
 
@@ -30,13 +30,12 @@ pub struct SnapshotBootstrap<S> {
     nodes: Nodes,
 }
 
-/// What the template says.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Properties {
     /// What the cluster is founded from.
     source: Source,
-    /// The version of Neo4j that it is restored into; the function's own when it is left out or empty.
+    /// The version of Neo4j into which it is restored; the function's own if left out or empty.
     #[serde(default, deserialize_with = "version")]
     expected_version: Option<Version>,
 }
@@ -49,13 +48,13 @@ fn version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Version>
 }
 
 impl<S: Storage> SnapshotBootstrap<S> {
-    /// Backups are looked for in the bucket `backups`, for a cluster of `version`.
+    /// Looks for backups in the bucket `backups`, for a cluster of `version`.
     pub fn new(storage: S, record: Record<S>, backups: String, version: Version, nodes: Nodes) -> Self {
         Self { storage, record, backups, version, nodes }
     }
 
-    /// Reads the record, resolves, decides and writes, and all of it again when somebody else wrote meanwhile. An Update
-    /// finds a record: an earlier deployment has made one.
+    /// Reads the record, resolves, decides and writes, and does all of it again after a lost write race. An
+    /// Update finds a record, because an earlier deployment has made one.
     async fn found(&self, call: &Call, wanted: &Properties, is_update: bool) -> Result<Outcome, Failure> {
         for attempt in 0..TRIES {
             call.step("read the founding record");
@@ -83,13 +82,14 @@ impl<S: Storage> SnapshotBootstrap<S> {
     }
 }
 
-/// What the same words were resolved to before. `latest` of a later day is another backup, and the cluster's is the one it
-/// was founded from.
+/// What the same request was resolved to before. `latest` on a later day is another backup, and the cluster's
+/// is the one that it was founded from.
 fn remembered<'f>(seen: Option<&'f Founding>, source: &Source) -> Option<&'f Snapshot> {
     seen?.snapshot.as_ref().filter(|snapshot| snapshot.asked == source.to_string())
 }
 
-/// Every attribute is always there, because a template that reads one that is not fails; empty is what is not known.
+/// Every attribute is always present, because a template that reads a missing one fails;
+/// an empty one is not known.
 fn data(snapshot: Option<&Snapshot>) -> Data {
     let text = |of: &dyn Fn(&Snapshot) -> String| snapshot.map(of).unwrap_or_default();
     let count = |of: &dyn Fn(&backups::Counts) -> u64| {
@@ -112,7 +112,7 @@ impl<S: Storage> Resource for SnapshotBootstrap<S> {
     type Properties = Properties;
     const TYPE: &'static str = "Custom::SnapshotBootstrap";
 
-    /// At once and before anything is looked at: an hour later an empty cluster would be all there is.
+    /// At once and before anything is looked up: an hour later only an empty cluster would be there.
     fn validate(&self, properties: &Properties) -> Result<(), Failure> {
         match (self.nodes, &properties.source) {
             (Nodes::Restore, _) | (_, Source::Empty) => Ok(()),
@@ -123,8 +123,8 @@ impl<S: Storage> Resource for SnapshotBootstrap<S> {
         }
     }
 
-    /// One for each stack, whatever its source: another source is never a replacement, because then the Delete of the old one
-    /// would look like a deletion of data.
+    /// One for each stack, whatever its source: another source is never a replacement, because then the
+    /// Delete of the old one would look like a deletion of data.
     fn physical_id(&self, call: &Call, _properties: &Properties) -> String {
         format!("{}{SUFFIX}", call.stack_name)
     }
@@ -142,7 +142,7 @@ impl<S: Storage> Resource for SnapshotBootstrap<S> {
         self.found(call, properties, true).await
     }
 
-    /// The record stays: data that is there was founded from it, and the bucket is kept.
+    /// The record stays: existing data was founded from it, and the bucket is kept.
     async fn delete(
         &self,
         _call: &Call,
@@ -156,7 +156,7 @@ impl<S: Storage> Resource for SnapshotBootstrap<S> {
         physical_id == format!("{}{SUFFIX}", call.stack_name)
     }
 
-    /// A Delete does nothing, whatever the id.
+    /// A Delete is a no-op, whatever the id.
     fn needs_delete(_physical_id: &str) -> bool {
         false
     }

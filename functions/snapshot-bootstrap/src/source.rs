@@ -1,11 +1,11 @@
-//! Where a cluster is to come from, in the words of a template.
+//! What a cluster is founded from, in the words of a template.
 
 use std::{fmt, str::FromStr};
 
 use backups::MANIFEST;
 use serde::Deserialize;
 
-/// The longest key that S3 has.
+/// The longest key that S3 allows, bytes.
 const LONGEST_KEY: usize = 1024;
 
 /// The property `Source`.
@@ -18,23 +18,19 @@ pub enum Source {
     Latest,
     /// `s3://<bucket>/<folder>` of a backup, or `s3://<bucket>/<folder>/manifest.json`.
     Exact {
-        /// The bucket.
         bucket: String,
         /// The key of the manifest.
         manifest: String,
     },
 }
 
-/// Text that names no source. It is not repeated: somebody may have put a presigned URL there.
+/// Text that names no source. No message repeats it: an operator may have put a presigned URL there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotASource {
-    /// It is none of the three.
     #[error("it must be latest, none, or s3://<bucket>/<folder of a backup>")]
     Form,
-    /// The bucket cannot be one.
     #[error("the bucket in it is no name of a bucket: it must be s3://<bucket>/<folder of a backup>")]
     Bucket,
-    /// The key has parts that lead elsewhere.
     #[error("the key in it has an empty part, . or .., or characters that keys of backups do not have")]
     Key,
 }
@@ -84,7 +80,7 @@ impl TryFrom<String> for Source {
     }
 }
 
-/// The same for all ways to write the same source: what the record of a founding compares.
+/// One text for all ways to write the same source: the founding record compares it.
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,4 +1,4 @@
-//! What is needed of S3: the seam that tests put a bucket in memory behind.
+//! What is needed from S3: the seam at which tests have a bucket in memory.
 
 use aws::{Error, Head, Objects, Put, Stored};
 
@@ -6,16 +6,16 @@ use aws::{Error, Head, Objects, Put, Stored};
 pub trait Storage: Send + Sync + 'static {
     /// All keys of `bucket` that start with `prefix`.
     fn keys(&self, bucket: &str, prefix: &str) -> impl Future<Output = Result<Vec<String>, Error>> + Send;
-    /// Length and version of an object; none when there is none.
+    /// Length and version of an object; `None` if absent.
     fn head(&self, bucket: &str, key: &str) -> impl Future<Output = Result<Option<Head>, Error>> + Send;
-    /// An object of at most `longest` bytes; none when there is none.
+    /// An object of at most `longest` bytes; `None` if absent.
     fn get(
         &self,
         bucket: &str,
         key: &str,
         longest: usize,
     ) -> impl Future<Output = Result<Option<Stored>, Error>> + Send;
-    /// Writes if the object is still the version `seen` (none: if there is still none).
+    /// Writes if the object is still the version `seen` (`None`: if it is still absent).
     fn put(
         &self,
         bucket: &str,

@@ -1,4 +1,4 @@
-//! What `Custom::ClusterReady` needs from outside: the seam that tests put a cluster in memory behind.
+//! What `Custom::ClusterReady` needs from its environment: the seam at which tests have a cluster in memory.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -9,28 +9,29 @@ use topology::Slot;
 
 use crate::Sighting;
 
-/// The nodes.
+/// ECS, CloudFormation and the nodes.
 pub trait World: Send + Sync + 'static {
-    /// Lists the tasks of `slots` and asks each for its role, all at once; one sighting or more of each slot, in order.
+    /// Lists the tasks of `slots` and asks each for its role, all at once; one or more
+    /// sightings of each slot, in order.
     ///
     /// # Errors
-    /// When a service could not be listed: then a task that is missing would prove nothing.
+    /// When a service could not be listed: then a missing task would prove nothing.
     fn look(&self, slots: &[&Slot]) -> impl Future<Output = Result<Vec<Sighting>, Error>> + Send;
-    /// What ECS itself says of `services`: its events, and tasks that ended by themselves.
+    /// What ECS itself reports about `services`: its events, and tasks that ended by themselves.
     fn services(&self, services: &[&str]) -> impl Future<Output = Result<Vec<Service>, Error>> + Send;
     /// What CloudFormation is doing with the stack `id`.
     fn operation(&self, id: &str) -> impl Future<Output = Result<Operation, Error>> + Send;
-    /// Counts what is in the graph of the node at `master`.
+    /// Counts nodes and relationships in the graph of the node at `master`.
     fn count(&self, master: IpAddr) -> impl Future<Output = Result<Counts, Uncounted>> + Send;
 }
 
-/// Why nothing was counted: a clause.
+/// Why nothing was counted, as a clause.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub struct Uncounted {
-    /// Why.
     pub reason: String,
-    /// It refuses the password. Three wrong ones lock the user out for five seconds, so it is not asked again sooner.
+    /// Whether the password was refused. Three wrong ones lock the user out for five seconds, so
+    /// the next try must be later.
     pub unauthorized: bool,
 }
 

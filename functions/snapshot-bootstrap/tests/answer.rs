@@ -13,7 +13,7 @@ use tokio::{
     net::TcpListener,
 };
 
-/// Takes one request whole and answers 200.
+/// Reads one whole request and answers 200.
 async fn take_one(listener: &TcpListener) -> (String, Value) {
     let (mut client, _) = listener.accept().await.unwrap();
     let mut taken = Vec::new();

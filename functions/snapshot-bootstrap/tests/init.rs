@@ -1,4 +1,5 @@
-//! The start of the real binary: a bad parameter keeps it from nothing but its work, and without roots there is nothing to answer with.
+//! The start of the real binary: an invalid parameter keeps it only from its work, and
+//! without roots it cannot answer.
 
 use std::{
     fs,
@@ -8,13 +9,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Far above what a start takes.
+/// Far longer than a start takes.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 struct Started {
     function: Child,
     runtime: TcpListener,
-    /// Closing it would be an error of its own, which the function logs.
+    /// Kept open: closing it would be an error of its own, which the function logs.
     poll: Option<TcpStream>,
     log: std::path::PathBuf,
 }
@@ -52,7 +53,7 @@ impl Started {
         Self { function, runtime, poll: None, log }
     }
 
-    /// The request line of the first poll; none when the process ended without one.
+    /// The request line of the first poll; `None` if the process ended without one.
     fn first_poll(&mut self) -> Option<String> {
         let deadline = Instant::now() + PATIENCE;
         loop {

@@ -1,5 +1,5 @@
-//! `Custom::ClusterReady` through the protocol, against a cluster that follows a script. Time is paused: it goes on when
-//! everybody waits.
+//! `Custom::ClusterReady` through the protocol, against a cluster that follows a script. Time is paused: it
+//! advances when all futures wait.
 
 mod stage;
 
@@ -148,7 +148,7 @@ async fn counts_must_be_the_snapshots_while_the_cluster_is_founded() {
     );
 }
 
-/// A later Update of a cluster that lives must not wait for counts of the day it was founded on.
+/// A later Update of a living cluster must not wait for the counts of the day on which it was founded.
 #[tokio::test(start_paused = true)]
 async fn counts_do_not_matter_once_it_is_sealed() {
     let buckets = founded();
@@ -191,7 +191,7 @@ async fn a_snapshot_without_counts_never_seals_an_empty_cluster() {
         "the master has no nodes, and should have been founded from s3://neo4j-backups/{NEW}/store.tar.zst"
     );
     assert!(reason(&answer).contains(&says), "{answer}");
-    // Nor one that could not be counted.
+    // Nor a graph that could not be counted.
     let cluster = Cluster::default().then(Ok(whole())).counting(Err(uncounted(false)));
     let answer = Function::new(&buckets, &cluster).answer(&event).await;
     assert!(reason(&answer).contains("the master's graph could not be counted"), "{answer}");
@@ -281,7 +281,8 @@ async fn a_slot_is_updated_when_its_new_task_has_rejoined() {
     assert_eq!(answer["PhysicalResourceId"], "neo4j-local-ready-slot-2");
 }
 
-/// Its server id follows those of the core. The core has to be well before the next slot is stopped; it is looked at, and so is
+/// Its server id follows those of the core. The core must be well before the next slot is stopped: it is
+/// looked at, and so is the slot itself.
 /// the slot itself.
 #[tokio::test(start_paused = true)]
 async fn a_slave_only_slot_is_waited_for_beside_the_core() {
@@ -312,7 +313,8 @@ async fn a_slave_only_slot_is_waited_for_beside_the_core() {
     assert_eq!(cluster.looks(), vec![vec!["core-1", "core-2", "core-3", "slave-1"]; 2]);
 }
 
-/// Faults 12 and 13: a Delete looks at nothing, whatever state the cluster is in, and whoever still waits finds its own end.
+/// Faults 12 and 13: a Delete looks at nothing, whatever the state of the cluster, and a resource that still
+/// waits comes to its own end.
 #[tokio::test(start_paused = true)]
 async fn a_delete_waits_for_nobody() {
     let buckets = founded();

@@ -1,5 +1,5 @@
-//! Rolls through the protocol: the check before the first slot, and the wait between two. Time is paused: it goes on when
-//! all futures wait.
+//! Rolls through the protocol: the check before the first slot, and the wait between two. Time is paused: it
+//! advances when all futures wait.
 
 mod stage;
 
@@ -12,7 +12,7 @@ use stage::{Buckets, Cluster, Function, data, event, event_with, reason, running
 use tokio::time::Instant;
 use topology::{Answer, NotKnown};
 
-/// Without core-3.
+/// All slots but core-3.
 fn degraded() -> Vec<Sighting> {
     let mut slots = whole();
     slots[2].seen = Seen::NoTask;
@@ -24,7 +24,7 @@ fn not_told(kind: Kind) -> Error {
     Error { call: "cloudformation:DescribeStacks", what, reason: format!("{kind:?}"), kind }
 }
 
-/// The answer, and how long it took.
+/// The answer, and the time that it took.
 async fn answer(cluster: &Cluster, event: &Value) -> (Value, Duration) {
     let begun = Instant::now();
     let answer = Function::new(&Buckets::default(), cluster).answer(event).await;
@@ -82,7 +82,7 @@ async fn another_secret_of_the_administrator_is_refused_by_its_name() {
                 was stopped. Set AdminSecretArn back";
     assert!(reason(&refused).starts_with(says), "{refused}");
     assert!(took < Duration::from_secs(1) && cluster.looks().is_empty(), "nothing can be waited for");
-    // The same secret, and a check of before, which was not given one.
+    // The same secret, and a check of an earlier version, which had none.
     event["OldResourceProperties"]["AdminSecretArn"] = json!("arn:new");
     data(&answer(&Cluster::default().then(Ok(whole())), &event).await.0);
     data(&answer(&Cluster::default().then(Ok(whole())), &roll(&given("arn:new"))).await.0);
@@ -96,7 +96,8 @@ async fn a_roll_back_is_never_refused() {
         data(&ready);
         assert_eq!(took, Duration::ZERO, "{properties:?}");
     }
-    // Whether it is one is asked again when the question was throttled; when it cannot be asked the sentence says so.
+    // Whether it is a roll-back is asked again after a throttled call; when it cannot be
+    // asked the sentence says so.
     let cluster = Cluster::default().then(Ok(degraded()));
     let cluster = cluster.during(Err(not_told(Kind::Throttled))).during(Ok(Operation::RollBack));
     data(&answer(&cluster, &roll(&[])).await.0);
@@ -203,7 +204,8 @@ async fn the_next_slot_waits_until_all_others_are_well_and_says_for_what() {
     );
 }
 
-/// The roll-back of a slot's stack may make a further revision of the task definition that was before: the properties name one that
+/// The roll-back of a slot's stack may make a new revision of the earlier task definition: the properties
+/// name one that no service has any more.
 /// no service asks for any more.
 #[tokio::test(start_paused = true)]
 async fn in_a_roll_back_the_slot_runs_what_its_service_asks_for() {
@@ -226,7 +228,8 @@ async fn in_a_roll_back_the_slot_runs_what_its_service_asks_for() {
     assert!(reason(&refused).contains("core-2 still runs neo4j-local-core-2:1"), "no roll-back: {refused}");
 }
 
-/// A slot cannot have a role while no majority is left: a deployment that mends goes on to the slot that is missing.
+/// A slot cannot have a role while no majority is left: a deployment that repairs
+/// goes on to the missing slot.
 #[tokio::test(start_paused = true)]
 async fn without_any_master_a_slot_that_waits_for_its_peers_is_enough_for_a_deployment_that_mends() {
     let leaderless = vec![
@@ -243,7 +246,8 @@ async fn without_any_master_a_slot_that_waits_for_its_peers_is_enough_for_a_depl
     assert!(reason(&refused).contains("timed out"), "{refused}");
 }
 
-/// The slot was away before, with RollWhenDegraded=yes, and its Update failed for it: so would the Update back.
+/// The slot was away before, with RollWhenDegraded=yes, and its Update failed because of it:
+/// so would the Update back.
 #[tokio::test(start_paused = true)]
 async fn a_roll_back_does_not_fail_for_a_slot_that_cannot_come() {
     let words = "(service core-2) was unable to place a task because no container instance met all of its requirements.";
@@ -268,7 +272,7 @@ async fn an_update_that_replaces_no_task_waits_for_nothing() {
     let cluster = Cluster::default().then(Ok(degraded()));
     data(&answer(&cluster, &update).await.0);
     assert!(cluster.looks().is_empty());
-    // A change of subnets replaces the task as well, and its definition stays.
+    // A change of subnets replaces the task as well, although its definition stays.
     update["ResourceProperties"]["Network"] = json!("sg-1,subnet-2");
     let cluster = Cluster::default()
         .then(Ok(around(replaced(Answer::Slave, "running"), running(3, Answer::Slave, "running"))));

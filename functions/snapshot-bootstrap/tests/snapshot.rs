@@ -1,5 +1,5 @@
-//! `Custom::SnapshotBootstrap` through the protocol, against S3 in memory: what it records, what it refuses, and that it
-//! touches nothing else.
+//! `Custom::SnapshotBootstrap` through the protocol, against S3 in memory: what it records, what it refuses,
+//! and that it touches nothing else.
 
 mod stage;
 
@@ -60,7 +60,7 @@ async fn without_a_source_an_empty_cluster_is_founded() {
     assert_eq!((founding.phase, founding.to_restore()), (Phase::Founding, None));
 }
 
-/// Fault 16: each has its own sentence that names the object, and nothing is recorded or touched.
+/// Fault 16: each case has its own sentence that names the object, and nothing is recorded or touched.
 #[tokio::test]
 async fn a_snapshot_that_is_not_fit_is_refused_with_its_reason_and_nothing_is_touched() {
     type Break = fn(&Buckets);
@@ -221,7 +221,7 @@ async fn the_version_that_is_expected_is_the_one_that_must_fit() {
     assert!(reason(&answer).contains("it is of Neo4j 3.4.6 and the cluster is 5.26.0"), "{answer}");
 }
 
-/// Fault 7: `latest` of the second delivery is still the one of the first.
+/// Fault 7: `latest` of the second delivery is still the backup of the first.
 #[tokio::test]
 async fn the_same_event_twice_has_one_effect_although_a_backup_was_made_meanwhile() {
     let buckets = Buckets::with_backups();
@@ -258,7 +258,7 @@ async fn a_sealed_cluster_refuses_another_snapshot_and_says_what_to_do() {
     let answer = function.answer(&rollback).await;
     assert_eq!(data(&answer)["Key"], format!("{OLD}/store.tar.zst"));
 
-    // The parameter is taken out after the bootstrap: nothing to restore is fine.
+    // The parameter is removed after the bootstrap: nothing to restore is fine.
     let without = event_with("snapshot-bootstrap-update-sealed", &[("Source", json!("none"))]);
     assert_eq!(data(&function.answer(&without).await)["Key"], "");
     assert_eq!(buckets.all(), before, "nothing of all this wrote or removed anything");
@@ -275,7 +275,7 @@ async fn a_sealed_cluster_does_not_mind_the_snapshot_that_it_came_from_by_whatev
         &[("Source", json!(format!("s3://{BACKUPS}/{NEW}/")))],
     );
     assert_eq!(data(&function.answer(&same).await)["ETag"], "\"3\"");
-    // Its backup has expired since, and the version has moved on: what is history is not looked at again.
+    // Its backup has expired since, and the version has moved on: history is not looked up again.
     buckets.remove(BACKUPS, &format!("{NEW}/manifest.json"));
     let again = event_with(
         "snapshot-bootstrap-update-sealed",
@@ -318,7 +318,7 @@ async fn whoever_loses_the_write_decides_afresh_on_what_the_other_wrote() {
     assert_eq!(buckets.founding(), Some(old));
 }
 
-/// 409 means that nothing was written, and to try again; a lost answer means that it may have been.
+/// 409 means that nothing was written, and to retry; a lost answer means that it may have been written.
 #[tokio::test(start_paused = true)]
 async fn a_busy_record_is_tried_again_and_a_lost_answer_is_looked_up() {
     let buckets = Buckets::with_backups();
@@ -371,7 +371,8 @@ async fn a_record_that_may_not_be_written_fails_with_what_to_compare() {
     assert!(reason(&answer).ends_with("nothing was changed"), "{answer}");
 }
 
-/// Faults 11 and 13: after a failed Create, with properties nobody can read, with an id that CloudFormation invented.
+/// Faults 11 and 13: after a failed Create, with malformed properties, with an id that
+/// CloudFormation invented.
 #[tokio::test]
 async fn a_delete_succeeds_and_removes_nothing() {
     let buckets = Buckets::with_backups();

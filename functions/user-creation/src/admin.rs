@@ -1,26 +1,26 @@
-//! The administrator of one node: its password is the secret's, after this at the latest.
+//! The administrator of one node: after this its password is the secret's.
 
 use neo4j::{Administration, Credentials, Denied, Instance, carried_by_http};
 use secrecy::SecretString;
 
 use crate::{Problem, secrets::Passwords};
 
-/// What a Neo4j has whose administrator was never set; it refuses everything before it is changed.
+/// The password of a Neo4j whose administrator was never set; it refuses everything until that is changed.
 const FACTORY_SET: &str = "neo4j";
 
-/// How the administrator's password was found.
+/// Which password the administrator had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Found {
-    /// It is the secret's.
+    /// The secret's.
     InOrder,
-    /// It was the one before, and is the secret's now.
+    /// The previous one; it is the secret's now.
     Rotated,
-    /// It was the one that Neo4j comes with, and is the secret's now.
+    /// The one that Neo4j comes with; it is the secret's now.
     FirstChange,
 }
 
-/// Logs in as the administrator, and changes an older password to the secret's. Three wrong passwords in a row lock a user
-/// out for five seconds; these are three at most, and the last one is right if any is.
+/// Logs in as the administrator, and changes an older password to the secret's. Three wrong passwords in a
+/// row lock a user out for five seconds; this tries three at most, and the last one is right if any is.
 pub(crate) async fn enter(at: &Instance, passwords: &Passwords) -> Result<(Credentials, Found), Problem> {
     let step = "log in as neo4j";
     if at.administration == Administration::Http && !carried_by_http(&passwords.current) {

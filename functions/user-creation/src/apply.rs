@@ -1,4 +1,4 @@
-//! Makes a user what its resource says, on every node.
+//! Makes a user match its resource, on every node.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -18,14 +18,14 @@ use crate::{
     secrets::Passwords,
 };
 
-/// Kept of an invocation's time for the look at the record after nodes were changed.
+/// Kept of an invocation's time, to look at the record after nodes were changed.
 const FOR_THE_RECORD: Duration = Duration::from_secs(20);
 
-/// What a request is to the ones before it.
+/// How a request relates to the ones before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind<'a> {
     Create,
-    /// It undoes a failed one if the record that is there is of a failed one.
+    /// It undoes an Update that failed, if the found record is of such a one.
     Update,
     /// The roll-back of a rename to this login.
     RenameBack(&'a UserName),
@@ -34,20 +34,21 @@ pub(crate) enum Kind<'a> {
 /// What a node that is away means for the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Away {
-    /// It is waited for, and then a failure.
+    /// The request waits for it, and then fails.
     Fails,
-    /// A failed update is being rolled back: the node had this user before, and the reconcile completes what it lacks.
+    /// A failed update is being rolled back: the node had this user before, and the reconcile
+    /// completes what it lacks.
     IsCompletedLater,
 }
 
-/// What the record says of the request that applies it.
+/// What the record says about the request that applies it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Standing {
-    /// It is this request's.
+    /// The record is this request's.
     Wanted,
-    /// A later request wants the user to be something else.
+    /// A later request changed what the user should be.
     Changed,
-    /// The user is to be absent.
+    /// The user must be absent.
     Unwanted,
 }
 
@@ -60,7 +61,7 @@ fn standing(mine: &Record, found: Option<&Record>) -> Standing {
 }
 
 impl<W: World> Neo4jUser<W> {
-    /// Records what is wanted, applies it everywhere, and looks whether it is wanted still.
+    /// Records the wanted user, applies it everywhere, and looks whether it is still wanted.
     pub(crate) async fn apply(
         &self,
         call: &Call,
@@ -76,12 +77,13 @@ impl<W: World> Neo4jUser<W> {
         let desired = properties.desired().map_err(|failure| Stop::failed(&failure).nothing_made())?;
         let record = self.record_of(call, &desired.user, Some(desired.clone()));
         call.step("read the secrets");
+        // Before the record is written: a request that fails here has made nothing.
         let passwords = Passwords::read(&*self.world, &desired.secret_arn).await.map_err(unless_recorded)?;
         let admin = self.admin().await.map_err(unless_recorded)?;
         if !recorded {
             call.step("record the user");
             let found = self.found(&desired.user).await.map_err(unless_recorded)?;
-            // Set by an earlier call too, which has written the record and was stopped right after it.
+            // An earlier call may have set it too, written the record, and been stopped right after that.
             progress.undoes |= match (kind, &found) {
                 (Kind::Create, _) | (Kind::Update, None) => false,
                 (Kind::Update, Some(found)) => {
@@ -89,6 +91,7 @@ impl<W: World> Neo4jUser<W> {
                 }
                 (Kind::RenameBack(_), _) => true,
             };
+            // The record first, the nodes second: the reconcile completes what this invocation does not.
             self.record(call, &record, found).await?;
         }
         let begun = *progress.since.get_or_insert_with(now);
@@ -105,14 +108,15 @@ impl<W: World> Neo4jUser<W> {
         let target = Target { user: desired.user.clone(), wanted: Some((desired.clone(), passwords)) };
         let told = everywhere(&self.config, &nodes, &admin, &target, true).await;
         tell(&desired.user, &told);
+        // Once more after the nodes were changed: a Delete may have come meanwhile.
         self.still_wanted(call, &record, &ground).await?;
         let waited = Duration::from_secs(now().saturating_sub(begun));
         let away = if progress.undoes { Away::IsCompletedLater } else { Away::Fails };
         conclude(&desired, &told, away, waited < self.config.node_wait)
     }
 
-    /// Whether the record that is there is of an earlier request of the same resource, and that one failed. CloudFormation says of no
-    /// Update that it is a roll-back; after a failed Update comes the one back.
+    /// Whether the found record is of an earlier request of the same resource, and that request failed.
+    /// CloudFormation marks no Update as a roll-back; after a failed Update comes the one that undoes it.
     async fn has_failed(&self, mine: &Record, found: &Record) -> Result<bool, Trouble> {
         if found.owner != mine.owner || found.request == mine.request {
             return Ok(false);
@@ -121,8 +125,8 @@ impl<W: World> Neo4jUser<W> {
         Ok(matches!(said, Some(Said { answer: Answer::Failure { .. }, .. })))
     }
 
-    /// Writes the record of a request. An earlier delivery of the same request may have been concluded, and undone by a later request,
-    /// since this one asked.
+    /// Writes the record of a request. Since this delivery looked, an earlier delivery of the same request
+    /// may have been concluded, and undone by a later request.
     pub(crate) async fn record(
         &self,
         call: &Call,
@@ -130,40 +134,42 @@ impl<W: World> Neo4jUser<W> {
         found: Option<Record>,
     ) -> Result<(), Stop> {
         if found.as_ref().is_some_and(|found| found.is(record)) {
-            // Another delivery has written it. Were it written again, a Delete that has come since would be undone.
+            // Another delivery has written it. To write it again would undo a Delete that has come since.
             return Ok(());
         }
-        // What was found may be a later request's.
+        // The found record may be of a later request, which came after this one was concluded.
         if let Some(said) = said_before(&*self.world, call).await? {
             return Err(Stop::Concluded(said.answer));
         }
         let was_there = found.is_some();
         let written = if record.desired.is_some() { record.clone().after(found) } else { record.clone() };
         let is_new = self.put(&written, was_there).await?;
+        // Once more after the write, because the Parameter Store has no conditional overwrite.
         let Some(said) = said_before(&*self.world, call).await? else { return Ok(()) };
-        // Concluded between look and write. If there was no record at either, a later request has deleted the user. One that was there is
-        // not put back: it is older than the conclusion.
+        // Concluded between look and write. If there was no record at either moment, a later request has
+        // deleted the user. A record that was there is not put back: it is older than the conclusion.
         if is_new && self.found(&record.user).await?.is_some_and(|now| now.is(record)) {
             self.world.forget(record.user.as_str()).await?;
         }
         Err(Stop::Concluded(said.answer))
     }
 
-    /// Writes a record; returns whether there was none at that moment.
+    /// Writes a record. Returns whether it was absent at that moment.
     async fn put(&self, written: &Record, was_there: bool) -> Result<bool, Stop> {
         let refused = |trouble: Trouble| {
             let denied = matches!(&trouble, Trouble::Call(error) if error.kind == aws::Kind::Denied);
             let stop = Stop::from(trouble);
-            // A Delete of what was not written would be denied too, and the roll-back fail with it.
+            // A Delete of an unwritten record would be denied too, and the roll-back would fail with it.
             if denied { stop.nothing_made() } else { stop }
         };
         if !was_there {
+            // An absent parameter can be written conditionally, an existing one cannot.
             if self.world.write_new(written).await.map_err(refused)? {
                 return Ok(true);
             }
             match self.world.record(&written.user).await {
                 Ok(Some(now)) if now.is(written) => return Ok(false),
-                // It cannot be read, so it was not found.
+                // A malformed record counts as absent, and is overwritten.
                 Err(Trouble::Record(_)) => {}
                 Ok(_) => {
                     let user = &written.user;
@@ -176,15 +182,15 @@ impl<W: World> Neo4jUser<W> {
         Ok(false)
     }
 
-    /// A Delete or another Update may have come meanwhile: the record says. What was made of a user that is not wanted any more is
-    /// removed again.
+    /// A Delete or another Update may have come meanwhile, which the record shows. What was made of a user
+    /// that is not wanted any more is removed again.
     async fn still_wanted(&self, call: &Call, record: &Record, ground: &Ground<'_>) -> Result<(), Stop> {
         call.step("look whether it is wanted still");
         let user = &record.user;
         match standing(record, self.world.record(user).await?.as_ref()) {
             Standing::Wanted => Ok(()),
             Standing::Changed => {
-                // What this request has made last is what the later one has made first.
+                // This request may have applied the older record last, so the later one is applied again.
                 if let Err(trouble) = follow(&*self.world, &self.config, ground, user).await {
                     not_followed(user, &trouble);
                 }
@@ -205,7 +211,7 @@ impl<W: World> Neo4jUser<W> {
         }
     }
 
-    /// The record that is there; one that cannot be read is replaced by what this request says.
+    /// The existing record; a malformed one counts as absent, and this request replaces it.
     pub(crate) async fn found(&self, user: &UserName) -> Result<Option<Record>, Trouble> {
         match self.world.record(user).await {
             Err(Trouble::Record(_)) => Ok(None),
@@ -214,14 +220,15 @@ impl<W: World> Neo4jUser<W> {
     }
 }
 
-/// The record could not be followed at once; the reconcile does it.
+/// Logs that the record could not be applied at once; the reconcile applies it.
 pub(crate) fn not_followed(user: &UserName, trouble: &Trouble) {
     tracing::warn!(event = "user-out-of-order", user = %user, "user {user}: {trouble}");
 }
 
-/// `may_wait`: its nodes have been waited for less long than they may be.
+/// `may_wait`: the request has waited for its nodes for less long than it may.
 fn conclude(desired: &Desired, told: &[Told], away: Away, may_wait: bool) -> Result<Answer, Stop> {
     let left: Vec<&Problem> = told.iter().filter_map(|told| told.outcome.as_ref().err()).collect();
+    // A roll-back must not fail because of a node that does not answer: the reconcile completes it there.
     let later = away == Away::IsCompletedLater && left.iter().all(|problem| problem.is_unreachable());
     if left.is_empty() || later {
         if !left.is_empty() {
@@ -239,6 +246,7 @@ fn conclude(desired: &Desired, told: &[Told], away: Away, may_wait: bool) -> Res
         let data = BTreeMap::from(data.map(|(name, value)| (name.to_owned(), value)));
         return Ok(Answer::Success { data });
     }
+    // A node that was replaced is back in a minute or two, so the request waits before it fails.
     if left.iter().all(|problem| problem.passes()) && may_wait {
         return Err(Stop::Nodes(problems(told)));
     }

@@ -5,21 +5,19 @@ use std::{net::IpAddr, time::Duration};
 use neo4j::Instance;
 use runtime::{Cluster, Environment, Invalid};
 
-/// A node that was replaced is back in a minute or two.
+/// How long to wait for a node: one that was replaced is back in a minute or two.
 const NODE_WAIT: Duration = Duration::from_secs(180);
-/// The first administration after a start of 5.26 takes 3 s on two cores.
+/// The deadline of a call: the first administration after a start of 5.26 takes 3 s on two cores.
 const CALL_DEADLINE: Duration = Duration::from_secs(8);
 
-/// Everything that the template sets for the function.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// What the template sets for every program.
     pub cluster: Cluster,
-    /// Whether the nodes ask for a login. Without that there are no users to make or change.
+    /// Whether the nodes require a login. Without that there are no users to create or change.
     pub auth_enabled: bool,
-    /// The secret of the user `neo4j`, which is there whether nodes ask for a login or not.
+    /// The ARN of the secret of the user `neo4j`, which exists whether nodes require a login or not.
     pub admin_secret: String,
-    /// This function's own name, to go on in a further invocation.
+    /// This function's own name, with which it invokes itself again.
     pub function: String,
     /// How long a node may be missing or silent before a Create or Update gives up on it.
     pub node_wait: Duration,
@@ -30,8 +28,7 @@ pub struct Config {
 impl Config {
     /// Reads and checks all parameters.
     ///
-    /// # Errors
-    /// The first that is invalid.
+    /// The first invalid parameter.
     pub fn read(environment: &Environment) -> Result<Self, Invalid> {
         Ok(Self {
             cluster: Cluster::read(environment)?,
@@ -43,7 +40,7 @@ impl Config {
         })
     }
 
-    /// The path of the recorded users in the Parameter Store. The role may change what is below it.
+    /// The path of the recorded users in the Parameter Store. The role may change parameters below it.
     pub(crate) fn users_path(&self) -> String {
         format!("/{}/users", self.cluster.stack)
     }
@@ -53,7 +50,6 @@ impl Config {
         format!("/{}/requests", self.cluster.stack)
     }
 
-    /// The instance at `address`.
     pub(crate) fn instance(&self, address: IpAddr) -> Instance {
         Instance {
             http: (address, self.cluster.http_port).into(),

@@ -1,4 +1,4 @@
-//! What a user is meant to be, and how that is recorded.
+//! What a user should be, and how that is recorded.
 
 use std::str::FromStr;
 
@@ -8,35 +8,34 @@ use serde::{Deserialize, Serialize};
 /// A user as its resource describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Desired {
-    /// Its name.
     pub user: UserName,
     /// Its only role.
     pub role: Role,
     /// The ARN of the secret with its password.
     pub secret_arn: String,
-    /// Whether it is there but may not log in.
+    /// Whether it exists but may not log in.
     pub suspended: bool,
 }
 
 /// The record of one user in the Parameter Store; there is no secret in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
-    /// The user's name.
     pub user: UserName,
-    /// What it is meant to be; `None` if it is meant to be absent, and some node may have it still.
+    /// What it should be; `None` if it must be absent, and a node may still have it.
     pub desired: Option<Desired>,
-    /// The resource that says so: its stack's ARN and its logical id.
+    /// The resource that wrote it: its stack's ARN and its logical id.
     pub owner: String,
-    /// The request that wrote it.
+    /// Id of the request that wrote it.
     pub request: String,
-    /// The record of another resource that this one took the user over from. A resource that gets another logical id in the
-    /// template is a Create of the new one, and then a Delete of the old one, which must remove nothing; or, when the Create
-    /// failed, a Delete of the new one, after which the old one's user must be as it was.
+    /// The record of another resource from which this one took the user over. When a resource gets another
+    /// logical id in the template, CloudFormation sends a Create of the new one and then a Delete of the old
+    /// one, which must remove nothing; or, when the Create failed, a Delete of the new one, after which the
+    /// old one's user must be as it was.
     pub before: Option<Box<Record>>,
 }
 
 impl Record {
-    /// The same, having taken over whatever another resource has `found` there.
+    /// The same record, having taken over the `found` one of another resource.
     #[must_use]
     pub fn after(self, found: Option<Record>) -> Self {
         let before = match found {
@@ -47,19 +46,19 @@ impl Record {
         Self { before, ..self }
     }
 
-    /// The record of the same user, by the same request, when it is to be absent.
+    /// The record of the same request that says that the user must be absent.
     #[must_use]
     pub fn absent(&self) -> Self {
         Self { desired: None, before: None, ..self.clone() }
     }
 
-    /// Whether it says what `other` says, whatever came before.
+    /// Whether it says the same as `other`, whatever came before.
     pub fn is(&self, other: &Record) -> bool {
         (&self.desired, &self.owner, &self.request) == (&other.desired, &other.owner, &other.request)
     }
 }
 
-/// A parameter that is not a record of this version.
+/// An SSM parameter under the users path that does not parse as a record.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "the parameter of {user:?} is not a record of a user ({reason}): update the user's resource, or delete the parameter"
@@ -67,11 +66,10 @@ impl Record {
 pub struct NotARecord {
     /// The parameter's name below the path.
     pub user: String,
-    /// What is wrong.
     pub reason: String,
 }
 
-/// As it is written.
+/// The form in the Parameter Store.
 #[derive(Serialize, Deserialize)]
 struct Written {
     #[serde(default)]
@@ -91,7 +89,7 @@ struct Written {
 impl Record {
     /// The parameter's value.
     pub fn to_json(&self) -> String {
-        // A struct of texts and booleans has no way to fail.
+        // A struct of texts and booleans cannot fail.
         serde_json::to_string(&self.written()).unwrap_or_default()
     }
 
@@ -110,8 +108,7 @@ impl Record {
 
     /// Reads the parameter of `user`.
     ///
-    /// # Errors
-    /// For what is not a record of this version.
+    /// When it is not a record of this version.
     pub fn read(user: &str, value: &str) -> Result<Self, NotARecord> {
         let not = |reason: String| NotARecord { user: user.to_owned(), reason };
         let name = name(user).map_err(not)?;
@@ -131,7 +128,7 @@ impl Record {
     }
 }
 
-/// A name that a resource may have.
+/// Parses a name that a resource may have.
 pub(crate) fn name(text: &str) -> Result<UserName, String> {
     let name = UserName::from_str(text).map_err(|error| error.to_string())?;
     if text.eq_ignore_ascii_case(ADMINISTRATOR) {

@@ -1,4 +1,4 @@
-//! What is logged of users on nodes: a line for each change and for each problem, under names that stay the same.
+//! What is logged about users on nodes: a line for each change and each problem, with stable event names.
 
 use neo4j::UserName;
 use tracing::{info, warn};

@@ -9,16 +9,15 @@ use crate::{
     secrets::Passwords,
 };
 
-/// What came of one user on one node.
+/// The outcome for one user on one node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Told {
-    /// The node.
     pub node: Node,
-    /// What was done, or why not.
+    /// The changes that were made, or why not.
     pub outcome: Result<Applied, Problem>,
 }
 
-/// Makes the user what it is to be on all `nodes`, all of them at once; one that does not answer delays no other.
+/// Makes the user what it should be on all `nodes` at once; a node that does not answer delays no other.
 pub(crate) async fn everywhere(
     config: &Config,
     nodes: &[Node],
@@ -27,7 +26,8 @@ pub(crate) async fn everywhere(
     prove: bool,
 ) -> Vec<Told> {
     let told = at_once(config, nodes, admin, target, prove).await;
-    // A cluster of 4.4 and later has one list of users, which its leader takes changes to; the others have them then.
+    // A cluster of 4.4 and later has one list of users, which its leader changes; the
+    // others have the changes then.
     let (followers, mut told): (Vec<_>, Vec<_>) = told.into_iter().partition(is_a_follower);
     if followers.is_empty() || told.iter().all(|told| told.outcome.is_err()) {
         told.extend(followers);
@@ -65,7 +65,7 @@ async fn at_once(
     asked.join_all().await
 }
 
-/// `core-3 at 10.0.0.3: it does not answer (...)`, for every node that has a problem.
+/// `core-3 at 10.0.0.3: it does not answer (...)`, for every node with a problem.
 pub(crate) fn problems(told: &[Told]) -> String {
     let problem = |told: &Told| Some(format!("{}: {}", told.node.place(), told.outcome.as_ref().err()?));
     told.iter().filter_map(problem).collect::<Vec<_>>().join("; ")

@@ -1,5 +1,5 @@
-//! One user, made what its record says: the record is read right before that and again after it, because an Update or a Delete may come
-//! at any moment, and the older record must not win.
+//! Makes one user match its record. The record is read right before that and again after it, because an
+//! Update or a Delete may come at any moment, and a stale record must not win.
 
 use neo4j::UserName;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -13,46 +13,44 @@ use crate::{
     secrets::Passwords,
 };
 
-/// A user whose record is another one after each of so many applications is changed by something that does not end.
+/// A user whose record has changed after each of this many applications is changed by
+/// something that does not end.
 const MOST_RECORDS: usize = 4;
-/// The look after an application decides whether what was made may stay, so it is tried more often than once.
+/// The look after an application decides whether what was made may stay, so it is retried.
 const MOST_LOOKS: u32 = 3;
 
-/// Where users are made what they are to be.
+/// The nodes on which users are changed.
 pub(crate) struct Ground<'a> {
-    /// Nodes.
     pub(crate) nodes: &'a [Node],
-    /// Whether these are all there are.
+    /// Whether these are all nodes of the cluster.
     pub(crate) complete: bool,
-    /// The administrator's passwords.
     pub(crate) admin: &'a Passwords,
-    /// Nothing is begun on a node after this; what is under way is given up.
+    /// Nothing is begun on a node after this; work in progress is given up.
     pub(crate) until: Instant,
 }
 
-/// What came of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Followed {
-    /// Changes that were made.
+    /// Number of changes that were made.
     pub(crate) changes: usize,
-    /// Whether the user is what its record says on each of the nodes.
+    /// Whether the user matches its record on each of the nodes.
     pub(crate) in_order: bool,
 }
 
-/// What follows from the record that is there after another one was applied.
+/// What follows from the record that is found after another one was applied.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Next {
-    /// It is the one that was applied.
+    /// It is the record that was applied.
     Stands,
-    /// Every node has removed the user, so nothing has to be kept in mind.
+    /// Every node has removed the user, so the record is not needed any more.
     Forget,
-    /// There is another one: it counts.
+    /// There is another record, and it counts.
     Follow(Box<Record>),
-    /// It is absent: a Delete was completed while the user was made.
+    /// The record is absent: a Delete was completed while the user was made.
     TakeBack,
 }
 
-/// `done`: every node there is has done what the record says.
+/// `done`: all nodes of the cluster match the record.
 fn next(applied: &Record, found: Option<Record>, done: bool) -> Next {
     match found {
         Some(found) if found == *applied && applied.desired.is_none() && done => Next::Forget,
@@ -63,7 +61,7 @@ fn next(applied: &Record, found: Option<Record>, done: bool) -> Next {
     }
 }
 
-/// Applies the record of `user`, and the one that has taken its place meanwhile, if there is one.
+/// Applies the record of `user`, and the one that has replaced it meanwhile, if there is one.
 ///
 /// # Errors
 /// When the record or its secret could not be read.
@@ -79,14 +77,14 @@ pub(crate) async fn follow<W: World>(
     for _record in 0..MOST_RECORDS {
         let target = target(world, &record).await?;
         let told = everywhere(config, ground.nodes, ground.admin, &target, false);
-        // `None` if time was up. What was begun may have been done.
+        // `None` if time was up. Work that was begun may have been done.
         let told = timeout_at(ground.until, told).await.ok();
         let changes = told.iter().flatten().map(changes).sum::<usize>();
         let all_done = told.as_ref().is_some_and(|told| told.iter().all(|told| told.outcome.is_ok()));
         tell(user, told.as_deref().unwrap_or_default());
         followed.changes += changes;
         followed.in_order = all_done;
-        // At rest nothing was made that another record could forbid.
+        // Nothing was changed, so another record could not forbid it.
         if all_done && changes == 0 && record.desired.is_some() {
             return Ok(followed);
         }
@@ -112,8 +110,9 @@ pub(crate) async fn follow<W: World>(
     Ok(Followed { in_order: false, ..followed })
 }
 
-/// Removes what was made of a user that is not wanted any more: an absent record first, so that a node that is not reached is not
-/// forgotten. The record goes when every node has removed the user, and only if it is this one still.
+/// Removes what was made of a user that is not wanted any more: an absent record first, so that a node that
+/// is not reached is not forgotten. The record is forgotten when every node has removed the user, and only
+/// if it is still this one.
 pub(crate) async fn take_back<W: World>(
     world: &W,
     config: &Config,
@@ -131,11 +130,11 @@ pub(crate) async fn take_back<W: World>(
     Ok(told)
 }
 
-/// Forgets the record of an absent user, unless another request has written another one since.
+/// Forgets the record of an absent user, unless another request has replaced it since.
 pub(crate) async fn forget_if_still<W: World>(world: &W, absent: &Record) -> Result<(), Trouble> {
     match world.record(&absent.user).await {
         Ok(Some(found)) if found.is(absent) => world.forget(absent.user.as_str()).await,
-        // Another one, or one that cannot be read: not ours to forget.
+        // Another record, or a malformed one: not ours to forget.
         Ok(_) | Err(Trouble::Record(_)) => Ok(()),
         Err(trouble) => Err(trouble),
     }

@@ -49,20 +49,22 @@ pub use secrets::Passwords;
 pub use user_records::UserRecords;
 pub use world::{Node, Trouble, World};
 
-/// What is left for the answer when a reconcile is broken off.
+/// The time for the answer when a reconcile is broken off.
 const BEFORE_THE_DEADLINE: Duration = Duration::from_secs(5);
 
-/// Before that no change of a node is under way any more, and what was changed is compared with the records: a few calls to AWS, of
-/// 10 s at most each.
+/// The time kept at the end, when no change of a node is in progress any more, to compare what was changed
+/// with the records: a few calls to AWS, of at most 10 s each.
 const FOR_THE_RECORDS: Duration = Duration::from_secs(45);
 
-/// Serves invocations until the process ends: CloudFormation's requests, and for every other event a reconcile. No parameter keeps it
-/// from answering: with one that is invalid, requests are answered without being carried out, and a reconcile is an error.
+/// Serves invocations until the process ends: CloudFormation's requests, and for every other event a
+/// reconcile. No parameter keeps it from answering: with an invalid one, requests are answered without being
+/// executed, and a reconcile is an error.
 ///
 /// # Errors
-/// Of the runtime; before the first poll only without root certificates, because then no answer could be sent.
+/// Errors of the runtime; before the first poll only without root certificates, because then
+/// no answer could be sent.
 pub async fn serve(environment: &Environment) -> Result<(), lambda_runtime::Error> {
-    // First of all, because the clients of AWS cannot be made without root certificates either.
+    // First of all, because the clients of AWS need root certificates too.
     let https = Https::new()?;
     match Config::read(environment) {
         Ok(config) => work(https, config).await,

@@ -1,11 +1,11 @@
-//! The world as it is: AWS.
+//! The real world: AWS.
 
 use aws::{Inventory, Parameters, Secret, Secrets, Services, Stage};
 use neo4j::UserName;
 
 use crate::{Config, Node, Record, RequestId, Said, Trouble, World, desired::NotARecord};
 
-/// Clients made once, used by every invocation.
+/// Clients that are made once and used by every invocation.
 pub(crate) struct Live {
     inventory: Inventory,
     ecs: Services,
@@ -32,7 +32,7 @@ impl World for Live {
     async fn nodes(&self) -> Result<Vec<Node>, Trouble> {
         let mut nodes = Vec::new();
         let listed = match self.inventory.tasks_of_each(&self.services).await {
-            // A stack that goes has no cluster at the end, and a cluster that is deleted has no tasks.
+            // A stack that is deleted has no cluster in the end, and a deleted cluster has no tasks.
             Err(error) if is_gone(&error) => vec![Vec::new(); self.services.len()],
             listed => listed?,
         };

@@ -1,4 +1,4 @@
-//! One user on one node: look, plan, do, look again, and prove it.
+//! One user on one node: look, plan, change, look again, and prove it.
 
 use neo4j::{Account, Change, Credentials, Denied, Instance, Role, UserName};
 use secrecy::SecretString;
@@ -11,58 +11,53 @@ use crate::{
     secrets::Passwords,
 };
 
-/// A concurrent change of the same user may come between a look and a change; more than this often is not an accident.
+/// A concurrent change of the same user may come between a look and a change; more often than
+/// this it is not an accident.
 const MOST_LOOKS: usize = 3;
 /// How often a login waits for the end of a lock-out, 5.2 s each.
 const MOST_WAITS: usize = 2;
 
-/// What a user is to be on every node.
+/// What a user should be on every node.
 #[derive(Clone, Debug)]
 pub struct Target {
-    /// The user.
     pub user: UserName,
-    /// What it is to be, and its passwords; `None` if it must be absent.
+    /// What it should be, and its passwords; `None` if it must be absent.
     pub wanted: Option<(Desired, Passwords)>,
 }
 
-/// What came of one node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Applied {
-    /// What was changed; nothing when all was in order.
+    /// The changes that were made; empty if there was nothing to change.
     pub changes: Vec<Change>,
-    /// The node took the password before the last rotation still.
+    /// Whether the node still accepted the password from before the last rotation.
     pub was_previous: bool,
-    /// The administrator's own password had to be changed.
+    /// Whether the administrator's own password had to be changed.
     pub admin_changed: bool,
 }
 
 /// Why a user is not what it should be on a node.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
-    /// No task of the slot is RUNNING.
     #[error("it has no running task")]
     NoTask,
-    /// Neo4j did not do it.
+    /// Neo4j refused a step, or did not answer.
     #[error("could not {step}: {denied}")]
     Denied {
-        /// What was to be done.
+        /// The step, as a verb and its object.
         step: String,
-        /// Why not.
         denied: Denied,
     },
-    /// Neither the secret's password nor the one before it, nor Neo4j's own.
     #[error(
         "it takes neither the administrator's password in ADMIN_SECRET_ARN (AWSCURRENT, AWSPREVIOUS) nor the one Neo4j comes with: \
          put the password that this node takes into the secret as AWSPREVIOUS, or set the secret's on the node by hand"
     )]
     NoAdmin,
-    /// It is not done on purpose.
+    /// It is not done, on purpose.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// It was done, and is not so.
+    /// The change was applied, but the check afterwards contradicts it.
     #[error("{0}")]
     Unproven(&'static str),
-    /// Each look saw something else.
     #[error("a concurrent change of the user came before each look at it: try again")]
     Contended,
 }
@@ -72,7 +67,7 @@ impl Problem {
         Self::Denied { step: step.into(), denied }
     }
 
-    /// Whether it may be otherwise in a minute, without a change by an operator.
+    /// Whether a retry may succeed in a minute, without a change by an operator.
     pub fn passes(&self) -> bool {
         match self {
             Self::NoTask => true,
@@ -81,13 +76,12 @@ impl Problem {
         }
     }
 
-    /// Whether the node did not answer at all.
     pub fn is_unreachable(&self) -> bool {
         matches!(self, Self::NoTask | Self::Denied { denied: Denied::Unreachable(_), .. })
     }
 }
 
-/// Makes the user on the node what it is to be. `prove` asks for proof even where nothing was changed.
+/// Makes the user on the node what it should be. `prove` asks for proof even where nothing was changed.
 pub(crate) async fn converge(
     at: &Instance,
     admin: &Passwords,
@@ -97,13 +91,13 @@ pub(crate) async fn converge(
     let (admin, found) = enter(at, admin).await?;
     let mut applied = Applied { admin_changed: found != Found::InOrder, ..Applied::default() };
     let desired = target.wanted.as_ref().map(|(desired, _)| desired);
-    // Without one nothing that sets a password is planned.
+    // An absent user has no password, and none of its changes needs one.
     let none = SecretString::default();
     let password = target.wanted.as_ref().map_or(&none, |(_, passwords)| &passwords.current);
     for _look in 0..MOST_LOOKS {
         let observed = observe(at, &admin, target).await?;
         applied.was_previous |= observed.password == Password::Previous;
-        // A client goes on trying a wrong one: the right one is set, and cannot be proved.
+        // A client keeps trying a wrong password: the right one is set, and cannot be proved.
         if !applied.changes.is_empty() && is_locked_out(&observed, desired) {
             return Err(Problem::denied(format!("log in as {}", target.user), Denied::LockedOut));
         }
@@ -116,7 +110,7 @@ pub(crate) async fn converge(
         }
         for change in changes {
             match at.change(&admin, &target.user, &change, password).await {
-                // Done before, by this function or by an operator: the next look shows it.
+                // Already done, by this function or by an operator: the next look shows it.
                 Ok(()) | Err(Denied::AlreadyThere | Denied::NotThere | Denied::SamePassword) => {}
                 Err(denied) => return Err(Problem::denied(format!("{change} {}", target.user), denied)),
             }
@@ -164,7 +158,7 @@ async fn try_passwords(at: &Instance, user: &UserName, passwords: &Passwords) ->
     Ok(Password::Wrong)
 }
 
-/// A login, after the end of a lock-out that an application with an old password has brought about.
+/// A login, after the end of a lock-out that an application with an old password has caused.
 async fn login(at: &Instance, user: &UserName, password: &SecretString) -> Result<(), Denied> {
     let credentials = Credentials::new(user.as_str(), password.clone());
     for _wait in 0..MOST_WAITS {
@@ -176,7 +170,8 @@ async fn login(at: &Instance, user: &UserName, password: &SecretString) -> Resul
     at.login(&credentials).await
 }
 
-/// That the last look saw the right password log in is the proof of an active user; what is left are those who must not.
+/// In the last look the right password logged in, which proves an active user; what is left are users that
+/// must not log in or write.
 async fn proved(at: &Instance, target: &Target) -> Result<(), Problem> {
     let Some((desired, passwords)) = &target.wanted else { return Ok(()) };
     let credentials = Credentials::new(target.user.as_str(), passwords.current.clone());
@@ -193,7 +188,7 @@ async fn proved(at: &Instance, target: &Target) -> Result<(), Problem> {
         return Ok(());
     }
     match at.write_and_roll_back(&credentials).await {
-        // A follower refuses every write; its roles are those that were listed.
+        // A follower refuses every write; its roles are the listed ones.
         Err(Denied::Forbidden(_) | Denied::NotLeader) => Ok(()),
         Ok(()) => Err(Problem::Unproven(
             "the user is a reader there, and could write all the same (it was rolled back)",

@@ -1,5 +1,5 @@
-//! A request is worked on until it is concluded, and then never again: Lambda delivers an event at least once, and a second delivery
-//! may come after requests that were made later.
+//! A request is worked on until it is concluded, and then never again: Lambda delivers an event at least
+//! once, and a second delivery may come after later requests.
 
 use std::{
     future::Future,
@@ -14,29 +14,29 @@ use crate::{
     said::{Answer, Said},
 };
 
-/// Between two looks at nodes that are not there yet.
+/// The wait between two looks at nodes that are not there yet.
 const BETWEEN_LOOKS: Duration = Duration::from_secs(5);
-/// After a call to AWS that may work in a moment: the first pause...
+/// After a call to AWS that may succeed in a moment: the first pause...
 const FIRST_PAUSE_MS: u64 = 1000;
-/// ...which doubles so often at most, to 16 s: the Parameter Store takes some three writes a second from an account, and twenty users
-/// are through within half a minute.
+/// ...which doubles at most this often, to 16 s: the Parameter Store accepts some three writes a second from
+/// an account, and twenty users are through within half a minute.
 const DOUBLINGS: u32 = 4;
 
-/// What the calls of one request hand on to the next one.
+/// What the calls of one request pass on to the next one.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Progress {
     /// When the user's record was written, in seconds since 1970; `None` before that.
     pub(crate) since: Option<u64>,
-    /// The same of the login of a rename that is rolled back.
+    /// The same for the login of a rename that is rolled back.
     pub(crate) taken_back_since: Option<u64>,
-    /// That login is dealt with.
+    /// Whether that login has been dealt with: removed, or found to be of another resource.
     pub(crate) taken_back: bool,
-    /// This Update undoes one that failed. Found before the record of that one is replaced.
+    /// Whether this Update undoes one that failed. Found before the failed one's record is replaced.
     pub(crate) undoes: bool,
-    /// Calls to AWS that failed in a row.
+    /// How many calls to AWS failed in a row.
     pub(crate) failed: u32,
-    /// The conclusion, when remembering it is all that is left.
+    /// The conclusion, when only remembering it is left.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) answer: Option<Answer>,
 }
@@ -44,11 +44,11 @@ pub(crate) struct Progress {
 /// Why there is no success, or not yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Stop {
-    /// Nodes are waited for.
+    /// The request waits for nodes.
     Nodes(String),
-    /// A call to AWS failed that may work in a moment.
+    /// A call to AWS failed, and a retry may succeed in a moment.
     Aws(String),
-    /// It is concluded, by this delivery or by another one.
+    /// The request is concluded, by this delivery or by another one.
     Concluded(Answer),
 }
 
@@ -63,12 +63,11 @@ impl From<Trouble> for Stop {
 }
 
 impl Stop {
-    /// A failure.
     pub(crate) fn failed(reason: &impl ToString) -> Self {
         Self::Concluded(Answer::failed(reason))
     }
 
-    /// The same of a request that has made nothing.
+    /// The same for a request that has made nothing.
     pub(crate) fn nothing_made(self) -> Self {
         match self {
             Self::Concluded(Answer::Failure { reason, .. }) => {
@@ -86,7 +85,7 @@ impl Progress {
     }
 
     fn waiting(self, after: Duration, waiting_for: String) -> Outcome {
-        // Times, booleans and sentences have no way to fail.
+        // Times, booleans and sentences cannot fail.
         let progress = serde_json::to_value(self).unwrap_or_default();
         Outcome::Unfinished { progress, after, waiting_for }
     }
@@ -101,7 +100,7 @@ impl Progress {
     }
 }
 
-/// Does `work` unless the request is concluded already, and remembers its conclusion before that is answered.
+/// Does `work` unless the request was concluded before, and remembers its conclusion before it is answered.
 pub(crate) async fn once<W, F>(
     world: &W,
     call: &Call,
@@ -113,6 +112,7 @@ where
     F: Future<Output = (Progress, Result<Answer, Stop>)> + Send,
 {
     let ended = match (progress.answer.clone(), said_before(world, call).await) {
+        // A later request may have come since, and the same work again would undo it.
         (_, Ok(Some(said))) => {
             tracing::info!(
                 event = "request-answered-before",
@@ -122,12 +122,14 @@ where
             );
             return said.answer.into_outcome();
         }
+        // An earlier call has done the work: only its answer is not remembered yet.
         (Some(answer), _) => Ok(answer),
         (None, Ok(None)) => {
             let ended;
             (progress, ended) = work(progress).await;
             ended
         }
+        // It is not known whether the request was concluded, so nothing is changed.
         (None, Err(trouble)) => {
             let stop = Stop::from(trouble);
             Err(if progress.since.is_none() { stop.nothing_made() } else { stop })
@@ -138,6 +140,7 @@ where
         Err(Stop::Aws(waiting_for)) => Ok(progress.waits_for_aws(&call.request_id, waiting_for)),
         Ok(answer) | Err(Stop::Concluded(answer)) => {
             call.step("remember the answer");
+            // Before the answer is sent, so that a second delivery finds it.
             match remember(world, call, &answer).await {
                 Ok(answer) => answer.into_outcome(),
                 Err(trouble) if trouble.passes() => {
@@ -158,8 +161,8 @@ where
     }
 }
 
-/// What was answered to this request, if anything was. An id that cannot be part of a parameter's name is not CloudFormation's, and is
-/// never remembered.
+/// What was answered to this request, if it was concluded. An id that cannot be part of a parameter's name is
+/// not CloudFormation's, and is never remembered.
 pub(crate) async fn said_before<W: World>(world: &W, call: &Call) -> Result<Option<Said>, Trouble> {
     said_to(world, &call.request_id).await
 }
@@ -172,14 +175,16 @@ pub(crate) async fn said_to<W: World>(world: &W, request: &str) -> Result<Option
     }
 }
 
-/// The answer that counts: another delivery of the same request may have been faster.
+/// Remembers an answer, and returns the one that counts: another delivery of the same
+/// request may have been faster.
 async fn remember<W: World>(world: &W, call: &Call, answer: &Answer) -> Result<Answer, Trouble> {
     let Ok(id) = call.request_id.parse::<RequestId>() else { return Ok(answer.clone()) };
     let said = Said { at: now(), answer: answer.clone() };
     Ok(world.say(&id, &said).await?.answer)
 }
 
-/// Doubled each time, and up to half as long again by the request's id: twenty users of one template must not call at the same moments.
+/// Doubled each time, and longer by up to a half, by the request's id: twenty users of one template must not
+/// call at the same moments.
 fn pause(failed: u32, request: &str) -> Duration {
     let shortest = FIRST_PAUSE_MS << failed.min(DOUBLINGS);
     let number =
@@ -187,7 +192,7 @@ fn pause(failed: u32, request: &str) -> Duration {
     Duration::from_millis(shortest + number % (shortest / 2))
 }
 
-/// The pause after a first failure, for calls that a loop of its own repeats.
+/// The pause after a first failure, for calls that are retried in a loop of their own.
 pub(crate) fn first_pause() -> Duration {
     Duration::from_millis(FIRST_PAUSE_MS)
 }

@@ -1,4 +1,5 @@
-//! What has to be done to one user on one node. Pure: from what is wanted and what was seen to a list of changes.
+//! What must be done to one user on one node. Pure: from the wanted user and the observed
+//! one to a list of changes.
 
 use neo4j::{Account, Change, Role};
 
@@ -9,7 +10,7 @@ use crate::Desired;
 pub struct Observed {
     /// The account; `None` if absent.
     pub account: Option<Account>,
-    /// Whether the password that is wanted logs in.
+    /// Whether the wanted password logs in.
     pub password: Password,
     /// Whether the node's edition has roles.
     pub roles: bool,
@@ -18,11 +19,11 @@ pub struct Observed {
 /// What a login with the wanted password showed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Password {
-    /// It is the right one.
+    /// The wanted password is the right one.
     Fits,
-    /// The one before it is: the secret was rotated and this node has not heard.
+    /// The previous password is: the secret was rotated and this node missed it.
     Previous,
-    /// Neither.
+    /// Neither is.
     Wrong,
     /// It could not be tried: there is no account, or it is suspended or locked out.
     Untried,
@@ -31,13 +32,13 @@ pub enum Password {
 /// Why a user is not made at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// A reader who may write is worse than no reader.
+    /// A reader that may write is worse than no reader.
     #[error(
         "Role is {0}, but its edition of Neo4j (Community) has no roles: every user there may do everything, so nothing was \
          made. Run an Enterprise edition, or say Role: admin if a user who may do everything is what is wanted"
     )]
     NoRoles(Role),
-    /// Nor one who should be locked out and is not.
+    /// Community cannot suspend users: creating one would leave an active account.
     #[error(
         "Suspended is true, but its edition of Neo4j (Community) cannot suspend a user, so nothing was made. Remove the user's \
          resource instead, or run an Enterprise edition"
@@ -45,12 +46,14 @@ pub enum Refusal {
     NoSuspension,
 }
 
-/// The changes that make `observed` what is `desired` (`None`: absent), in an order in which the user never has more than
-/// both states allow: rights go first and come last, and an old password is never admitted.
+/// The changes that make `observed` what is `desired` (`None`: absent), in an order in which the user
+/// never has more than both states allow: rights are revoked first and granted last, and an old
+/// password is never admitted.
 pub fn plan(desired: Option<&Desired>, observed: &Observed) -> Result<Vec<Change>, Refusal> {
     let Some(desired) = desired else {
         return Ok(observed.account.iter().map(|_| Change::Delete).collect());
     };
+    // Without roles every user may do everything, and only an admin is meant to.
     if !observed.roles && desired.role != Role::Admin {
         return Err(Refusal::NoRoles(desired.role));
     }
@@ -59,7 +62,8 @@ pub fn plan(desired: Option<&Desired>, observed: &Observed) -> Result<Vec<Change
     }
     Ok(match &observed.account {
         None => made(desired, observed.roles),
-        // The same password again is refused, and the duty to change it would stay: such a user is made again from scratch.
+        // Neo4j refuses the same password again, and the duty to change it would stay: such a user is
+        // made again from scratch.
         Some(account) if account.change_required => {
             [vec![Change::Delete], made(desired, observed.roles)].concat()
         }
@@ -70,15 +74,18 @@ pub fn plan(desired: Option<&Desired>, observed: &Observed) -> Result<Vec<Change
 fn made(desired: &Desired, roles: bool) -> Vec<Change> {
     let suspended = desired.suspended.then_some(Change::Suspend);
     let granted = roles.then_some(Change::Grant(desired.role));
+    // Suspended before it gets its role: it must not have those rights even for a moment.
     [Some(Change::Create), suspended, granted].into_iter().flatten().collect()
 }
 
 fn corrected(desired: &Desired, account: &Account, password: Password) -> Vec<Change> {
     let mut changes = Vec::new();
+    // First, so that the user cannot log in while the rest is changed.
     if desired.suspended && !account.suspended {
         changes.push(Change::Suspend);
     }
     let roles = account.roles.as_ref();
+    // Before any role is granted: the user must not have both.
     let too_many = roles.into_iter().flatten().filter(|role| *role != desired.role.name());
     changes.extend(too_many.cloned().map(Change::Revoke));
     // The password of a suspended user opens nothing; it is set before the user is admitted again.
@@ -88,6 +95,7 @@ fn corrected(desired: &Desired, account: &Account, password: Password) -> Vec<Ch
     if roles.is_some_and(|roles| !roles.contains(desired.role.name())) {
         changes.push(Change::Grant(desired.role));
     }
+    // Last, so that the user is admitted only with the wanted password and role.
     if !desired.suspended && account.suspended {
         changes.push(Change::Activate);
     }
@@ -144,7 +152,7 @@ mod tests {
             ),
             ("no role", desired(reader, false), Some(account(&[], &[])), Fits, vec![Grant(reader)]),
             (
-                "less than before: what is too much goes first",
+                "less than before: the surplus role is revoked first",
                 desired(reader, false),
                 Some(account(&["admin", "custom"], &[])),
                 Wrong,

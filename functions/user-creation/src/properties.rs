@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use crate::desired::{Desired, name};
 
-/// As the template writes them.
+/// The properties as the template writes them.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub struct Properties {
@@ -16,16 +16,16 @@ pub struct Properties {
     pub role: String,
     /// A secret that is the password, or a JSON object with a text `password`.
     pub password_secret_arn: String,
-    /// Whether the user is there but may not log in.
+    /// Whether the user exists but may not log in.
     #[serde(default, deserialize_with = "custom_resource::text::optional_boolean")]
     pub suspended: Option<bool>,
 }
 
 impl Properties {
-    /// What they mean, or one sentence that names the property.
+    /// The user that they describe, or one sentence that names the invalid property.
     ///
     /// # Errors
-    /// For the first that is invalid.
+    /// For the first invalid property.
     pub fn desired(&self) -> Result<Desired, Failure> {
         let user = name(&self.username).map_err(|reason| {
             Failure::new(format_args!("Username is {}: {reason}", shown(&self.username)))
@@ -33,7 +33,7 @@ impl Properties {
         let role: Role = self.role.parse().map_err(|reason: NotARole| {
             Failure::new(format_args!("Role is {}: {reason}", shown(&self.role)))
         })?;
-        // A password by mistake must not become part of a sentence, so the value is not repeated.
+        // An operator may put a password here by mistake, so no sentence repeats the value.
         if !self.password_secret_arn.starts_with("arn:")
             || self.password_secret_arn.contains(char::is_whitespace)
         {
@@ -47,7 +47,7 @@ impl Properties {
     }
 }
 
-/// A value in a sentence: quoted, and not all of something endless.
+/// A value in a sentence: quoted, and cut if it is very long.
 fn shown(value: &str) -> String {
     let short: String = value.chars().take(80).collect();
     format!("{short:?}")

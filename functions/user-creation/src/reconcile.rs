@@ -1,5 +1,6 @@
-//! Every few minutes: what every node has, against what is recorded. A secret's new content, a node that was replaced, a user that
-//! an operator changed by hand: no event reports them reliably, and this finds them all.
+//! Every few minutes: compares what every node has with what is recorded. A secret's new content, a
+//! node that was replaced, a user that an operator changed by hand: no event reports them reliably,
+//! and this finds them all.
 
 use std::collections::BTreeSet;
 
@@ -16,27 +17,26 @@ use crate::{
     secrets::Passwords,
 };
 
-/// What a reconcile found and did.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Summary {
-    /// Users that are recorded.
+    /// Number of recorded users.
     pub users: usize,
-    /// Nodes there should be.
+    /// Number of nodes that the cluster should have.
     pub nodes: usize,
-    /// Changes that were made, on all nodes together.
+    /// Number of changes that were made, on all nodes together.
     pub applied: usize,
-    /// Users, the administrator among them, that are not what they should be on a node that answers.
+    /// Number of users, the administrator among them, that are not what they should
+    /// be on a node that answers.
     pub out_of_order: usize,
-    /// Nodes that did not answer, or have no task.
+    /// Number of nodes that did not answer, or have no task.
     pub not_reached: usize,
-    /// Users that were not compared, because the function's time was up.
+    /// Number of users that were not compared, because the function's time was up.
     pub not_compared: usize,
-    /// All of it in one sentence.
     pub sentence: String,
 }
 
-/// Compares, and applies what differs. Users without a record are named and left alone: operators may have made them. No node is
-/// changed after `until`.
+/// Compares, and applies the differences. Users without a record are logged and left alone: operators may
+/// have created them. No node is changed after `until`.
 ///
 /// # Errors
 /// When the nodes, the records or the administrator's secret could not be read: then nothing was done.
@@ -69,7 +69,7 @@ pub async fn reconcile<W: World>(world: &W, config: &Config, until: Instant) -> 
                 summary.applied += followed.changes;
                 summary.out_of_order += usize::from(!followed.in_order);
             }
-            // Of this user only: the others are compared all the same.
+            // Only this user is affected: the others are compared all the same.
             Err(trouble) => {
                 summary.out_of_order += 1;
                 tracing::error!(event = "user-out-of-order", user = %record.user, "user {}: {trouble}", record.user);
@@ -82,7 +82,8 @@ pub async fn reconcile<W: World>(world: &W, config: &Config, until: Instant) -> 
     Ok(summary)
 }
 
-/// Forgets requests that no delivery can repeat any more. That this fails holds no user up; the next time goes on.
+/// Forgets requests that no delivery can repeat any more. A failure here delays no user;
+/// the next reconcile retries.
 pub(crate) async fn prune<W: World>(world: &W) {
     let pruned = async {
         let remembered = world.requests().await?;
@@ -100,12 +101,10 @@ pub(crate) async fn prune<W: World>(world: &W) {
 }
 
 impl Summary {
-    /// Whether every recorded user is what it should be on every node.
     pub fn in_order(&self) -> bool {
         self.out_of_order == 0 && self.not_reached == 0 && self.not_compared == 0
     }
 
-    /// Prints the metrics.
     pub fn emit(&self, stack: &str) {
         let count = |name, value: usize| Metric { name, unit: Unit::Count, value: value as u64 };
         let metrics = [
@@ -117,7 +116,7 @@ impl Summary {
     }
 }
 
-/// What can be read, and how many cannot.
+/// The records that can be read, and the number of malformed ones.
 async fn records<W: World>(world: &W) -> Result<(Vec<Record>, usize), Trouble> {
     let (mut records, mut unreadable) = (Vec::new(), 0);
     for record in world.records().await? {

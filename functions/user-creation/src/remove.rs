@@ -1,4 +1,4 @@
-//! Removes a user from every node, or lets one go that another resource has taken over.
+//! Removes a user from every node, or gives it up when another resource has taken it over.
 
 use std::time::Duration;
 
@@ -17,20 +17,20 @@ use crate::{
     secrets::Passwords,
 };
 
-/// What follows from what the nodes said to a removal.
+/// What follows from the nodes' answers to a removal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Removal {
     /// No node has the user.
     Done,
-    /// The rest has it until it answers: the absent record stays.
+    /// The others have the user until they answer: the absent record stays.
     DoneLater,
-    /// A node that answers could not do it now, and may in a moment.
+    /// A node that answers could not do it now, and may do it in a moment.
     Waits,
-    /// A node that answers does not do it.
+    /// A node that answers refuses to do it.
     Fails,
 }
 
-/// A node that does not answer holds no Delete up: the reconcile removes the user there.
+/// A node that does not answer delays no Delete: the reconcile removes the user there.
 fn removal(left: &[&Problem], may_wait: bool) -> Removal {
     let mut answering = left.iter().filter(|problem| !problem.is_unreachable()).peekable();
     if left.is_empty() {
@@ -45,8 +45,8 @@ fn removal(left: &[&Problem], may_wait: bool) -> Removal {
 }
 
 impl<W: World> Neo4jUser<W> {
-    /// Removes `user` from every node that answers; the record keeps it in mind for those that do not. `since` is when that was
-    /// recorded.
+    /// Removes `user` from every node that answers; the record remembers it for the others. `since`
+    /// is when that was recorded.
     pub(crate) async fn remove(
         &self,
         call: &Call,
@@ -56,6 +56,7 @@ impl<W: World> Neo4jUser<W> {
         call.step(format!("record that user {user} is to be absent"));
         let absent = self.record_of(call, user, None);
         let found = self.found(user).await?;
+        // The absent record comes before any removal, so that no reconcile brings the user back.
         if since.is_none() {
             match found {
                 Some(found) if found.owner != absent.owner || found.before.is_some() => {
@@ -80,9 +81,10 @@ impl<W: World> Neo4jUser<W> {
         let nodes = self.world.nodes().await?;
         if nodes.iter().all(|node| node.address.is_none()) {
             if self.world.gone().await? {
-                // Its nodes' files went with the services, or are not used again.
+                // The nodes' files went with the services, or are never used again.
                 forget_if_still(&*self.world, &absent).await?;
             } else {
+                // Nodes that are only away keep the user in their files, so the absent record stays.
                 tracing::warn!(
                     event = "user-removed-in-part", user = %user,
                     "no node runs: user {user} is removed from each as soon as it answers"
@@ -122,8 +124,9 @@ impl<W: World> Neo4jUser<W> {
         }
     }
 
-    /// Takes the login of a rename that failed away again: no Delete of it will ever come. Only what this resource has recorded: the
-    /// rename may have failed before it made anything, and then a user of that name is another one's.
+    /// Removes the login of a failed rename again: no Delete of it will ever come. Only a login that this
+    /// resource has recorded: the rename may have failed before it made anything, and then a user of that
+    /// name belongs to another resource.
     pub(crate) async fn take_rename_back(
         &self,
         call: &Call,
@@ -137,16 +140,16 @@ impl<W: World> Neo4jUser<W> {
         self.remove(call, user, since).await
     }
 
-    /// What another resource has to do with the user that `call` wants to delete. A record that is restored is applied at once, where
-    /// nodes answer.
+    /// What another resource has to do with the user that `call` wants to delete. A restored record is
+    /// applied at once, on nodes that answer.
     async fn let_go(&self, call: &Call, found: Record) -> Result<(), Stop> {
         let (user, owner) = (found.user.clone(), self.owner(call));
         let restored = found.owner == owner;
         let left = match &found.before {
             Some(before) if restored => Some((**before).clone()),
-            // A roll-back of the other resource must not put this one's user back.
+            // A roll-back of the other resource must not restore this one's user.
             Some(before) if before.owner == owner => Some(Record { before: None, ..found.clone() }),
-            // Not written again: it may be a newer one by now.
+            // Not written again: a newer record may be there by now.
             _ => None,
         };
         tracing::info!(
@@ -154,7 +157,8 @@ impl<W: World> Neo4jUser<W> {
             "user {user} belongs to another resource, so it was not removed; that one's record is what counts"
         );
         let Some(left) = left else { return Ok(()) };
-        // Another delivery may have been concluded before the record was read: then it is a later request's.
+        // Another delivery may have been concluded before the record was read: then the
+        // record is a later request's.
         if let Some(said) = said_before(&*self.world, call).await? {
             return Err(Stop::Concluded(said.answer));
         }
@@ -172,7 +176,7 @@ impl<W: World> Neo4jUser<W> {
         call.step(format!("put user {user} back"));
         let admin: Passwords = self.admin().await?;
         let nodes = self.world.nodes().await?;
-        // Half of what is left: it is not what this request is about, and the reconcile goes on with it.
+        // Half of the time that is left: this is not the request's own work, and the reconcile continues it.
         let until = Instant::now() + call.remaining() / 2;
         let ground = Ground { nodes: &nodes, complete: true, admin: &admin, until };
         follow(&*self.world, &self.config, &ground, user).await.map(drop)

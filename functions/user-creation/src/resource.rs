@@ -23,12 +23,11 @@ pub struct Neo4jUser<W> {
 }
 
 impl<W: World> Neo4jUser<W> {
-    /// Users of the cluster that `config` describes.
     pub fn new(world: Arc<W>, config: Config) -> Self {
         Self { world, config }
     }
 
-    /// Does `work` once, whatever calls and deliveries it takes.
+    /// Does `work` once, over all calls and deliveries of the request.
     async fn concluded<F>(
         &self,
         call: &Call,
@@ -38,13 +37,13 @@ impl<W: World> Neo4jUser<W> {
         F: Future<Output = (Progress, Result<Answer, Stop>)> + Send,
     {
         if !self.config.auth_enabled {
-            // No schedule runs then, and no reconcile does it.
+            // Without authentication no schedule runs, so no reconcile forgets old requests.
             prune(&*self.world).await;
         }
         once(&*self.world, call, Progress::of(call), work).await
     }
 
-    /// Makes the user.
+    /// Creates or changes the user.
     async fn make(
         &self,
         call: &Call,
@@ -52,7 +51,7 @@ impl<W: World> Neo4jUser<W> {
         kind: Kind<'_>,
         progress: &mut Progress,
     ) -> Result<Answer, Stop> {
-        // First: it is the one that nothing else would ever remove.
+        // First, because nothing else would ever remove that login.
         if let Kind::RenameBack(renamed) = kind
             && !progress.taken_back
         {
@@ -74,7 +73,6 @@ impl<W: World> Neo4jUser<W> {
         Passwords::read(&*self.world, &self.config.admin_secret).await
     }
 
-    /// What `call` records of `user`.
     pub(crate) fn record_of(&self, call: &Call, user: &UserName, desired: Option<Desired>) -> Record {
         let (owner, request) = (self.owner(call), call.request_id.clone());
         Record { user: user.clone(), desired, owner, request, before: None }
@@ -118,7 +116,8 @@ impl<W: World> Resource for Neo4jUser<W> {
         properties: &Properties,
         old: Option<&Properties>,
     ) -> Result<Outcome, Failure> {
-        // The physical id is the user's name, so an Update with another name in the old properties is the roll-back of a rename.
+        // The physical id contains the user's name, so an Update whose old properties have another name is
+        // the roll-back of a rename.
         let renamed = old.filter(|old| old.username != properties.username);
         let renamed = renamed.and_then(|old| name(&old.username).ok());
         let kind = renamed.as_ref().map_or(Kind::Update, Kind::RenameBack);
@@ -147,8 +146,9 @@ impl<W: World> Resource for Neo4jUser<W> {
         self.user_of(physical_id).is_some()
     }
 
-    /// Without the function's own parameters the stack in the id is not known (the resource may be in a template of another stack),
-    /// so every `something/user` may be a user of this cluster's. An id that CloudFormation invents has no slash.
+    /// Without the function's own parameters the stack in the id is not known (the resource may be in a
+    /// template of another stack), so every `something/user` may be a user of this cluster. An id that
+    /// CloudFormation invents has no slash.
     fn needs_delete(physical_id: &str) -> bool {
         physical_id.rsplit_once('/').is_some_and(|(_, user)| name(user).is_ok())
     }

@@ -1,5 +1,5 @@
-//! One look at all nodes before any user is compared: which answer, which admit the administrator, which users they have. A node that does
-//! not answer costs a reconcile one deadline, not one for each user.
+//! One look at all nodes before any user is compared: which nodes answer, which admit the administrator,
+//! which users they have. A node that does not answer costs a reconcile one deadline, not one for each user.
 
 use neo4j::ADMINISTRATOR;
 use tokio::task::JoinSet;
@@ -11,7 +11,6 @@ use crate::{
     secrets::Passwords,
 };
 
-/// What was seen.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Seen {
     /// Nodes on which users can be compared.
@@ -20,18 +19,17 @@ pub(crate) struct Seen {
     pub away: Vec<String>,
     /// Slots that answer and refuse the administrator.
     pub locked: Vec<String>,
-    /// Every user's name but the administrator's, on whichever node.
+    /// The names of all users on all nodes, without the administrator.
     pub users: Vec<String>,
 }
 
 impl Seen {
-    /// Whether no node is missing.
     pub(crate) fn is_complete(&self) -> bool {
         self.away.is_empty() && self.locked.is_empty()
     }
 }
 
-/// Looks at all `nodes` at once, and sets the administrator's password to rights on the way.
+/// Looks at all `nodes` at once, and corrects the administrator's password on the way.
 pub(crate) async fn look(config: &Config, nodes: &[Node], admin: &Passwords) -> Seen {
     let mut asked = JoinSet::new();
     for node in nodes.iter().cloned() {

@@ -1,19 +1,19 @@
-//! What was answered to a request, remembered for as long as Lambda may deliver the request again.
+//! The answer to a request, remembered for as long as Lambda may deliver the request again.
 
 use std::{collections::BTreeMap, str::FromStr};
 
 use custom_resource::{Data, Failure, Outcome};
 use serde::{Deserialize, Serialize};
 
-/// Lambda drops an asynchronous event after 900 s (`MaximumEventAgeInSeconds` in template.yml), and an invocation ends after as many. An
-/// hour is twice that.
+/// Lambda drops an asynchronous event after 900 s (`MaximumEventAgeInSeconds` in template.yml), and an
+/// invocation ends after as many. An hour is twice that.
 const REMEMBERED_SECONDS: u64 = 3600;
-/// Of a reason, in bytes. An answer has 4096 bytes and ids beside the reason, a parameter has 4096 and braces beside it; quotes and
-/// backslashes take two bytes in JSON.
+/// The longest reason, in bytes. An answer has 4096 bytes and ids beside the reason, a parameter has 4096 and
+/// braces beside it; quotes and backslashes take two bytes in JSON.
 const LONGEST_REASON: usize = 1900;
-/// A UUID of CloudFormation has 36.
+/// The longest id, characters. A UUID of CloudFormation has 36.
 const LONGEST_ID: usize = 100;
-/// Stands where something was cut out of the middle: the beginning of a reason says what failed, its end what to do.
+/// Replaces what was cut out of the middle: the beginning of a reason says what failed, its end what to do.
 const CUT: &str = " ... ";
 
 /// The id of a request, safe as the last part of a parameter's name.
@@ -26,7 +26,6 @@ pub struct RequestId(String);
 pub struct NotAnId;
 
 impl RequestId {
-    /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -48,44 +47,43 @@ impl FromStr for RequestId {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "status")]
 pub enum Answer {
-    /// It is done.
     #[serde(rename = "SUCCESS")]
     Success {
-        /// The attributes.
+        /// The attributes of the resource.
         data: BTreeMap<String, String>,
     },
     /// It failed for good.
     #[serde(rename = "FAILED")]
     Failure {
-        /// One sentence.
+        /// One sentence, which becomes the Reason.
         reason: String,
-        /// The Delete that follows a failed Create has nothing to remove.
+        /// Whether the Delete that follows a failed Create has nothing to remove.
         nothing_made: bool,
     },
 }
 
-/// A conclusion, and when it was reached, in seconds since 1970.
+/// A conclusion, and when it was reached.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Said {
-    /// When.
+    /// Seconds since 1970.
     pub at: u64,
-    /// What.
     #[serde(flatten)]
     pub answer: Answer,
 }
 
 impl Answer {
-    /// Done, with nothing to report.
+    /// A success without attributes.
     pub(crate) fn done() -> Self {
         Self::Success { data: BTreeMap::new() }
     }
 
-    /// Failed after something may have been made. The reason is cut here, so that a second answer is the first one.
+    /// A failure after something may have been made. The reason is cut here, so that a second
+    /// answer equals the first one.
     pub(crate) fn failed(reason: &impl ToString) -> Self {
         Self::Failure { reason: cut(&reason.to_string()), nothing_made: false }
     }
 
-    /// As the protocol wants it.
+    /// The conclusion in the protocol's types.
     pub(crate) fn into_outcome(self) -> Result<Outcome, Failure> {
         match self {
             Self::Success { data } => {
@@ -101,17 +99,18 @@ impl Answer {
 impl Said {
     /// The parameter's value.
     pub fn to_json(&self) -> String {
-        // Texts and numbers have no way to fail.
+        // Texts and numbers cannot fail.
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    /// Reads a parameter; `None` for what no version of this function wrote.
+    /// Reads a parameter; `None` if no version of this function wrote it.
     pub fn read(value: &str) -> Option<Self> {
         serde_json::from_str(value).ok()
     }
 }
 
-/// Which of the remembered requests (name, value) no delivery can repeat any more; what cannot be read answers no delivery either.
+/// The remembered requests (name, value) that no delivery can repeat any more; a malformed one
+/// answers no delivery either.
 pub fn expired(remembered: &[(String, String)], now: u64) -> Vec<&str> {
     let is_over =
         |value: &str| Said::read(value).is_none_or(|said| now.saturating_sub(said.at) > REMEMBERED_SECONDS);

@@ -1,4 +1,4 @@
-//! The passwords that are valid, and those that were until the last rotation.
+//! The valid passwords, and those that were valid before the last rotation.
 
 use aws::Stage;
 use secrecy::{ExposeSecret, SecretString};
@@ -8,17 +8,17 @@ use crate::{Trouble, World};
 /// The two passwords of one secret.
 #[derive(Clone, Debug)]
 pub struct Passwords {
-    /// What every node must take.
+    /// The password that every node must accept.
     pub current: SecretString,
-    /// What a node that has not heard of the rotation takes still; `None` before the first one.
+    /// The previous password, which nodes that missed the rotation still accept. `None`
+    /// before the first rotation.
     pub previous: Option<SecretString>,
 }
 
 impl Passwords {
     /// Reads both versions of `arn`.
     ///
-    /// # Errors
-    /// Without a password that is valid. What is wrong with the one before it does not matter.
+    /// When no password is valid. A fault of the previous one does not matter.
     pub(crate) async fn read<W: World>(world: &W, arn: &str) -> Result<Self, Trouble> {
         let secret = world.secret(arn, Stage::Current).await?;
         let secret = secret.ok_or_else(|| Trouble::NoSecret { arn: arn.to_owned() })?;

@@ -1,5 +1,5 @@
-//! `Custom::Neo4jUserRecords`: made before all users of the stack and deleted after them, so that a stack that is deleted leaves no
-//! parameter behind.
+//! `Custom::Neo4jUserRecords`: created before all users of the stack and deleted after them, so that a
+//! deleted stack leaves no parameter behind.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::{
     said::Answer,
 };
 
-/// Records and remembered requests of one stack.
+/// The records and remembered requests of one stack.
 pub struct UserRecords<W> {
     world: Arc<W>,
     config: Config,
@@ -23,8 +23,9 @@ pub struct UserRecords<W> {
 #[serde(deny_unknown_fields)]
 pub struct NoProperties {}
 
-/// Which records to forget: all of them, unless a user of this very stack is still wanted. Then the stack is not being deleted: the update
-/// that brought this resource is being rolled back, and without their records its users would not be made on a node that is replaced.
+/// Which records to forget: all of them, unless a user of this very stack is still wanted. Then the stack is
+/// not being deleted: the update that added this resource is being rolled back, and without their records the
+/// stack's users would not be made on a node that is replaced.
 fn forgettable<'a>(
     records: &'a [Result<Record, NotARecord>],
     stack_id: &str,
@@ -46,7 +47,6 @@ fn forgettable<'a>(
 }
 
 impl<W: World> UserRecords<W> {
-    /// Of the stack that `config` names.
     pub fn new(world: Arc<W>, config: Config) -> Self {
         Self { world, config }
     }
@@ -114,7 +114,7 @@ impl<W: World> Resource for UserRecords<W> {
     ) -> Result<Outcome, Failure> {
         match self.forget_all(call).await.map_err(Stop::from) {
             Ok(()) => Ok(Outcome::Done(Data::new())),
-            // What is forgotten already is not there in the next listing.
+            // The next listing lacks what was forgotten already.
             Err(Stop::Aws(waiting_for) | Stop::Nodes(waiting_for)) => {
                 Ok(Progress::of(call).waits_for_aws(&call.request_id, waiting_for))
             }
@@ -126,7 +126,7 @@ impl<W: World> Resource for UserRecords<W> {
         physical_id == self.id()
     }
 
-    /// What is left when it is not carried out are parameters without a secret; they must not keep a stack from being deleted.
+    /// An omitted Delete leaves parameters without a secret; they must not keep a stack from being deleted.
     fn needs_delete(_physical_id: &str) -> bool {
         false
     }

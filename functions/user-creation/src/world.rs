@@ -14,27 +14,28 @@ use crate::{
 pub trait World: Send + Sync + 'static {
     /// The nodes of every service, RUNNING or not.
     fn nodes(&self) -> impl Future<Output = Result<Vec<Node>, Trouble>> + Send;
-    /// Whether the cluster is gone, or all its services are. Nodes without a running task are not gone: their files, with users in
-    /// them, are there when the tasks are back.
+    /// Whether the cluster is gone, or all its services are. Nodes without a running task are not gone: their
+    /// files, with users in them, are there when the tasks are back.
     fn gone(&self) -> impl Future<Output = Result<bool, Trouble>> + Send;
     /// One version of a secret; `None` if absent.
     fn secret(&self, arn: &str, stage: Stage)
     -> impl Future<Output = Result<Option<Secret>, Trouble>> + Send;
-    /// All records, and what is below their path and is malformed.
+    /// All records, and the malformed parameters below their path.
     fn records(&self) -> impl Future<Output = Result<Vec<Result<Record, NotARecord>>, Trouble>> + Send;
     /// The record of `user`; `None` if absent.
     fn record(&self, user: &UserName) -> impl Future<Output = Result<Option<Record>, Trouble>> + Send;
-    /// Writes a record, whatever is there.
+    /// Writes a record, whether one exists or not.
     fn write(&self, record: &Record) -> impl Future<Output = Result<(), Trouble>> + Send;
-    /// Writes a record unless one is there, which is `false`.
+    /// Writes a record unless one exists; returns whether it was written.
     fn write_new(&self, record: &Record) -> impl Future<Output = Result<bool, Trouble>> + Send;
     /// Removes the record named `user`; one that is absent is not an error.
     fn forget(&self, user: &str) -> impl Future<Output = Result<(), Trouble>> + Send;
-    /// What was answered to `request`; `None` when it was not concluded, or too long ago to be remembered.
+    /// What was answered to `request`; `None` if it was not concluded, or too long ago to be remembered.
     fn said(&self, request: &RequestId) -> impl Future<Output = Result<Option<Said>, Trouble>> + Send;
-    /// Remembers what is answered to `request`, unless something is remembered already. Returns what counts, the first one.
+    /// Remembers the answer to `request`, unless one is remembered already. Returns the
+    /// one that counts, the first.
     fn say(&self, request: &RequestId, said: &Said) -> impl Future<Output = Result<Said, Trouble>> + Send;
-    /// All remembered requests: their names below their path, and what is written there.
+    /// All remembered requests: their names below their path, and their values.
     fn requests(&self) -> impl Future<Output = Result<Vec<(String, String)>, Trouble>> + Send;
     /// Removes a remembered request; one that is absent is not an error.
     fn forget_request(&self, name: &str) -> impl Future<Output = Result<(), Trouble>> + Send;
@@ -43,9 +44,9 @@ pub trait World: Send + Sync + 'static {
 /// A slot of the cluster, and where its task answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Node {
-    /// The service's name.
+    /// The name of its ECS service.
     pub slot: String,
-    /// `None` while no task of it is RUNNING.
+    /// `None` while no task of the slot is RUNNING.
     pub address: Option<IpAddr>,
 }
 
@@ -60,7 +61,7 @@ impl Node {
 }
 
 impl Trouble {
-    /// Whether it may be otherwise in a moment, without a change by an operator.
+    /// Whether a retry may succeed in a moment, without a change by an operator.
     pub fn passes(&self) -> bool {
         match self {
             Self::Call(error) => error.kind.passes(),
@@ -69,32 +70,27 @@ impl Trouble {
     }
 }
 
-/// What keeps the function from doing anything.
+/// Why the function cannot do anything.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Trouble {
-    /// An AWS call failed.
     #[error(transparent)]
     Call(#[from] aws::Error),
-    /// A record cannot be read.
     #[error(transparent)]
     Record(#[from] NotARecord),
-    /// A secret is not there, or has no valid version.
     #[error(
         "the secret {arn} is not there, or has no version AWSCURRENT: put a password into it, then try again"
     )]
     NoSecret {
-        /// The secret.
+        /// ARN of the secret.
         arn: String,
     },
-    /// A secret holds no password.
     #[error(
         "the secret {arn} holds no password: {reason}; it must be the password as plain text, or a JSON object with a text \
          \"password\""
     )]
     NoPassword {
-        /// The secret.
+        /// ARN of the secret.
         arn: String,
-        /// What is wrong with it.
         reason: aws::NoPassword,
     },
 }

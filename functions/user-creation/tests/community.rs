@@ -11,7 +11,7 @@ use stage::{
     logs::Logs, tests,
 };
 
-/// Neo4j 5 wants eight characters at least.
+/// Neo4j 5 requires at least eight characters.
 const PASSWORD: &str = "' \" \\ / ` $p \n\u{fc}\u{20ac}\u{1f600} Zq900xW";
 
 fn main() -> ExitCode {
@@ -31,7 +31,7 @@ fn everything() -> serde_json::Value {
     create("app", Role::Admin)
 }
 
-/// Makes `app`, or sees that it is as it should be.
+/// Creates `app`, or checks that it is as it should be.
 async fn make(stage: &Stage) {
     stage.cloud.secret(APP_SECRET, PASSWORD, None);
     stage.send(everything()).await.succeeded();
@@ -59,7 +59,7 @@ async fn a_role_is_refused_loudly_and_nobody_is_made(stage: &Stage, _: &Logs) {
     suspended["ResourceProperties"]["Suspended"] = json!("true");
     assert!(stage.send(suspended).await.failed().contains("cannot suspend a user"));
     assert!(stage.roles("app").await.is_none());
-    // What Neo4j itself says to the verbs.
+    // How Neo4j itself answers the changes.
     make(stage).await;
     let user: UserName = "app".parse().unwrap();
     for change in [Change::Grant(Role::Reader), Change::Suspend] {

@@ -1,5 +1,5 @@
-//! Requests that need no node: what AWS's passing errors, a cluster that is not there and `AuthEnabled=false` mean for the answer. The
-//! clock is paused, so that waiting costs nothing.
+//! Requests that need no node: what AWS's passing errors, an absent cluster and `AuthEnabled=false` mean for
+//! the answer. The clock is paused, so waiting costs nothing.
 
 mod stage;
 
@@ -27,7 +27,7 @@ fn without_authentication(stage: &Stage) -> Stage {
     Stage::on(Arc::clone(&stage.cloud), stage.address, config)
 }
 
-/// A recorded user, as if an earlier request had made it.
+/// A recorded user, as if an earlier request had created it.
 async fn recorded(stage: &Stage) {
     stage.send(event("user-create")).await.failed();
     assert!(stage.cloud.record_of("app").is_some_and(|record| record.desired.is_some()));
@@ -61,7 +61,7 @@ async fn every_passing_error_of_aws_is_waited_out() {
             let answer = stage.send(event("user-delete")).await;
             answer.succeeded();
             assert_eq!(stage.cloud.record_of("app"), None, "{call}");
-            // With no node to log in to it needs no secret.
+            // Without a node to log in to it needs no secret.
             assert_eq!(stage.cloud.spare_failures(), if call == "secret" { 4 } else { 0 }, "{call}");
             // A Create waits for the same calls, and then fails because there is no node.
             stage.cloud.fail(call, kind, 4);
@@ -83,7 +83,7 @@ async fn pauses_grow_and_a_record_is_written_once() {
     stage.cloud.fail("nodes", Kind::Throttled, 6);
     let start = tokio::time::Instant::now();
     stage.send(event("user-create")).await.failed();
-    // 1, 2, 4, 8, 16 and 16 s, and up to half of each more.
+    // 1, 2, 4, 8, 16 and 16 s, and up to half as long again each.
     let waited = start.elapsed();
     assert!((47..72).contains(&waited.as_secs()), "{waited:?}");
     assert_eq!(stage.cloud.count("write app"), 1);
@@ -96,7 +96,7 @@ async fn an_error_that_does_not_pass_is_a_failure_at_once() {
             ("said", "AppUser-not-created"),
             ("secret", "AppUser-not-created"),
             ("record", "AppUser-not-created"),
-            // What was denied was not written; of another refusal that is not known.
+            // A denied write was not made; of other refusals that is not known.
             ("write", if kind == Kind::Denied { "AppUser-not-created" } else { "neo4j-local/app" }),
             ("nodes", "neo4j-local/app"),
         ] {
@@ -116,7 +116,7 @@ async fn an_error_that_does_not_pass_is_a_failure_at_once() {
             (true, "neo4j-local/app"),
             "an Update"
         );
-        // The work is done: that it cannot be remembered is not worth a failed stack.
+        // The work is done: an answer that cannot be remembered is not worth a failed stack.
         stage.cloud.fail("say", kind, 1);
         stage.send(event("user-delete")).await.succeeded();
     }
@@ -166,7 +166,7 @@ async fn without_authentication_users_are_refused_and_deletes_keep_the_login_rev
     );
 }
 
-/// CloudFormation says of no Update that it is a roll-back; that the one before it failed does.
+/// CloudFormation marks no Update as a roll-back; that the one before it failed shows it.
 #[tokio::test(start_paused = true)]
 async fn a_node_that_is_away_fails_an_update_and_not_the_one_that_undoes_it() {
     let other_secret = "arn:aws:secretsmanager:us-east-1:000000000000:secret:other";
@@ -193,7 +193,7 @@ async fn a_node_that_is_away_fails_an_update_and_not_the_one_that_undoes_it() {
         };
         let failed = stage.send(update(true)).await;
         assert!(failed.failed().contains("core-1: it has no running task"), "{}", failed.failed());
-        // Its continuations find its own record, and no failed one.
+        // Its continuations find its own record, and not a failed one.
         stage.cloud.fail("nodes", Kind::Throttled, 1);
         let written = stage.cloud.hold("write app");
         let throttled = async {
@@ -211,7 +211,8 @@ async fn a_node_that_is_away_fails_an_update_and_not_the_one_that_undoes_it() {
     }
 }
 
-/// CloudFormation deletes what it failed to create; a second Create is not a roll-back, and neither is an Update of another resource.
+/// CloudFormation deletes what it failed to create. A second Create is not a roll-back, and neither is an
+/// Update of another resource.
 #[tokio::test(start_paused = true)]
 async fn only_an_update_of_the_same_resource_undoes_a_failed_one() {
     let stage = stage();
@@ -222,14 +223,14 @@ async fn only_an_update_of_the_same_resource_undoes_a_failed_one() {
     stage.send(other).await.failed();
 }
 
-/// The Create of the user by another resource of the stack.
+/// The Create of the same user by another resource of the stack.
 fn create_as(resource: &str) -> Value {
     let mut create = event("user-create");
     create["LogicalResourceId"] = json!(resource);
     create
 }
 
-/// It is not of this request, and may be a newer one by the time of the write.
+/// The record is not this request's, and may be a newer one by the time of the write.
 #[tokio::test(start_paused = true)]
 async fn a_delete_that_changes_nothing_of_another_resources_record_writes_nothing() {
     let stage = stage();
@@ -250,7 +251,8 @@ async fn a_delete_that_changes_nothing_of_another_resources_record_writes_nothin
     }
 }
 
-/// A second delivery has asked what was said, and is slow. The resource that it gave up takes the user over again meanwhile.
+/// A second delivery has looked for an answer, and is slow. The resource that it gave up takes the
+/// user over again meanwhile.
 #[tokio::test(start_paused = true)]
 async fn a_delivery_of_a_delete_that_is_overtaken_puts_no_other_resource_back() {
     let stage = stage();
@@ -274,7 +276,8 @@ async fn a_delivery_of_a_delete_that_is_overtaken_puts_no_other_resource_back() 
     assert!(record.owner.ends_with("/Other") && record.before.is_some(), "{record:?}");
 }
 
-/// The second delivery has read what was there, and is slow to write: the first one is concluded by then, and nothing came after it.
+/// The second delivery has read the record, and is slow to write: the first one is concluded by then,
+/// and no later request came.
 #[tokio::test(start_paused = true)]
 async fn a_second_delivery_that_is_slow_to_write_leaves_what_the_first_one_wrote() {
     let stage = stage();
@@ -332,7 +335,8 @@ async fn what_is_answered_is_remembered_for_an_hour() {
     stage.cloud.requests.lock().unwrap().insert(request.clone(), old.to_json());
     stage.reconcile().await;
     assert!(stage.cloud.requests.lock().unwrap().is_empty());
-    // Without authentication no schedule runs, and the next request does it; that it cannot is no failure.
+    // Without authentication no schedule runs, and the next request does it; when it
+    // cannot, that is not a failure.
     let off = without_authentication(&stage);
     for (failing, forgotten) in [("requests", false), ("none", true)] {
         stage.cloud.requests.lock().unwrap().insert(request.clone(), old.to_json());
@@ -394,7 +398,7 @@ async fn a_stack_that_is_deleted_leaves_no_parameter() {
     let made = stage.send(create).await;
     assert_eq!(made.succeeded().id(), "neo4j-local-user-records");
     recorded(&stage).await;
-    // The roll-back of the update that brought it: the users are wanted still.
+    // The roll-back of the update that added it: the users are still wanted.
     stage.send(records("Delete")).await.succeeded();
     assert!(stage.cloud.record_of("app").is_some_and(|record| record.desired.is_some()));
     stage.send(event("user-delete")).await.succeeded();

@@ -1,4 +1,5 @@
-//! Users on a real Neo4j 3.4.6: everything that CloudFormation may ask for, and everything that may get in its way.
+//! Users on a real Neo4j 3.4.6: everything that CloudFormation may ask for, and everything that
+//! may go wrong on the way.
 
 mod overtaken;
 mod stage;
@@ -89,7 +90,7 @@ async fn the_first_one_finds_the_factory_set_administrator(stage: &Stage, _: &Lo
 }
 
 async fn each_role_may_do_what_it_says_and_no_more(stage: &Stage, _: &Logs) {
-    // What a role is tried with, and from which role on it is allowed.
+    // What each role is tried with, and from which role on it is allowed.
     let label = format!("Made{}", std::process::id());
     let tries = [
         ("MATCH (n) RETURN count(n)".to_owned(), Role::Reader),
@@ -113,20 +114,20 @@ async fn each_role_may_do_what_it_says_and_no_more(stage: &Stage, _: &Logs) {
     }
     let instance = stage.instance();
     let drop = format!("DROP INDEX ON :{label}(x)");
-    // The architect made it, the administrator's user could not make it again.
+    // The architect created it; the administrator's user could not create it again.
     let _gone = commit(instance.http, &admin(), &drop, &json!({}), instance.deadline).await;
 }
 
 async fn the_same_event_twice_is_one_user(stage: &Stage, logs: &Logs) {
     let twice = event("user-create");
     let other = stage_like(stage);
-    // At once: two invocations do not know of each other.
+    // Concurrently: two invocations do not know of each other.
     let (first, second) = tokio::join!(stage.send(twice.clone()), other.send(twice.clone()));
     assert_eq!(first.succeeded().value, second.succeeded().value);
     let (start, calls) = (logs.len(), stage.cloud.calls());
     assert_eq!(stage.send(twice).await.value, first.value);
     assert_eq!(stage.cloud.calls(), calls + 1, "it asked what was said, and no node");
-    // A further request that wants the same finds nothing to change.
+    // A further request for the same finds nothing to change.
     stage.send(event("user-create")).await.succeeded();
     assert!(!logs.since(start).contains("users-applied"), "nothing was left to change");
     assert_eq!(stage.cloud.records.lock().unwrap().len(), 1);
@@ -249,7 +250,7 @@ async fn two_nodes_of_three_are_a_failure_that_names_the_third(stage: &Stage, _:
     let mut config = stage.config.clone();
     config.call_deadline = Duration::from_secs(3);
     let stage = Stage::with(stage.address, config);
-    // Two slots on one real node: what two nodes do at once to one list of users must come out right as well.
+    // Two slots on one real node: two concurrent changes of one list of users must come out right as well.
     stage.cloud.node("core-2", Some(stage.address));
     let silent_at = free_address();
     let silent = [7474, 7687].map(|port| TcpListener::bind((silent_at, port)).expect("a silent port"));
@@ -301,7 +302,7 @@ async fn a_delete_while_a_create_runs_leaves_no_user(stage: &Stage, _: &Logs) {
     let (answer, ()) = tokio::join!(stage.send(event("user-create")), deleted);
     assert!(answer.failed().contains("was deleted while it was being made"), "{}", answer.failed());
     assert_eq!(stage.roles("app").await, None);
-    // For real, a Delete at any moment after the record is there.
+    // For real, a Delete at different moments after the record is written.
     for delay in [0, 5, 10, 20, 40, 80, 160] {
         let other = stage_like(stage);
         let run = async {
@@ -359,7 +360,8 @@ async fn a_node_that_missed_a_delete_hears_of_it_later(stage: &Stage, logs: &Log
 
 async fn a_user_that_another_resource_took_over_stays(stage: &Stage, _: &Logs) {
     stage.send(event("user-create")).await.succeeded();
-    // The resource gets another name in the template: a Create of the new one, then a Delete of the old one.
+    // The resource gets another logical id in the template: a Create of the new one, then
+    // a Delete of the old one.
     let mut renamed = event("user-create");
     renamed["LogicalResourceId"] = json!("ApplicationUser");
     renamed["RequestId"] = json!("another");
@@ -435,7 +437,8 @@ async fn a_user_locked_out_by_others_is_waited_for(stage: &Stage, _: &Logs) {
     assert!(answer.took > Duration::from_secs(4), "five seconds are waited for: {:?}", answer.took);
 }
 
-/// A node that says "not now" to a Delete is waited for; one that goes on saying so fails it, and the record keeps the user in mind.
+/// A Delete waits for a node that answers "not now"; if the node keeps answering so, the Delete fails, and
+/// the record remembers the user.
 async fn a_delete_waits_for_an_administrator_that_is_locked_out(stage: &Stage, _: &Logs) {
     stage.send(event("user-create")).await.succeeded();
     let lock = async || {
@@ -460,7 +463,7 @@ async fn a_delete_waits_for_an_administrator_that_is_locked_out(stage: &Stage, _
     assert_eq!((stage.roles("app").await, stage.cloud.record_of("app")), (None, None));
 }
 
-/// Twenty users of one template, while the Parameter Store takes a few calls a second.
+/// Twenty users of one template, while the Parameter Store accepts a few calls a second.
 async fn twenty_users_are_made_and_deleted_while_aws_throttles(stage: &Stage, _: &Logs) {
     let users: Vec<Value> = (0..20).map(|user| create(&format!("user-{user}"), Role::Reader)).collect();
     let all = async |events: Vec<Value>| {
@@ -491,8 +494,8 @@ async fn twenty_users_are_made_and_deleted_while_aws_throttles(stage: &Stage, _:
     assert_eq!(accounts.len(), 1, "only neo4j is left: {accounts:?}");
 }
 
-/// Authentication is switched off, a user's resource is removed, and authentication is switched on again: each node's files have the
-/// account still, and the password.
+/// Authentication is switched off, a user's resource is removed, and authentication is switched on again:
+/// each node's files still have the account, and the password.
 async fn a_user_deleted_while_authentication_was_off_is_refused_when_it_is_back(stage: &Stage, _: &Logs) {
     stage.send(event("user-create")).await.succeeded();
     let mut config = stage.config.clone();
@@ -523,15 +526,15 @@ async fn the_administrators_password_is_rotated(stage: &Stage, logs: &Logs) {
     assert_eq!(stage.login("neo4j", next).await, Ok(()));
     assert_eq!(stage.login("neo4j", ADMIN_PASSWORD).await, Err(Denied::Unauthorized));
     assert_eq!(stage.login("app", APP_PASSWORD).await, Ok(()));
-    // Over HTTP as well, where the administrator works.
+    // Over HTTP as well, which the administrator uses.
     let instance = stage.instance();
     assert!(instance.accounts(&credentials("neo4j", next)).await.is_ok());
-    // What HTTP cannot carry is refused before anything is changed.
+    // A password that HTTP cannot carry is refused before anything is changed.
     stage.cloud.secret(ADMIN_SECRET, "\u{20ac}-and-\u{1f600}", Some(next));
     let refused = stage.send(event("user-create")).await;
     assert!(refused.failed().contains("characters outside Latin-1"), "{}", refused.failed());
     assert_eq!(stage.login("neo4j", next).await, Ok(()));
-    // Back, for the tests that follow.
+    // Restored, for the tests that follow.
     stage.cloud.secret(ADMIN_SECRET, ADMIN_PASSWORD, Some(next));
     assert!(stage.reconcile().await.in_order());
     assert_eq!(stage.login("neo4j", ADMIN_PASSWORD).await, Ok(()));

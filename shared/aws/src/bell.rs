@@ -1,11 +1,11 @@
-//! Events that say: look now.
+//! Events that make the election look at once.
 
 use aws_config::SdkConfig;
 use aws_sdk_eventbridge::{Client, types::PutEventsRequestEntry};
 
 use crate::{Error, Kind};
 
-/// What the rule of the stack looks for.
+/// The source that the stack's rule matches.
 const SOURCE: &str = "neo4j.node";
 
 /// An event bus that a stack listens to.
@@ -22,10 +22,11 @@ impl Bell {
         Self { client: Client::new(config), bus, stack }
     }
 
-    /// Puts one event: `detail-type` is `what`, the detail names stack and slot. Nobody may decide anything from it.
+    /// Puts one event: `detail-type` is `what`, the detail names stack and slot. Nothing may be
+    /// decided from its content.
     ///
     /// # Errors
-    /// When it was not accepted, which a `PutEvents` that answers 200 may say of its entry.
+    /// When it was not accepted, which a `PutEvents` that answers 200 may report for its entry.
     pub async fn ring(&self, what: &str, slot: &str) -> Result<(), Error> {
         let detail = format!("{{\"stack\":\"{}\",\"slot\":\"{slot}\"}}", self.stack);
         let entry = PutEventsRequestEntry::builder().source(SOURCE).detail_type(what).detail(detail);

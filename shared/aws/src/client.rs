@@ -16,9 +16,9 @@ const ATTEMPT: Duration = Duration::from_secs(4);
 /// All tries together: a sweep has a minute.
 const OPERATION: Duration = Duration::from_secs(10);
 
-/// The configuration of all SDK clients: credentials and region as the environment gives them, ring for TLS (aws-lc
-/// costs 35 to 50 ms at the first call), no more than three tries. It is loaded once in a process, because reading the
-/// native roots is most of that, and all clients share its connections and credentials.
+/// The configuration of all SDK clients: credentials and region as the environment gives them, ring for TLS
+/// (aws-lc costs 35 to 50 ms at the first call), no more than three tries. It is loaded once in a process,
+/// because reading the native roots is most of that, and all clients share its connections and credentials.
 pub async fn sdk_config() -> SdkConfig {
     static LOADED: OnceCell<SdkConfig> = OnceCell::const_new();
     LOADED.get_or_init(load).await.clone()
@@ -28,7 +28,7 @@ async fn load() -> SdkConfig {
     with_deadlines(aws_config::defaults(BehaviorVersion::latest())).load().await
 }
 
-/// What is the same for every client, wherever its credentials come from.
+/// The settings of every client, wherever its credentials come from.
 pub(crate) fn with_deadlines(loader: ConfigLoader) -> ConfigLoader {
     let http = Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
     let timeouts = TimeoutConfig::builder()

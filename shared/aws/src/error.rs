@@ -11,32 +11,31 @@ use aws_sdk_ecs::{
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{call} on {what} failed: {reason}{hint}", hint = kind.hint())]
 pub struct Error {
-    /// The API call.
     pub call: &'static str,
     /// What it was about: a cluster, a target group, an object.
     pub what: String,
     /// AWS's code and message, or why there was no answer.
     pub reason: String,
-    /// What kind of failure it is.
     pub kind: Kind,
 }
 
 /// What to do about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Trying again at once is of no use until somebody changes a policy.
+    /// A retry at once cannot help until an operator changes a policy.
     Denied,
-    /// Too many calls: try again, more slowly.
+    /// Too many calls: retry more slowly.
     Throttled,
-    /// AWS did not answer, answered with a fault of its own (5xx), or gave an answer that the next call will not repeat: the
-    /// same call may work in a moment.
+    /// AWS did not answer, answered with a fault of its own (5xx), or gave an answer that the next call will
+    /// not repeat: a retry may succeed in a moment.
     Passing,
-    /// Anything else, such as a request that AWS calls invalid: the next round tries again, and most likely fails again.
+    /// Anything else, such as a request that AWS calls invalid: the next round retries, and
+    /// most likely fails again.
     Other,
 }
 
 impl Kind {
-    /// Whether the same call may work in a moment, without a change by an operator.
+    /// Whether a retry may succeed in a moment, without a change by an operator.
     pub fn passes(self) -> bool {
         match self {
             Self::Throttled | Self::Passing => true,
@@ -53,7 +52,6 @@ impl Kind {
 }
 
 impl Error {
-    /// Reads an SDK error.
     pub(crate) fn of<E>(
         call: &'static str,
         what: impl fmt::Display,
@@ -68,7 +66,8 @@ impl Error {
             Some(message) if !code.is_empty() => format!("{code}: {message}"),
             _ if !code.is_empty() => code.to_owned(),
             _ => match error.raw_response() {
-                // Whoever answered is no AWS: its words are of no use, and may be anything.
+                // Not an AWS error document (a proxy, perhaps): the body is untrusted, so
+                // only the status is reported.
                 Some(raw) => format!("HTTP {} without an error code", raw.status().as_u16()),
                 None => DisplayErrorContext(error).to_string(),
             },

@@ -9,27 +9,25 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-/// Status, body; `None` drops the connection without a word.
+/// Status and body; `None` drops the connection without an answer.
 type Answer = Option<(u16, String)>;
 
-/// What was asked.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     /// Request line and headers, in lower case.
     pub head: String,
-    /// The body.
     pub body: String,
 }
 
-/// The service.
+/// The service, as a test reaches it.
 pub(crate) struct Fake {
-    /// How it is reached, with this product's deadlines and retries.
+    /// Leads to it, with this product's deadlines and retries.
     pub config: SdkConfig,
     asked: Arc<Mutex<Vec<Request>>>,
 }
 
 impl Fake {
-    /// Every request is given to `answer`, with the number of those before it.
+    /// Every request is passed to `answer`, with the number of those before it.
     pub(crate) async fn start(answer: impl Fn(usize, &Request) -> Answer + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
@@ -56,7 +54,6 @@ impl Fake {
         Self { config: crate::client::with_deadlines(loader).load().await, asked }
     }
 
-    /// What was asked so far.
     pub(crate) fn asked(&self) -> Vec<Request> {
         self.asked.lock().unwrap().clone()
     }

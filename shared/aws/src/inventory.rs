@@ -14,11 +14,12 @@ use aws_sdk_ecs::{
 
 use crate::{Error, Kind};
 
-/// A page of ListTasks has a hundred. A cluster of this product has a dozen tasks; with a thousand it is another cluster.
+/// A page of ListTasks has a hundred. A cluster of this product has a dozen tasks; with a
+/// thousand it is another cluster.
 const PAGES: usize = 10;
-/// DescribeTasks takes at most so many.
+/// The most tasks that one DescribeTasks takes.
 const AT_ONCE: usize = 100;
-/// DescribeTasks does not know the task.
+/// The reason of a failure: DescribeTasks does not know the task.
 const MISSING: &str = "MISSING";
 
 /// The tasks of one ECS cluster. Clones share their connections, and what they know.
@@ -26,33 +27,33 @@ const MISSING: &str = "MISSING";
 pub struct Inventory {
     client: Client,
     cluster: String,
-    /// Tasks that were described as RUNNING, with their address, and have been listed ever since.
+    /// Tasks that were described as RUNNING, with their address, and that every listing since then has named.
     known: Arc<Mutex<BTreeMap<String, Task>>>,
 }
 
 /// A task that is not stopped yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Task {
-    /// Its ARN.
     pub arn: String,
     /// Name of the service that started it; empty for a task of no service.
     pub service: String,
     /// ARN of the revision of the task definition it was started from; empty when ECS does not report it.
     pub definition: String,
-    /// Its address; `None` before its network interface is attached.
+    /// Its private address; `None` before its network interface is attached.
     pub address: Option<IpAddr>,
-    /// Whether its `lastStatus` is RUNNING. With a dead agent that stays so, whatever was asked.
+    /// Whether its `lastStatus` is RUNNING. With a dead agent it stays so, whatever was requested.
     pub running: bool,
-    /// ECS was asked to stop it (`desiredStatus` STOPPED), and it has not stopped: it may still run and answer.
+    /// ECS was asked to stop the task (`desiredStatus` STOPPED), and it has not stopped: it
+    /// may still run and answer.
     pub stopping: bool,
 }
 
 /// The tasks of a cluster at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Look {
-    /// Those that are meant to run, and the remembered ones that have not stopped yet.
+    /// Tasks that are meant to run, and remembered ones that have not stopped yet.
     pub tasks: Vec<Task>,
-    /// The remembered ones that are gone for good: `lastStatus` STOPPED, or not known to ECS any more.
+    /// Remembered tasks that are gone for good: `lastStatus` STOPPED, or not known to ECS any more.
     pub ended: BTreeSet<String>,
 }
 
@@ -62,19 +63,20 @@ impl Inventory {
         Self { client: Client::new(config), cluster: cluster.into(), known: Arc::default() }
     }
 
-    /// All tasks that are meant to run, of all services, and what became of the tasks (ARNs) in `remembered`: a task that
-    /// was asked to stop leaves the listing at once, and only its description says when it is gone. One ListTasks and at most one
-    /// DescribeTasks, however many services there are: while the listing holds just the tasks that were described as RUNNING
-    /// before, there is nothing new to describe, because the address of such a task does not change.
+    /// All tasks that are meant to run, of all services, and what became of the tasks (ARNs) in `remembered`:
+    /// a task that was asked to stop leaves the listing at once, and only its description shows when it is
+    /// gone. One ListTasks and at most one DescribeTasks, however many services there are: while the listing
+    /// holds exactly the tasks that were described as RUNNING before, there is nothing new to describe,
+    /// because the address of such a task does not change.
     ///
-    /// A task in no part of the answer is absent on purpose. ECS does not know a listed task (MISSING) when the two calls
-    /// saw different moments. A task that ended stays known for an hour, so this one is most likely too new: nothing of
-    /// it is registered anywhere yet, and its slot counts as one without a node, which forbids a fence and never permits
-    /// one. If it was remembered, the listing contradicts the description, so it has not ended either.
+    /// A task that is in neither part of the answer is absent on purpose. ECS does not know a listed task
+    /// (MISSING) when the two calls saw different moments. A task that ended stays known for an hour, so this
+    /// one is most likely too new: nothing of it is registered anywhere yet, and its slot counts as one
+    /// without a node, which forbids a fence and never permits one. If the task was remembered, listing and
+    /// description contradict each other, so it does not count as ended either.
     ///
-    /// # Errors
-    /// When a call failed, or a listed task was not described for another reason than MISSING: then absence would prove
-    /// nothing.
+    /// When a call failed, or a listed task was not described for another reason than MISSING: then
+    /// absence would prove nothing.
     pub async fn look(&self, remembered: &[String]) -> Result<Look, Error> {
         let listed = self.list().await?;
         let remembered: BTreeSet<String> = remembered.iter().cloned().collect();
@@ -105,7 +107,7 @@ impl Inventory {
                 }
             }
             if let Some(arn) = silent.first() {
-                // The next look most likely gets a whole answer.
+                // A retry most likely gets a complete answer.
                 let error = self.undescribed(format!("the answer says nothing of {arn}"));
                 return Err(Error { kind: Kind::Passing, ..error });
             }
@@ -117,7 +119,7 @@ impl Inventory {
         Ok(look)
     }
 
-    /// The listed tasks, if each of them is known and none but them is asked about.
+    /// The listed tasks, if each of them is known and no other task is asked for.
     fn all_known(&self, listed: &BTreeSet<String>, remembered: &BTreeSet<String>) -> Option<Vec<Task>> {
         if !remembered.is_subset(listed) {
             return None;
@@ -130,10 +132,11 @@ impl Inventory {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The tasks of each of `services` that are meant to run, in the services' order, from one [`look`](Self::look).
+    /// The tasks of each of `services` that are meant to run, in the services' order, from
+    /// one [`look`](Self::look).
     ///
     /// # Errors
-    /// As for a look: then nothing is known of any service.
+    /// As for a look: then nothing is known about any service.
     pub async fn tasks_of_each(&self, services: &[String]) -> Result<Vec<Vec<Task>>, Error> {
         let mut of = BTreeMap::<String, Vec<Task>>::new();
         // A task may be asked to stop between the two calls.
@@ -155,18 +158,19 @@ impl Inventory {
         Ok(service_of(found))
     }
 
-    /// Asks ECS to stop a task; `reason` is what `stoppedReason` will say. One that has stopped already is no error.
+    /// Asks ECS to stop a task; `reason` becomes `stoppedReason`. A task that has stopped
+    /// already is not an error.
     ///
     /// # Errors
     /// When the call failed.
     pub async fn stop(&self, task: &str, reason: &str) -> Result<(), Error> {
-        // ECS keeps 1024 characters of it at most.
+        // ECS keeps at most 1024 characters of it.
         let reason: String = reason.chars().take(255).collect();
         let stopped = self.client.stop_task().cluster(&self.cluster).task(task).reason(reason).send().await;
         stopped.map(drop).map_err(|error| Error::of("ecs:StopTask", task, &error))
     }
 
-    /// The ARNs of the tasks that are meant to run. Without a service: one call for the whole cluster.
+    /// ARNs of the tasks that are meant to run. Without a service name: one call for the whole cluster.
     async fn list(&self) -> Result<BTreeSet<String>, Error> {
         let (mut arns, mut next) = (BTreeSet::new(), None);
         for _page in 0..PAGES {
@@ -179,12 +183,12 @@ impl Inventory {
                 return Ok(arns);
             }
         }
-        // A part of the cluster would make the rest look absent.
+        // A partial listing would make the other tasks look absent.
         let reason = format!("there are more tasks than {PAGES} pages hold");
         Err(Error { call: "ecs:ListTasks", what: self.name(), reason, kind: Kind::Other })
     }
 
-    /// The ARNs that ECS does not know.
+    /// The ARNs that ECS does not know. Any other failure is an error.
     fn gone(&self, failures: &[Failure]) -> Result<Vec<String>, Error> {
         let gone = |failure: &Failure| {
             let arn = failure.arn().unwrap_or_default().to_owned();
@@ -216,12 +220,14 @@ fn task(task: &EcsTask) -> Task {
     }
 }
 
-/// A task of a service has the service's name in its group; any other task has a family or what `RunTask` was given.
+/// A task of a service has the service's name in its group; any other task has a family or
+/// what `RunTask` was given.
 fn service_of(task: &EcsTask) -> Option<String> {
     task.group().and_then(|group| group.strip_prefix("service:")).map(str::to_owned)
 }
 
-/// An `awsvpc` task has one interface; it is told in two places, the attachment earlier than the container.
+/// An `awsvpc` task has one interface, reported in two places: in the attachment
+/// earlier than in the container.
 fn address(task: &EcsTask) -> Option<IpAddr> {
     let interfaces = task.containers().iter().flat_map(|container| container.network_interfaces());
     let attached = task.attachments().iter().flat_map(|attachment| attachment.details());

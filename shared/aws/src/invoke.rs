@@ -1,4 +1,4 @@
-//! A function that goes on in a further invocation of itself.
+//! A function that continues its work in a further invocation of itself.
 
 use aws_config::SdkConfig;
 use aws_sdk_lambda::{Client, primitives::Blob, types::InvocationType};
@@ -25,9 +25,8 @@ impl Invoke {
 
     /// Queues an invocation with `payload` (JSON), without waiting for what it does.
     ///
-    /// # Errors
-    /// When it was not queued. A call whose answer was lost may have been queued all the same, so that whoever is invoked
-    /// has to bear being invoked twice.
+    /// When it was not queued. A call whose answer was lost may have queued the invocation all the same, so
+    /// the invoked function must be idempotent.
     pub async fn later(&self, payload: Vec<u8>) -> Result<(), Error> {
         let call = self.client.invoke().function_name(&self.function);
         let call = call.invocation_type(InvocationType::Event).payload(Blob::new(payload));
@@ -45,7 +44,7 @@ impl Invoke {
     }
 }
 
-/// A custom resource goes on in a further invocation of its own function.
+/// A custom resource continues in a further invocation of its own function.
 impl HandOver for Invoke {
     async fn invoke(&self, event: Value) -> Result<(), String> {
         self.later(event.to_string().into_bytes()).await.map_err(|error| error.to_string())

@@ -1,4 +1,4 @@
-//! Objects of any bucket: listed by their keys, looked at, read within a bound, written on condition.
+//! Objects of any bucket: listed by their keys, looked at, read within a bound, written conditionally.
 
 use std::{env, fmt::Display};
 
@@ -12,7 +12,7 @@ use aws_sdk_s3::{
 
 use crate::{Error, Kind};
 
-/// A page has a thousand keys. Whoever has more than fifty pages below one prefix does not mean all of them.
+/// A page has a thousand keys. A prefix with more than fifty pages of them is a mistake of the caller.
 const PAGES: usize = 50;
 
 /// S3. Clones share their connections.
@@ -21,41 +21,38 @@ pub struct Objects {
     client: Client,
 }
 
-/// An object's content and its version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stored {
-    /// The content.
     pub body: Vec<u8>,
     /// The ETag, for the next conditional write.
     pub etag: String,
 }
 
-/// What S3 tells of an object without sending it.
+/// What S3 reports about an object without sending it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Head {
-    /// Its length.
+    /// Its length in bytes.
     pub bytes: u64,
-    /// Its ETag.
     pub etag: String,
 }
 
-/// How a conditional write ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Put {
-    /// It is written; this is its ETag.
+    /// The object was written; this is its ETag.
     Written(String),
-    /// The object is another version than the one that was read (412), or was deleted meanwhile (404), and S3 wrote
-    /// nothing for *this* request. The other version may still be the caller's own write: of an earlier call whose answer
-    /// was lost, or of a layer below that sent the request twice. Read before believing that a concurrent writer won.
+    /// The object is not the version that was read (412), or was deleted meanwhile (404), and S3 wrote
+    /// nothing for *this* request. The other version may still be the caller's own write: of an earlier call
+    /// whose answer was lost, or of a layer below that sent the request twice. Read the object before
+    /// believing that a concurrent writer won the race.
     Lost,
-    /// Another conditional write of the same object is under way (409): nothing was written, and AWS says to try again.
+    /// Another conditional write of the same object is under way (409): nothing was
+    /// written, and AWS says to retry.
     Busy,
 }
 
 impl Objects {
-    /// All objects that the credentials reach.
     pub fn new(config: &SdkConfig) -> Self {
-        // An emulator's endpoint has no name per bucket.
+        // An emulator's endpoint has no host name per bucket.
         let path_style = env::var_os("AWS_ENDPOINT_URL").is_some();
         let config = aws_sdk_s3::config::Builder::from(config).force_path_style(path_style).build();
         Self { client: Client::from_conf(config) }
@@ -64,7 +61,7 @@ impl Objects {
     /// All keys of `bucket` that start with `prefix`, sorted as S3 sorts them.
     ///
     /// # Errors
-    /// When a call failed, or there are more than fifty thousand: a part of them would prove nothing.
+    /// When a call failed, or there are more than fifty thousand keys: a part of them would prove nothing.
     pub async fn keys(&self, bucket: &str, prefix: &str) -> Result<Vec<String>, Error> {
         let what = name(bucket, prefix);
         let mut keys = Vec::new();
@@ -82,12 +79,12 @@ impl Objects {
         Err(failed("s3:ListBucket", what, "there are more keys than fifty pages hold".into()))
     }
 
-    /// Length and version of an object; none when there is none.
+    /// Length and version of an object; `None` if absent.
     pub async fn head(&self, bucket: &str, key: &str) -> Result<Option<Head>, Error> {
         let head = match self.client.head_object().bucket(bucket).key(key).send().await {
             Ok(head) => head,
             Err(error) if status(&error) == Some(404) => return Ok(None),
-            // The answer to HEAD has no body, so S3's own code and message are not in it.
+            // The answer to HEAD has no body, so it lacks S3's own code and message.
             Err(error) if status(&error) == Some(403) => {
                 let reason = "403 Forbidden".to_owned();
                 let what = name(bucket, key);
@@ -102,10 +99,10 @@ impl Objects {
         Ok(Some(Head { bytes, etag: head.e_tag.unwrap_or_default() }))
     }
 
-    /// Reads an object of at most `longest` bytes; none when there is none.
+    /// Reads an object of at most `longest` bytes; `None` if absent.
     ///
     /// # Errors
-    /// When a call failed or the object is longer: then no more than `longest` bytes of it were read.
+    /// When a call failed, or the object is longer: then at most `longest` bytes of it were read.
     pub async fn get(&self, bucket: &str, key: &str, longest: usize) -> Result<Option<Stored>, Error> {
         let broken = |reason: String| failed("s3:GetObject", name(bucket, key), reason);
         let too_long = || broken(format!("it is larger than {longest} bytes, so it is not what is meant"));
@@ -127,9 +124,9 @@ impl Objects {
         Ok(Some(Stored { body, etag: answer.e_tag.unwrap_or_default() }))
     }
 
-    /// Writes JSON if the object is still the version `seen` (`None`: if there is still no object). One attempt of at most
-    /// four seconds, without the SDK's retries: after a lost answer a second attempt would meet the first one's version
-    /// and report a write that succeeded as lost.
+    /// Writes JSON if the object is still the version `seen` (`None`: if it is still absent). One attempt of
+    /// at most four seconds, without the SDK's retries: after a lost answer a second attempt would meet the
+    /// first one's version and report a successful write as lost.
     ///
     /// # Errors
     /// When it is not known whether the object was written: no answer, or a 5xx. Read it.
@@ -151,7 +148,7 @@ impl Objects {
             Err(error) => match status(&error) {
                 Some(412) => Ok(Put::Lost),
                 Some(409) => Ok(Put::Busy),
-                // With If-Match an object that was deleted meanwhile is "NoSuchKey".
+                // With If-Match, an object that was deleted meanwhile is "NoSuchKey".
                 Some(404) if error.code() != Some("NoSuchBucket") => Ok(Put::Lost),
                 _ => Err(Error::of("s3:PutObject", name(bucket, key), &error)),
             },
@@ -217,7 +214,7 @@ mod tests {
         }
     }
 
-    /// It may have been written: a second attempt would be refused, and the caller told that it lost.
+    /// The first attempt may have written the object: a second one would be refused, and reported as lost.
     #[tokio::test]
     async fn a_conditional_write_is_never_sent_twice() {
         for answer in [Some((500, refusal("InternalError"))), Some((503, refusal("SlowDown"))), None] {
@@ -232,7 +229,7 @@ mod tests {
         }
     }
 
-    /// What only reads keeps the SDK's retries.
+    /// A read keeps the SDK's retries.
     #[tokio::test]
     async fn a_read_is_tried_again() {
         let fake = Fake::start(|number, _| {

@@ -47,7 +47,7 @@ impl Parameters {
         })
     }
 
-    /// The value of `name`; none when there is none.
+    /// The value of `name`; `None` if absent.
     pub async fn get(&self, name: &str) -> Result<Option<String>, Error> {
         let name = self.full(name);
         match self.client.get_parameter().name(&name).send().await {
@@ -57,7 +57,7 @@ impl Parameters {
         }
     }
 
-    /// Writes `name`, whatever is there.
+    /// Writes `name`, whether it exists or not.
     pub async fn put(&self, name: &str, value: &str) -> Result<(), Error> {
         let name = self.full(name);
         let call = self.client.put_parameter().name(&name).value(value).overwrite(true);
@@ -65,8 +65,8 @@ impl Parameters {
         put.map(drop).map_err(|error| Error::of("ssm:PutParameter", name, &error))
     }
 
-    /// Writes `name` unless it is there already, which is `false`. A first try that was made and whose answer was lost is `false`
-    /// too: read what is there.
+    /// Writes `name` unless it exists. Returns `false` if it exists, which may be the work of a first try
+    /// whose answer was lost: read it.
     pub async fn put_new(&self, name: &str, value: &str) -> Result<bool, Error> {
         let name = self.full(name);
         let call = self.client.put_parameter().name(&name).value(value).overwrite(false);
@@ -77,7 +77,7 @@ impl Parameters {
         }
     }
 
-    /// Deletes `name`; one that is not there is no error.
+    /// Deletes `name`; an absent one is not an error.
     pub async fn delete(&self, name: &str) -> Result<(), Error> {
         let name = self.full(name);
         match self.client.delete_parameter().name(&name).send().await {

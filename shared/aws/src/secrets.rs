@@ -18,23 +18,25 @@ use crate::{Error, Kind};
 
 const CALL: &str = "secretsmanager:GetSecretValue";
 
-/// All secrets that the credentials may read. Clones share their connections, and what is known of earlier versions.
+/// All secrets that the credentials may read. Clones share their connections, and what they
+/// know of earlier versions.
 #[derive(Clone, Debug)]
 pub struct Secrets {
     client: Client,
     known: Arc<Mutex<BTreeMap<String, Known>>>,
 }
 
-/// Of one secret, by its ARN. Secrets Manager moves AWSPREVIOUS when AWSCURRENT moves, so the one before is read once for each
-/// current version: a reconcile every five minutes would ask for it 36 times an hour for three secrets. (An operator who moves
-/// AWSPREVIOUS alone by hand is noticed with the next rotation, or when the process is new.)
+/// What is known of one secret. Secrets Manager moves AWSPREVIOUS when AWSCURRENT moves, so the previous
+/// version is read once for each current one: a reconcile every five minutes would otherwise ask for it 36
+/// times an hour for three secrets. (If an operator moves only AWSPREVIOUS by hand, this is noticed at the
+/// next rotation, or in a new process.)
 #[derive(Debug)]
 struct Known {
     current: String,
     previous: Before,
 }
 
-/// What is known of the version before.
+/// What is known of the previous version.
 #[derive(Clone, Debug)]
 enum Before {
     NotRead,
@@ -44,14 +46,14 @@ enum Before {
 /// Which version of a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stage {
-    /// The one that is valid.
+    /// The valid version.
     Current,
-    /// The one that was valid before it.
+    /// The version that was valid before it.
     Previous,
 }
 
 impl Stage {
-    /// As Secrets Manager writes it.
+    /// The name that Secrets Manager uses.
     pub fn label(self) -> &'static str {
         match self {
             Self::Current => "AWSCURRENT",
@@ -63,16 +65,15 @@ impl Stage {
 /// One version of a secret.
 #[derive(Clone, Debug)]
 pub struct Secret {
-    /// All of its text.
     pub text: SecretString,
-    /// Its version id, which is no secret.
+    /// Its version id, which is not secret.
     pub version: String,
 }
 
 /// A secret that holds no password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoPassword {
-    /// Neo4j takes no empty one.
+    /// Neo4j accepts no empty password.
     #[error("it is empty")]
     Empty,
     /// A JSON object, as the rotation functions of AWS write them, without the one field that matters.
@@ -81,11 +82,11 @@ pub enum NoPassword {
 }
 
 impl Secret {
-    /// The password in it: its field `password` when the text is a JSON object, else all of the text, spaces and line breaks
-    /// included.
+    /// The password in it: the field `password` if the text is a JSON object, otherwise the whole text,
+    /// spaces and line breaks included.
     ///
     /// # Errors
-    /// When there is none; the text is never part of the error.
+    /// When there is no password; the text is never part of the error.
     pub fn password(&self) -> Result<SecretString, NoPassword> {
         let text = self.text.expose_secret();
         let password = match serde_json::from_str::<Map<String, Value>>(text) {
@@ -104,7 +105,6 @@ struct WithPassword {
 }
 
 impl Secrets {
-    /// A reader with `config`'s credentials.
     pub fn new(config: &SdkConfig) -> Self {
         Self { client: Client::new(config), known: Arc::default() }
     }
@@ -112,7 +112,7 @@ impl Secrets {
     /// The current password in `arn`.
     ///
     /// # Errors
-    /// As [`read`](Self::read), and when there is no such secret.
+    /// As [`read`](Self::read), and when the secret does not exist.
     pub async fn password(&self, arn: &str) -> Result<SecretString, Error> {
         let failed = |reason: String| failed(arn, reason);
         let secret = self.read(arn, Stage::Current).await?;
@@ -120,11 +120,12 @@ impl Secrets {
         secret.password().map_err(|reason| failed(format!("it holds no password: {reason}")))
     }
 
-    /// Reads the version of `arn` that has `stage`; `None` when there is no such secret, or none of its versions has it. The
-    /// previous one is remembered until a read of the current one finds another version.
+    /// Reads the version of `arn` that has `stage`; `None` if the secret does not exist, or none of
+    /// its versions has that stage. The previous version is remembered until a read of the current
+    /// one finds another version.
     ///
     /// # Errors
-    /// When the call failed, and for a secret that is not text.
+    /// When the call failed, and for a secret without text.
     pub async fn read(&self, arn: &str, stage: Stage) -> Result<Option<Secret>, Error> {
         if stage == Stage::Previous
             && let Some(Before::Read(previous)) = self.known().get(arn).map(|known| &known.previous)
@@ -164,7 +165,7 @@ impl Secrets {
                 (None, _) => Err(failed("it is binary; a password must be text")),
             },
             Err(error) if error.code() == Some("ResourceNotFoundException") => Ok(None),
-            // Such an error quotes the answer that could not be read, and the secret may be in it.
+            // Such an error quotes the malformed answer, and the secret may be in it.
             Err(SdkError::ResponseError(_)) => {
                 Err(Error { kind: Kind::Passing, ..failed("the answer could not be read") })
             }
@@ -225,7 +226,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_version_before_is_read_once_for_each_current_one() {
-        // One rotation, after the first two looks. Before it there is no version before.
+        // One rotation, after the first two looks. Before the rotation there is no previous version.
         let fake = Fake::start(|number, request| {
             let rotated = number >= 3;
             Some(match (request.body.contains("AWSCURRENT"), rotated) {
@@ -238,11 +239,7 @@ mod tests {
         let secrets = Secrets::new(&fake.config);
         let (old, new) = (Some("old".to_owned()), Some("new".to_owned()));
         assert_eq!(both(&fake, &secrets).await, (old.clone(), None, [1, 1]));
-        assert_eq!(
-            both(&fake, &secrets).await,
-            (old.clone(), None, [2, 1]),
-            "that there is none is remembered"
-        );
+        assert_eq!(both(&fake, &secrets).await, (old.clone(), None, [2, 1]), "the absence is remembered");
         assert_eq!(both(&fake, &secrets).await, (new.clone(), old.clone(), [3, 2]), "a rotation forgets it");
         assert_eq!(both(&fake, &secrets).await, (new, old, [4, 2]));
     }

@@ -1,4 +1,4 @@
-//! What ECS itself says of services: its events, and tasks that ended by themselves.
+//! What ECS itself reports about services: its events, and tasks that ended by themselves.
 
 use std::time::{Duration, SystemTime};
 
@@ -12,11 +12,12 @@ use aws_sdk_ecs::{
 
 use crate::{Error, Kind};
 
-/// DescribeServices takes at most so many.
+/// The most services that one DescribeServices takes.
 const SERVICES_AT_ONCE: usize = 10;
-/// More services than this are not of one cluster of this product.
+/// One cluster of this product has fewer services than this.
 const MOST: usize = 100;
-/// DescribeTasks takes at most so many. ECS forgets a stopped task after an hour; a cluster of this product has not more.
+/// The most tasks that one DescribeTasks takes. ECS forgets a stopped task after an hour; a cluster of this
+/// product does not stop more of them.
 const TASKS_AT_ONCE: i32 = 100;
 /// The reason of a failure: ECS does not know the service.
 const MISSING: &str = "MISSING";
@@ -30,27 +31,24 @@ pub struct Services {
     cluster: String,
 }
 
-/// One service.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Service {
-    /// Its name.
     pub name: String,
-    /// ARN of the task definition that it asks for.
+    /// ARN of the task definition that it should run.
     pub definition: String,
-    /// Its events, newest first: when, and ECS's own words.
+    /// Its events, newest first: when, and in ECS's own words.
     pub events: Vec<(SystemTime, String)>,
-    /// Its tasks that ended by themselves, of the last hour.
+    /// Its tasks that ended by themselves in the last hour.
     pub ended: Vec<Ended>,
 }
 
-/// A task that ended without having been asked to.
+/// A task that ended without a request to stop it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ended {
     /// ARN of the revision of its task definition.
     pub definition: String,
-    /// When.
     pub at: SystemTime,
-    /// ECS's `stoppedReason`, and the container's own reason and exit code where there are such.
+    /// ECS's `stoppedReason`, and the container's own reason and exit code if it has them.
     pub reason: String,
 }
 
@@ -60,7 +58,7 @@ impl Services {
         Self { client: Client::new(config), cluster: cluster.into() }
     }
 
-    /// What ECS says of each of `names`; one that does not exist is not in the answer.
+    /// What ECS reports about each of `names`; a service that does not exist is left out.
     ///
     /// # Errors
     /// When a call failed.
@@ -75,16 +73,17 @@ impl Services {
         Ok(services)
     }
 
-    /// Whether the cluster is gone, or each of `names` is, which no listing of tasks shows: it is empty during an outage too. A
-    /// service that is scaled to zero is there.
+    /// Whether the cluster is gone, or each service in `names` is. No listing of tasks shows that: it is
+    /// empty during an outage too. A service that is scaled to zero is not gone.
     ///
     /// # Errors
-    /// When a call failed, or does not report one of them: then nothing is known to be gone.
+    /// When a call failed, or did not report one of them: then nothing is known to be gone.
     pub async fn are_gone(&self, names: &[String]) -> Result<bool, Error> {
         Ok(self.living(names).await?.is_empty())
     }
 
-    /// Those of `names` that exist: ECS calls a deleted service INACTIVE, and later MISSING. None in a cluster that is gone.
+    /// Those of `names` that exist: ECS calls a deleted service INACTIVE, and later MISSING.
+    /// Empty if the cluster is gone.
     async fn living(&self, names: &[String]) -> Result<Vec<EcsService>, Error> {
         if names.len() > MOST {
             return Err(self.unknown(format!("there are more than {MOST} services"), Kind::Other));
@@ -116,7 +115,7 @@ impl Services {
         Error { call: "ecs:DescribeServices", what: self.name(), reason, kind }
     }
 
-    /// Tasks that have stopped in the last hour, a hundred of them at most.
+    /// Tasks that have stopped in the last hour, at most a hundred of them.
     async fn stopped(&self) -> Result<Vec<Task>, Error> {
         let listed = self.client.list_tasks().cluster(&self.cluster).desired_status(DesiredStatus::Stopped);
         let listed = listed.max_results(TASKS_AT_ONCE).send().await;
@@ -127,7 +126,7 @@ impl Services {
         }
         let described =
             self.client.describe_tasks().cluster(&self.cluster).set_tasks(Some(arns)).send().await;
-        // A task that ECS forgot between the two calls is no loss here.
+        // A task that ECS forgot between the two calls is not needed here.
         described
             .map(|described| described.tasks.unwrap_or_default())
             .map_err(|error| Error::of("ecs:DescribeTasks", self.name(), &error))
@@ -148,7 +147,7 @@ fn service(service: &EcsService) -> Service {
     }
 }
 
-/// None for one that was asked to stop, by a person or by a deployment.
+/// `None` for a task that an operator or a deployment asked to stop.
 fn ended(task: &Task) -> Option<Ended> {
     if !matches!(task.stop_code()?, TaskStopCode::EssentialContainerExited | TaskStopCode::TaskFailedToStart)
     {
@@ -248,7 +247,8 @@ mod tests {
         assert_eq!(error.to_string(), "ecs:DescribeServices on cluster c failed: arn:core-1 ACCESS");
     }
 
-    /// What `are_gone` returns for services with these statuses (`MISSING` and `DENIED` are failures), and the number of calls.
+    /// What `are_gone` returns for services with these statuses (`MISSING` and `DENIED` are failures),
+    /// and the number of calls.
     async fn told(statuses: &[&str]) -> (Result<bool, Error>, usize) {
         let names: Vec<String> =
             statuses.iter().enumerate().map(|(n, status)| format!("{status}-{n}")).collect();

@@ -1,18 +1,18 @@
-//! What CloudFormation is doing with a stack.
+//! What CloudFormation is doing with a stack now.
 
 use aws_config::SdkConfig;
 use aws_sdk_cloudformation::Client;
 
 use crate::{Error, Kind};
 
-/// What is done with a stack now, as far as a custom resource has to know.
+/// What happens to a stack now, as far as a custom resource needs to know it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
-    /// It goes back to what it was before an operation that failed.
+    /// It returns to what it was before an operation that failed.
     RollBack,
-    /// It is changed.
+    /// It is updated.
     Update,
-    /// Anything else: it is made, deleted, or at rest.
+    /// Anything else: it is created, deleted, or at rest.
     Other,
 }
 
@@ -23,13 +23,12 @@ pub struct Stacks {
 }
 
 impl Stacks {
-    /// Those that `config` leads to.
     pub fn new(config: &SdkConfig) -> Self {
         Self { client: Client::new(config) }
     }
 
-    /// What is done with the stack `id` (its ARN) now. Statuses: `StackStatus` of the data type Stack in CloudFormation's API
-    /// reference.
+    /// What happens to the stack `id` (its ARN) now. Statuses: `StackStatus` of the data type Stack in
+    /// CloudFormation's API reference.
     ///
     /// # Errors
     /// When the call failed, or no stack is described.
@@ -48,7 +47,8 @@ impl Stacks {
     }
 }
 
-/// `UPDATE_ROLLBACK_IN_PROGRESS`, `ROLLBACK_IN_PROGRESS` and their clean-up, also after `continue-update-rollback`.
+/// `UPDATE_ROLLBACK_IN_PROGRESS`, `ROLLBACK_IN_PROGRESS` and their clean-up, also after
+/// `continue-update-rollback`.
 fn operation(status: &str) -> Operation {
     if status.contains("ROLLBACK") && status.ends_with("IN_PROGRESS") {
         Operation::RollBack

@@ -1,4 +1,4 @@
-//! Who is registered in a target group.
+//! The addresses that are registered in a target group.
 
 use std::{collections::BTreeSet, net::IpAddr};
 
@@ -17,12 +17,11 @@ pub struct TargetGroups {
 }
 
 impl TargetGroups {
-    /// All groups that the credentials reach.
     pub fn new(config: &SdkConfig) -> Self {
         Self { client: Client::new(config) }
     }
 
-    /// The addresses registered in the group `arn`; those that only drain are not.
+    /// The addresses that are registered in the group `arn`; draining ones are not among them.
     pub async fn registered(&self, arn: &str) -> Result<BTreeSet<IpAddr>, Error> {
         let health = self.client.describe_target_health().target_group_arn(arn).send().await;
         let health =
@@ -36,14 +35,14 @@ impl TargetGroups {
         Ok(registered.collect())
     }
 
-    /// Registers `address` at `port`; one that is registered already is no error.
+    /// Registers `address` at `port`; idempotent.
     pub async fn register(&self, arn: &str, address: IpAddr, port: u16) -> Result<(), Error> {
         let call =
             self.client.register_targets().target_group_arn(arn).targets(target(address, port)).send().await;
         call.map(drop).map_err(|error| Error::of("elasticloadbalancing:RegisterTargets", arn, &error))
     }
 
-    /// Deregisters `address` at `port`; one that is not registered is no error.
+    /// Deregisters `address` at `port`; idempotent.
     pub async fn deregister(&self, arn: &str, address: IpAddr, port: u16) -> Result<(), Error> {
         let call = self
             .client

@@ -1,17 +1,18 @@
 //! What an archive may unpack to.
 
-/// An entry that would be written outside of where an archive is unpacked.
+/// An entry that would be written outside the folder into which the archive is unpacked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "the archive has an entry {0:?}, which is no plain path below its own folder: nothing of it is unpacked"
 )]
 pub struct Unsafe(String);
 
-/// An entry's path, when it is a plain relative one: no root, no `..`, no `.`, no backslash, nothing empty or unprintable.
-/// A folder's slash at the end is left out. Links are the unpacker's to refuse: a path does not tell them.
+/// An entry's path, if it is a plain relative one: no root, no `..`, no `.`, no backslash, nothing
+/// empty or unprintable. A trailing slash of a folder is left out. The unpacker must refuse links: a
+/// path does not show them.
 ///
 /// # Errors
-/// For anything else. Whoever unpacks stops there: an archive with one such entry was not made by a backup.
+/// For any other path. The unpacker must stop there: an archive with one such entry was not made by a backup.
 pub fn entry(path: &str) -> Result<&str, Unsafe> {
     let plain = path.strip_suffix('/').unwrap_or(path);
     let segment = |segment: &str| {

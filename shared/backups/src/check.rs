@@ -5,14 +5,14 @@ use crate::{Consistency, Folder, MANIFEST, Manifest, Version};
 /// What a backup is restored into.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
-    /// The version of the cluster.
+    /// The version of Neo4j that the cluster runs.
     pub version: Version,
-    /// The database that it serves.
+    /// The database that it serves, such as `graph.db`.
     pub database: String,
 }
 
 impl Target {
-    /// A cluster of `version` that serves the database such a one serves by default.
+    /// A cluster of `version` that serves the default database of that version.
     pub fn of(version: Version) -> Self {
         Self { version, database: version.default_database().to_owned() }
     }
@@ -21,34 +21,34 @@ impl Target {
 /// Why a backup is not restored. Each is a clause of a sentence that names the manifest's URI.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
-    /// Its store has another format.
+    /// Its store has another format than the cluster's version.
     #[error(
         "it is of Neo4j {snapshot} and the cluster is {target}: a snapshot is restored within one minor version, and a store \
          upgrade is not attempted; restore it into a cluster of {snapshot} and upgrade that one"
     )]
     Version {
-        /// The backup's.
+        /// The version that wrote the backup.
         snapshot: Version,
-        /// The cluster's.
+        /// The version that the cluster runs.
         target: Version,
     },
-    /// Its data has no bytes.
+    /// Its data is zero bytes long.
     #[error("its data has zero bytes, so there is nothing to restore")]
     Empty,
     /// The consistency check found faults.
     #[error("its consistency check found the store inconsistent: choose an earlier backup")]
     Inconsistent,
-    /// Nobody checked it.
+    /// The consistency check did not run, or failed itself.
     #[error(
         "its consistency was never checked, so nothing says that it can be read: choose another backup, or check it"
     )]
     Unchecked,
-    /// Its data would be outside of its own folder.
+    /// Its data would be outside its own folder.
     #[error(
         "its data's key {key:?} is not {folder}/<a file's name>: a manifest may only name what lies beside it"
     )]
     Key {
-        /// The key.
+        /// The key of the data, as the manifest has it.
         key: String,
         /// The folder of the manifest.
         folder: String,
@@ -58,28 +58,29 @@ pub enum Refused {
         "it says that it was created at {created}, and its folder is {folder}: it was put beside data that is not its own"
     )]
     Misplaced {
-        /// What it says.
+        /// When the backup was begun, as the manifest has it.
         created: String,
-        /// Where it is.
+        /// The folder in which the manifest is.
         folder: String,
     },
     /// It is of another database.
     #[error("it is of the database {snapshot:?} and the cluster serves {target:?}")]
     Database {
-        /// The backup's.
+        /// The database of the backup.
         snapshot: String,
-        /// The cluster's.
+        /// The database that the cluster serves.
         target: String,
     },
-    /// Its checksum is none.
+    /// Its checksum is malformed.
     #[error("its sha256 {0:?} is not 64 small hexadecimal digits, so its data could not be proven")]
     Checksum(String),
 }
 
-/// Checks everything that a manifest by itself can tell. `key` is where it was read from.
+/// Checks everything that a manifest alone can prove. `key` is the key that it was read from.
 ///
 /// # Errors
-/// The first reason not to restore it. Faults of the manifest itself come first, so that a forged one is called that.
+/// The first reason not to restore it. Faults of the manifest itself come first, so that a forged
+/// manifest is reported as such.
 pub fn check(manifest: &Manifest, key: &str, target: &Target) -> Result<(), Refused> {
     let folder = key.strip_suffix(MANIFEST).and_then(|folder| folder.strip_suffix('/')).unwrap_or_default();
     if !is_beside(&manifest.data.key, folder) {
@@ -206,7 +207,7 @@ mod tests {
         }
         let data = Data { key: "/x".into(), ..manifest().data };
         let refused = check(&Manifest { data, ..manifest() }, "manifest.json", &target("3.4.6"));
-        assert!(matches!(refused, Err(Refused::Key { .. })), "a bucket's root is nobody's folder");
+        assert!(matches!(refused, Err(Refused::Key { .. })), "the root of a bucket is not a backup's folder");
     }
 
     use crate::Time;

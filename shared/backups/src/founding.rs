@@ -1,7 +1,8 @@
-//! What a cluster was founded from, and whether that is over: one object, `cluster/founding.json`, written on condition.
+//! What a cluster was founded from, and whether that is over: one object,
+//! `cluster/founding.json`, written conditionally.
 //!
-//! Restoring is a property of the cluster, once. Nodes restore only while this says `founding` and names a snapshot; without
-//! it, and once it is sealed, a blank node copies from the master.
+//! Restoring is a property of the cluster, once. Nodes restore only while this object says `founding` and
+//! names a snapshot; without it, and once it is sealed, a blank node copies from the master.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,13 +14,13 @@ pub const FORMAT: u32 = 1;
 /// The founding of a cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Founding {
-    /// [`FORMAT`].
+    /// The format of this record: [`FORMAT`].
     pub format: u32,
-    /// How far it is.
+    /// Whether nodes may still restore.
     pub phase: Phase,
-    /// Since when.
+    /// When the phase began.
     pub since: Time,
-    /// What nodes restore while it is founded; none for a cluster that begins empty.
+    /// What blank nodes restore while the cluster is founded; `None` for a cluster that begins empty.
     pub snapshot: Option<Snapshot>,
 }
 
@@ -33,19 +34,19 @@ pub enum Phase {
     Sealed,
 }
 
-/// What is to be done with the object.
+/// What to do with the object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// It says so already.
+    /// The object says so already.
     Nothing,
-    /// Write this, on the condition that it is still what was read.
+    /// Write this record, on the condition that the object is still what was read.
     Write(Box<Founding>),
 }
 
-/// Why an intent is not recorded. Each is a whole sentence.
+/// Why an intent is not recorded. Each message is a whole sentence.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Conflict {
-    /// The cluster lives.
+    /// The cluster is sealed, so it may hold data.
     #[error(
         "this cluster was founded {origin} and is sealed since {since}: it is never overwritten, and nothing was changed; \
          to go back to {wanted}, deploy a second stack with it as Source and switch the DNS name, then set Source here back"
@@ -55,10 +56,10 @@ pub enum Conflict {
         origin: String,
         /// When it was sealed.
         since: Time,
-        /// What was asked for now.
+        /// What was requested now.
         wanted: String,
     },
-    /// Nodes may be restoring another one at this moment.
+    /// The cluster is being founded from something else: nodes may be restoring that at this moment.
     #[error(
         "this cluster is being founded {origin} since {since} and nodes may have begun, so {wanted} was not recorded: a cluster \
          is founded from one origin; delete this stack, or deploy a second one, with the Source that you want"
@@ -68,31 +69,31 @@ pub enum Conflict {
         origin: String,
         /// When that was recorded.
         since: Time,
-        /// What was asked for now.
+        /// What was requested now.
         wanted: String,
     },
-    /// An earlier deployment recorded something, and it is gone.
+    /// An earlier deployment recorded something, and the object is gone.
     #[error(
         "the record of what this cluster was founded from is gone, so that it may hold data that is not known of: {wanted} was \
          not recorded; put the record back from the bucket's versions, or deploy a second stack"
     )]
     Lost {
-        /// What was asked for now.
+        /// What was requested now.
         wanted: String,
     },
-    /// It was written by a version that knows more.
+    /// A newer version wrote it.
     #[error(
         "the founding record is of format {0}, and this version reads format {FORMAT}: deploy the version that wrote it"
     )]
     Format(u64),
-    /// It is not ours.
+    /// The object is malformed.
     #[error(
         "the founding record cannot be read ({0}): nothing is founded or restored until a person has looked at it"
     )]
     Malformed(String),
 }
 
-/// What is read first.
+/// Read first: another format may have other fields.
 #[derive(Deserialize)]
 struct Envelope {
     format: u64,
@@ -102,7 +103,7 @@ impl Founding {
     /// Reads the object.
     ///
     /// # Errors
-    /// When it is of another format or no such record: then nobody may take it for a blank page.
+    /// When it is of another format, or malformed: neither may be taken for an absent record.
     pub fn read(bytes: &[u8]) -> Result<Self, Conflict> {
         let malformed = |error: serde_json::Error| Conflict::Malformed(error.to_string());
         match serde_json::from_slice::<Envelope>(bytes).map_err(malformed)?.format {
@@ -122,16 +123,17 @@ impl Founding {
         self.phase == Phase::Sealed
     }
 
-    /// The snapshot that a blank node restores; none when it is not to restore anything.
+    /// The snapshot that a blank node restores; `None` if it must not restore anything.
     pub fn to_restore(&self) -> Option<&Snapshot> {
         self.snapshot.as_ref().filter(|_| !self.is_sealed())
     }
 
-    /// Records that the cluster is founded from `snapshot` (none: empty). The first one stands, because nodes act on it at
-    /// any moment: the same again changes nothing, and a sealed cluster does not mind being told to restore nothing.
+    /// Records that the cluster is founded from `snapshot` (`None`: empty). The first record stands, because
+    /// nodes may act on it at any moment: the same intent again changes nothing, and neither does an intent
+    /// to restore nothing into a sealed cluster.
     ///
     /// # Errors
-    /// When something else is recorded.
+    /// When another snapshot is recorded, or the cluster is sealed.
     pub fn intend(seen: Option<&Self>, snapshot: Option<Snapshot>, now: Time) -> Result<Change, Conflict> {
         let Some(seen) = seen else {
             let phase = Phase::Founding;
@@ -147,8 +149,8 @@ impl Founding {
         }
     }
 
-    /// Records that the cluster was seen whole. One that recorded nothing before is sealed too: it lives, so nothing may be
-    /// restored into it.
+    /// Records that the cluster was seen whole. A cluster without a record is sealed too: it lives, so
+    /// nothing may be restored into it.
     pub fn seal(seen: Option<&Self>, now: Time) -> Change {
         let phase = Phase::Sealed;
         match seen {

@@ -12,7 +12,7 @@ pub const ROOT: &str = "backups/";
 pub const MANIFEST: &str = "manifest.json";
 /// The name of the data in its folder: a tar of the store's files, compressed with zstd.
 pub const DATA: &str = "store.tar.zst";
-/// Enough to tell apart any two backups of one second.
+/// Enough to distinguish any two backups of one second.
 const LONGEST_ID: usize = 64;
 
 /// How often backups of a kind are made, and so how long each is kept.
@@ -51,21 +51,21 @@ impl FromStr for Tier {
 pub struct Folder {
     /// When the backup was begun. First, because `latest` is by time over all tiers.
     pub time: Time,
-    /// Its tier.
+    /// How often backups of this kind are made.
     pub tier: Tier,
-    /// Tells it from others of the same second: letters, digits and dashes.
+    /// Distinguishes it from other backups of the same second: letters, digits and dashes.
     pub id: String,
 }
 
 impl Folder {
-    /// The folder of a backup; none when `id` cannot be part of a key.
+    /// The folder of a backup; `None` if `id` cannot be part of a key.
     pub fn new(tier: Tier, time: Time, id: impl Into<String>) -> Option<Self> {
         let id = id.into();
         let letters = id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
         (letters && (1..=LONGEST_ID).contains(&id.len())).then_some(Self { time, tier, id })
     }
 
-    /// The folder that `key` is the manifest of; none when it is anything else.
+    /// The folder that has `key` as its manifest; `None` if `key` is not a manifest's.
     pub fn of_manifest(key: &str) -> Option<Self> {
         Self::read(key.strip_suffix(MANIFEST)?.strip_suffix('/')?)
     }
@@ -95,9 +95,9 @@ impl fmt::Display for Folder {
     }
 }
 
-/// The newest backup among the keys of a bucket: by the time that its folder's name tells, whatever its tier, and never by
-/// when S3 says that an object was written, because a copy of an old backup is not a new one. Folders without a manifest are
-/// not backups.
+/// The newest backup among the keys of a bucket, by the time in its folder's name, whatever its tier. S3's
+/// own time of an object is never used, because a copy of an old backup is not a new one. Folders without a
+/// manifest are not backups.
 pub fn latest<'k>(keys: impl IntoIterator<Item = &'k str>) -> Option<Folder> {
     keys.into_iter().filter_map(Folder::of_manifest).max()
 }
@@ -156,7 +156,7 @@ mod tests {
         assert_eq!(
             latest(all.rev()).map(|found| found.manifest()).as_deref(),
             Some(later),
-            "the order is no matter"
+            "the order does not matter"
         );
         assert_eq!(latest(["backups/hourly/2026-11-25T04-00-00Z-a/store.tar.zst"]), None);
     }

@@ -5,8 +5,10 @@
 //! Snapshot + Founding + now --Founding::intend, Founding::seal--> Change, to be written on condition
 //! ```
 //!
-//! **The manifest is the commit.** A backup is a folder with data and a `manifest.json` that is written last and only if there
-//! is none; data without a manifest does not exist.
+//! **The manifest is the commit.** A backup is a folder with data and a `manifest.json`, which is written
+//! last and only if it is absent; data without a manifest does not exist.
+
+#![warn(missing_docs)]
 
 mod archive;
 mod check;

@@ -1,42 +1,43 @@
-//! The manifest of a backup: what it is of, what its data must be, and what was proven of it.
+//! The manifest of a backup: what it is of, what its data must be, and what was proven about it.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{Time, Version};
 
-/// The format that is written, and the only one that is read. A field more is not another format; a field that must be
-/// understood is.
+/// The format that is written, and the only one that is read. An additional field does not change the format;
+/// a field that a reader must understand does.
 pub const FORMAT: u32 = 1;
-/// A manifest has some hundred bytes. Whatever is longer is not one, and is not read.
+/// The longest manifest, bytes. A manifest has some hundred; a longer object is not one, and is not read.
 pub const LONGEST: usize = 64 << 10;
 
-/// One backup. Fields that are not known here are tolerated, so that a newer writer of the same format can add some.
+/// One backup. Unknown fields are ignored, so that a newer writer of the same format can add some.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// [`FORMAT`].
+    /// The format of this manifest: [`FORMAT`].
     pub format: u32,
     /// The Neo4j that wrote the store.
     pub neo4j: Version,
     /// How it was clustered: `HA`, `CLUSTER`, ...
     pub dialect: String,
-    /// The store's own format, such as `vE.H.4`; none when the tool does not tell.
+    /// The store's own format, such as `vE.H.4`; `None` if the tool does not report it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub store_format: Option<String>,
     /// The database, such as `graph.db`.
     pub database: String,
-    /// When the backup was begun: what its folder's name tells too.
+    /// When the backup was begun: the same time as in its folder's name.
     pub created: Time,
     /// The slot it was taken from.
     pub source: String,
-    /// The last transaction in it; none when the tool does not tell.
+    /// The last transaction in it; `None` if the tool does not report it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_transaction: Option<u64>,
-    /// What is in it; none when nobody counted exactly this data. Counts of the living source are not counts of the backup.
+    /// What is in it; `None` if exactly this data was not counted. Counts of the living source are
+    /// not counts of the backup.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counts: Option<Counts>,
-    /// The object beside it.
+    /// The object with the data, in the same folder.
     pub data: Data,
-    /// What the consistency check said of exactly this data.
+    /// What the consistency check found in exactly this data.
     pub consistency: Consistency,
     /// What made it, with its version.
     pub tool: String,
@@ -56,25 +57,25 @@ pub struct Counts {
 pub struct Data {
     /// Its whole key in the bucket of the manifest, which must be in the manifest's own folder.
     pub key: String,
-    /// Its length.
+    /// Its length in bytes.
     pub bytes: u64,
-    /// SHA-256 of it, 64 small hexadecimal digits. Whoever restores compares it while reading.
+    /// SHA-256 of it, 64 small hexadecimal digits. The restoring node compares it while reading.
     pub sha256: String,
 }
 
-/// What the consistency check said.
+/// What the consistency check found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Consistency {
     /// The store is consistent.
     Consistent,
-    /// It is not.
+    /// The store is inconsistent.
     Inconsistent,
     /// It was not checked, or the check itself failed.
     Unchecked,
 }
 
-/// Bytes that are no manifest of ours.
+/// Bytes that are not a manifest of ours.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unreadable {
     /// Longer than a manifest can be.
@@ -90,7 +91,7 @@ pub enum Unreadable {
     Format(u64),
 }
 
-/// What is read first: a later format may have other fields throughout.
+/// Read first: a later format may have other fields throughout.
 #[derive(Deserialize)]
 struct Envelope {
     format: u64,
@@ -100,7 +101,8 @@ impl Manifest {
     /// Reads a manifest.
     ///
     /// # Errors
-    /// When it is too long, not JSON, of another format, or a field is missing or wrong: the sentence names it.
+    /// When it is too long, not JSON, of another format, or a field is missing or malformed: the
+    /// sentence names the field.
     pub fn read(bytes: &[u8]) -> Result<Self, Unreadable> {
         if bytes.len() > LONGEST {
             return Err(Unreadable::TooLong);

@@ -1,26 +1,27 @@
-//! Points in time as keys and manifests spell them: UTC, to the second, of one width, so that text sorts as time does.
+//! Points in time as keys and manifests spell them: UTC, to the second, of one width, so that
+//! text sorts as time does.
 
 use std::{fmt, str::FromStr, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
 const DAY: u64 = 24 * 60 * 60;
-/// The last second of the year 9999: later ones would be wider.
+/// The last second of the year 9999: the text of later ones would be wider.
 const LAST: u64 = 253_402_300_799;
 
-/// Seconds since the Unix epoch, up to the year 9999. Text is `2026-11-25T21-15-05Z`: no colon, which tools on some
-/// systems cannot have in a file's name.
+/// Seconds since the Unix epoch, up to the year 9999. Text is `2026-11-25T21-15-05Z`: no colon, which tools
+/// on some systems cannot have in a file's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Time(u64);
 
-/// Text that is no [`Time`].
+/// Text that is not a [`Time`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a time such as 2026-11-25T21-15-05Z")]
 pub struct NotATime(String);
 
 impl Time {
-    /// The time `seconds` after the Unix epoch; those after the year 9999 are its end.
+    /// The time `seconds` after the Unix epoch; later ones than the year 9999 become its last second.
     pub fn of_epoch(seconds: u64) -> Self {
         Self(seconds.min(LAST))
     }
@@ -30,7 +31,7 @@ impl Time {
         self.0
     }
 
-    /// How long ago `earlier` was; zero when it lies ahead.
+    /// How long ago `earlier` was; zero if it lies ahead.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_secs(self.0.saturating_sub(earlier.0))
     }

@@ -8,28 +8,28 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Version {
-    /// 3
+    /// The 3 of 3.4.6.
     pub major: u16,
-    /// 4
+    /// The 4 of 3.4.6.
     pub minor: u16,
-    /// 6
+    /// The 6 of 3.4.6.
     pub patch: u16,
 }
 
-/// Text that is no version of Neo4j.
+/// Text that is not a version of Neo4j.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a version of Neo4j such as 3.4.6")]
 pub struct NotAVersion(String);
 
 impl Version {
-    /// Whether a snapshot of this version can be restored into a cluster of `target`: within one minor version, whose
-    /// stores have one format. Anything else needs a store upgrade, which takes hours, can fail half-way and cannot be
-    /// undone; so it is a person's decision, and never a bootstrap's.
+    /// Whether a snapshot of this version can be restored into a cluster of `target`: within one minor
+    /// version, whose stores have one format. Anything else needs a store upgrade, which takes hours, can
+    /// fail half-way and cannot be undone; so an operator must decide it, never a bootstrap.
     pub fn restores_into(self, target: Self) -> bool {
         (self.major, self.minor) == (target.major, target.minor)
     }
 
-    /// The database that a cluster of this version serves when nobody names another.
+    /// The database that a cluster of this version serves by default.
     pub fn default_database(self) -> &'static str {
         if self.major < 4 { "graph.db" } else { "neo4j" }
     }

@@ -4,15 +4,16 @@ use serde::Serialize;
 
 use crate::{Data, Failure};
 
-/// CloudFormation's limit for the whole body.
+/// CloudFormation's limit for the whole body, bytes.
 const LONGEST_BODY: usize = 4096;
-/// CloudFormation's limit for a physical id.
+/// CloudFormation's limit for a physical id, bytes.
 const LONGEST_ID: usize = 1024;
-/// What ids may take in JSON, where a control character takes six bytes. The longest ARN of a stack has some 300 bytes, a
-/// logical id 255; what is longer was not sent by CloudFormation, and is cut so that the others have room.
+/// The limit of an echoed id in JSON, bytes, where a control character takes six. The longest ARN of a
+/// stack has some 300 bytes, a logical id 255; CloudFormation did not send a longer one, so it is cut to
+/// leave room for the others.
 pub(crate) const LONGEST_ECHO: usize = 512;
 const LONGEST_ID_IN_JSON: usize = 1536;
-/// Stands where something was cut out of the middle: a sentence's beginning says what failed, its end what to do.
+/// Replaces what was cut out of the middle: the beginning of a sentence says what failed, its end what to do.
 const CUT: &str = " ... ";
 
 /// What an answer repeats of its request.
@@ -48,7 +49,7 @@ struct Body<'a> {
 }
 
 impl Answer {
-    /// Attributes that do not fit make it a failure, of `failure`: half a value would be a wrong one.
+    /// Attributes that do not fit make it a FAILED with the id `failure`: half a value would be a wrong one.
     pub(crate) fn fitting(self, echo: &Echo, failure: String) -> Self {
         let Ok(data) = &self.result else { return self };
         let excess = self.body_of(echo, None).len().saturating_sub(LONGEST_BODY);
@@ -67,7 +68,7 @@ impl Answer {
         Self { physical_id: failure, result: Err(Failure::new(sentence)) }
     }
 
-    /// The body, valid and short enough whatever is in the answer.
+    /// The body, valid and short enough whatever the answer holds.
     pub(crate) fn body(&self, echo: &Echo) -> Vec<u8> {
         let Err(failure) = &self.result else { return self.body_of(echo, None) };
         let reason = match failure.to_string() {
@@ -94,7 +95,7 @@ impl Answer {
     }
 }
 
-/// Whether CloudFormation takes `id` as a physical id.
+/// Whether CloudFormation accepts `id` as a physical id.
 pub(crate) fn usable(id: &str) -> bool {
     !id.trim().is_empty() && id.len() <= LONGEST_ID && in_json(id) <= LONGEST_ID_IN_JSON
 }

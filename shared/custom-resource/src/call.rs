@@ -1,4 +1,4 @@
-//! What a resource is told about the invocation it runs in.
+//! What a resource knows about the invocation that it runs in.
 
 use std::{
     fmt,
@@ -14,17 +14,18 @@ use tokio::time::Instant;
 pub struct Call {
     /// The stack's ARN.
     pub stack_id: String,
-    /// The stack's name, out of the ARN.
+    /// The stack's name, taken from the ARN.
     pub stack_name: String,
     /// The resource's name in the template.
     pub logical_id: String,
     /// CloudFormation's id of the request: the same in a repeated delivery and in every continuation.
     pub request_id: String,
-    /// What the call before this one left; none in the first one.
+    /// What the call before this one left; `None` in the first one.
     pub progress: Option<Value>,
     /// When the first call of this request began, since 1970.
     pub began: Duration,
-    /// When this call began, since 1970. Together they say how long the request has been waiting, whatever invocation it is in.
+    /// When this call began, since 1970. With `began` it says how long the request has been
+    /// waiting, over all invocations.
     pub now: Duration,
     until: Instant,
     step: Mutex<String>,
@@ -46,12 +47,12 @@ impl Call {
         }
     }
 
-    /// Names the step under way, for `timed out at step "..."`. It may be shown to anybody who sees the stack.
+    /// Names the current step, for `timed out at step "..."`. Everyone who can see the stack may see it.
     pub fn step(&self, name: impl Into<String>) {
         *self.step.lock().unwrap_or_else(PoisonError::into_inner) = name.into();
     }
 
-    /// What the call before this one left; the default in the first call, and for what has another form.
+    /// What the call before this one left; the default in the first call, and if it is malformed.
     pub fn left<T: DeserializeOwned + Default>(&self) -> T {
         self.progress.clone().and_then(|progress| serde_json::from_value(progress).ok()).unwrap_or_default()
     }
@@ -61,7 +62,7 @@ impl Call {
         self.now.saturating_sub(self.began)
     }
 
-    /// The time until the guard answers in place of the resource. Who needs longer returns
+    /// The time until the guard answers in place of the resource. A resource that needs longer must return
     /// [`Unfinished`](crate::Outcome::Unfinished) before that.
     pub fn remaining(&self) -> Duration {
         self.until.saturating_duration_since(Instant::now())
@@ -83,7 +84,7 @@ impl fmt::Debug for Call {
     }
 }
 
-/// `arn:aws:cloudformation:REGION:ACCOUNT:stack/NAME/UUID`, or the whole id when it is not one.
+/// The `NAME` of `arn:aws:cloudformation:REGION:ACCOUNT:stack/NAME/UUID`, or the whole id if it is malformed.
 fn name_of(stack_id: &str) -> &str {
     stack_id.split_once(":stack/").map_or(stack_id, |(_, rest)| rest.split('/').next().unwrap_or(rest))
 }

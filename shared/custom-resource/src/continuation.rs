@@ -1,4 +1,4 @@
-//! What one invocation tells the next one, in the event itself.
+//! What one invocation passes to the next one, in the event itself.
 
 use std::time::Duration;
 
@@ -9,20 +9,21 @@ use crate::Failure;
 
 const FIELD: &str = "Continuation";
 
-/// Beside CloudFormation's own fields of the event.
+/// The field that is added to CloudFormation's own fields of the event.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Continuation {
     pub(crate) progress: Value,
     /// When the first invocation began, in milliseconds since 1970.
     started: u64,
-    /// The next call is not made before this, in milliseconds since 1970.
+    /// No call is made before this, in milliseconds since 1970.
     not_before: u64,
     pub(crate) waiting_for: String,
     /// Counts invocations; the first one, which has no continuation, is 1.
     number: u32,
-    /// The id in a FAILED from now on: a Create may have made something in an earlier invocation, and an invocation that cannot
-    /// plan any more (the function's environment has changed) cannot make that id again. None in one of an earlier version.
+    /// The id in a FAILED from now on: a Create may have made something in an earlier invocation, and an
+    /// invocation that cannot plan any more (the function's environment has changed) cannot compute that id
+    /// again. `None` if an earlier version wrote the continuation.
     #[serde(default)]
     pub(crate) physical_id: Option<String>,
 }
@@ -40,7 +41,7 @@ impl Continuation {
         Self { progress, started, not_before, waiting_for, number, physical_id: Some(physical_id) }
     }
 
-    /// None in an event as CloudFormation sends it.
+    /// `None` in an event as CloudFormation sends it.
     pub(crate) fn of(event: &Value) -> Result<Option<Self>, Failure> {
         match event.get(FIELD) {
             None => Ok(None),
@@ -52,7 +53,7 @@ impl Continuation {
         }
     }
 
-    /// Since 1970, and never later than `now`: a clock that lies must not lengthen the wait.
+    /// Since 1970, and never later than `now`: a clock that is wrong must not lengthen the wait.
     pub(crate) fn started(&self, now: Duration) -> Duration {
         Duration::from_millis(self.started).min(now)
     }
@@ -65,7 +66,7 @@ impl Continuation {
         self.number
     }
 
-    /// `event` as the next invocation gets it.
+    /// `event` as the next invocation receives it.
     pub(crate) fn within(&self, event: &Value) -> Value {
         let mut event = event.clone();
         event[FIELD] = serde_json::to_value(self).expect("a struct of plain fields is always JSON");

@@ -1,4 +1,4 @@
-//! The PUT, with no more tries than make sense.
+//! The PUT of the answer, with its retries.
 
 use std::time::Duration;
 
@@ -11,18 +11,17 @@ use crate::{
 
 /// One try: a PUT within the region takes some ten milliseconds, half of them for TLS.
 const TRY: Duration = Duration::from_secs(2);
-/// Less than this is no try.
+/// With less time than this a try cannot succeed.
 const SHORTEST_TRY: Duration = Duration::from_millis(100);
 /// The pause doubles from this...
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// ...to this.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// Kept for the log line behind the answer, and for Lambda to notice that the function is done.
+/// Kept for the log line after the answer, and for Lambda to notice that the function is done.
 const LAST: Duration = Duration::from_millis(150);
-/// All tries together, however much time the invocation has left.
+/// The limit for all tries together, however much time the invocation has left.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// How it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Delivery {
     Taken,
@@ -30,8 +29,8 @@ pub(crate) enum Delivery {
     Lost,
 }
 
-/// Sends `body` until it is taken, refused, or the `deadline` of the function is near. A PUT without an answer may have arrived; to send the
-/// same again does no harm.
+/// Sends `body` until it is accepted, refused, or the `deadline` of the function is near. A PUT without an
+/// answer may have arrived; the PUT is idempotent.
 pub(crate) async fn deliver<A: Answers>(
     answers: &A,
     url: &ResponseUrl,

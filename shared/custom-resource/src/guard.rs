@@ -1,4 +1,4 @@
-//! Runs what others wrote: a panic becomes a value, and its message is not printed.
+//! Runs code of others: a panic becomes a value, and its message is not printed.
 
 use std::{
     cell::RefCell,
@@ -10,24 +10,24 @@ use std::{
 
 use tokio::time::{Instant, timeout_at};
 
-/// Where it panicked, as `src/file.rs:12`. The message may hold anything, so it is nowhere.
+/// Where it panicked, as `src/file.rs:12`. The message may hold anything, so it is kept nowhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Panicked(pub(crate) String);
 
 thread_local! {
-    /// While guarded code runs: where it panicked. None outside.
+    /// While guarded code runs: where it panicked. `None` outside.
     static GUARDED: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 static HOOK: Once = Once::new();
 
-/// Calls `work`.
+/// Calls `work`, and turns a panic into a value.
 pub(crate) fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, Panicked> {
     HOOK.call_once(|| {
         let others = take_hook();
         set_hook(Box::new(move |panic| {
             let place =
                 panic.location().map_or("somewhere".to_owned(), |at| format!("{}:{}", at.file(), at.line()));
-            // A thread that ends has none any more.
+            // A thread that ends has no such variable any more.
             let silenced = GUARDED.try_with(|guarded| match guarded.borrow_mut().as_mut() {
                 Some(guarded) => {
                     *guarded = place;
@@ -44,7 +44,7 @@ pub(crate) fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, Panicked> {
     let result = catch_unwind(AssertUnwindSafe(work));
     let place = GUARDED.replace(outside).unwrap_or_default();
     result.map_err(|payload| {
-        // Even to drop what was thrown may panic; it is a few bytes.
+        // Even dropping what was thrown may panic; it is a few bytes.
         std::mem::forget(payload);
         Panicked(place)
     })
@@ -68,7 +68,7 @@ pub(crate) async fn guarded_until<T>(
         Err(panicked) => Poll::Ready(Err(Stopped::Panicked(panicked))),
     });
     let result = timeout_at(until, polled).await.unwrap_or(Err(Stopped::TimedOut));
-    // What a future holds is dropped here, and may panic in turn.
+    // What a future holds is dropped here, which may panic too.
     let dropped = guarded(|| drop(future));
     result.and_then(|value| dropped.map(|()| value).map_err(Stopped::Panicked))
 }

@@ -1,4 +1,4 @@
-//! The answer over HTTPS, and over HTTP, which clouds on one's own machine speak.
+//! The answer over HTTPS, and over HTTP, which a cloud on a developer's machine speaks.
 
 use std::{error::Error, time::Duration};
 
@@ -17,7 +17,7 @@ use crate::{Answers, Broken, ResponseUrl};
 /// Within a region a connection takes a few milliseconds.
 const CONNECT: Duration = Duration::from_secs(1);
 
-/// A client with rustls, ring and the system's roots. One is enough for a function's life.
+/// A client with rustls, ring and the system's roots. One is enough for a function's lifetime.
 #[derive(Clone, Debug)]
 pub struct Https(Client<HttpsConnector<HttpConnector>, Full<Bytes>>);
 
@@ -61,7 +61,7 @@ impl Answers for Https {
     }
 }
 
-/// What hyper says is general; what is behind it says why.
+/// hyper's own message is general; the errors behind it say why.
 fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

@@ -1,4 +1,4 @@
-//! A whole function.
+//! Serves custom resources as a whole Lambda function.
 
 use std::collections::BTreeMap;
 
@@ -13,23 +13,23 @@ impl From<&Context> for Invocation {
     }
 }
 
-/// Serves a function that gets nothing but CloudFormation's requests, until the process ends.
+/// Serves a function that receives only CloudFormation's requests, until the process ends.
 ///
 /// # Errors
-/// Of the runtime.
+/// Errors of the Lambda runtime.
 pub async fn serve<A: Answers, H: HandOver>(protocol: Protocol<A, H>) -> Result<(), Error> {
     let protocol = &protocol;
-    // Raw: what is not JSON for the parser in one field would otherwise never be answered.
+    // Raw: an event with one field that is not JSON for the parser would otherwise never be answered.
     let handle = async |event: LambdaEvent<Box<RawValue>>| {
         answer(protocol, &lenient(event.payload.get()), Invocation::from(&event.context)).await
     };
     lambda_runtime::run(service_fn(handle)).await
 }
 
-/// The same for a function that gets other events too: `other` handles those.
+/// The same for a function that also receives other events: `other` handles those.
 ///
 /// # Errors
-/// Of the runtime.
+/// Errors of the Lambda runtime.
 pub async fn serve_beside<A: Answers, H: HandOver>(
     protocol: Protocol<A, H>,
     other: impl AsyncFn(Value, Invocation) -> Result<Value, Error>,
@@ -51,16 +51,17 @@ async fn answer<A: Answers, H: HandOver>(
     request: &Value,
     invocation: Invocation,
 ) -> Result<Value, Error> {
-    // On the heap: as one value the futures of several SDKs are too deep for the compiler.
+    // Boxed: as one value the futures of several SDKs are too deep for the compiler.
     match Box::pin(protocol.handle(request, invocation)).await {
-        // Lambda delivers an event again when the function ends so, and the work is idempotent.
+        // After such an end Lambda delivers the event again, and the work is idempotent.
         undelivered @ Handled::Undelivered => Err(undelivered.to_string().into()),
         handled => Ok(json!(handled.to_string())),
     }
 }
 
-/// A payload as JSON. When it cannot be read as a whole (nested beyond what the parser takes, half a surrogate), each field is read
-/// by itself, and what cannot be read is null: the others still say where to answer.
+/// A payload as JSON. If it cannot be read as a whole (nested deeper than the parser allows,
+/// half a surrogate), each field is read by itself, and a malformed one is null: the others
+/// still say where to answer.
 pub fn lenient(payload: &str) -> Value {
     serde_json::from_str(payload).unwrap_or_else(|_| {
         let fields: BTreeMap<String, &RawValue> = serde_json::from_str(payload).unwrap_or_default();

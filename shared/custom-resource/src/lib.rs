@@ -8,9 +8,11 @@
 //!                                                              invocation, which answers in place of this one
 //! ```
 //!
-//! A stack whose custom resource never answers hangs for an hour, and then for another one when it rolls back. So everything
-//! that can go wrong ends in a `FAILED` that says what and where: properties that cannot be read, a panic, a function whose time
-//! is nearly up, work that is longer than CloudFormation waits, a function whose own parameters are invalid ([`Unable`]). A resource is a small implementation of [`Resource`]:
+//! A stack whose custom resource never answers hangs for an hour, and then for another one when it
+//! rolls back. So everything that can go wrong ends in a `FAILED` that says what failed and where:
+//! malformed properties, a panic, a function whose time is nearly up, work that takes longer than
+//! CloudFormation waits, a function whose own parameters are invalid ([`Unable`]). A resource is a
+//! small implementation of [`Resource`]:
 //!
 //! ```
 //! use custom_resource::{Call, Data, Failure, Invocation, Outcome, Protocol, Resource, twins};
@@ -69,20 +71,24 @@
 //! # });
 //! ```
 //!
-//! # What the template owes it
+//! # What the template must provide
 //! * `ServiceTimeout` on the resource: an hour is CloudFormation's default.
 //! * `DependsOn` everything its Delete needs to answer: routes, endpoints, policies, the log group.
-//! * For [`Outcome::Unfinished`]: a function timeout of several minutes, `lambda:InvokeFunction` on itself, and
-//!   `RecursiveLoop: Allow`, because Lambda otherwise drops the event of a function that has invoked itself some sixteen times in a
-//!   row, without a word to anybody.
+//! * For [`Outcome::Unfinished`]: a function timeout of several minutes, `lambda:InvokeFunction` on itself,
+//!   and `RecursiveLoop: Allow`, because Lambda otherwise drops the event of a function that has invoked itself
+//!   some sixteen times in a row, without reporting it anywhere.
 //!
 //! # Features
-//! `https` ([`Https`], the PUT with hyper, rustls and ring), `lambda` ([`serve`]), `twins` ([`twins`], for tests).
+//! `https` ([`Https`], the PUT with hyper, rustls and ring), `lambda` ([`serve`]),
+//! `twins` ([`twins`], for tests).
 //!
 //! # Logs
-//! [`tracing`] events with these names in their field `event`: `custom-resource-answered`, `-failed` (with the Reason),
-//! `-nothing-to-do`, `-handed-over`, `-panicked`, `-answer-retried`, `-answer-refused`, `-answer-lost`, `-unanswerable`, `-unable`
-//! (with the reason). None has a property, a panic's message or the URL's signature in it.
+//! [`tracing`] events with these names in their field `event`: `custom-resource-answered`, `-failed` (with
+//! the Reason), `-nothing-to-do`, `-handed-over`, `-panicked`, `-answer-retried`, `-answer-refused`,
+//! `-answer-lost`, `-unanswerable`, `-unable` (with the reason). None has a property, a panic's message or
+//! the URL's signature in it.
+
+#![warn(missing_docs)]
 
 mod answer;
 mod call;

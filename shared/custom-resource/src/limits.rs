@@ -1,23 +1,25 @@
-//! How long an invocation works, and what is kept for the answer. Plain arithmetic on moments.
+//! How long an invocation works, and how much time is kept for the answer. Plain arithmetic on moments.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Kept for the hand-over or the answer: two PUTs that get no answer (2 s each) and a hand-over that is tried again.
+/// Kept for the hand-over or the answer: two PUTs without an answer (2 s each) and a
+/// hand-over that is retried.
 const RESERVE: Duration = Duration::from_secs(10);
-/// CloudFormation's clock starts before ours (a cold start, a queue), and the answer takes its way through S3: at most this
-/// much of its timeout is left to that...
+/// CloudFormation's clock starts before ours (a cold start, a queue), and the answer travels through S3: at
+/// most this much of its timeout is left for that...
 const STACK_RESERVE: Duration = Duration::from_secs(30);
 /// ...and of short timeouts a tenth.
 const STACK_SHARE: u32 = 10;
-/// A further call is made in this invocation while this share of its time is left. Whole invocations are used up because
-/// Lambda stops a function that invoked itself some sixteen times in a row (recursive loop detection).
+/// A further call is made in this invocation while this share of its time is left. Whole invocations
+/// are used up because Lambda stops a function that invoked itself some sixteen times in a row
+/// (recursive loop detection).
 const WORTH_A_CALL: u32 = 4;
 
-/// A resource that wants no pause gets this one: it must not spin for minutes.
+/// A resource that asks for no pause gets this one: it must not spin for minutes.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
-/// What is longer than this is longer than CloudFormation waits, and would overflow a clock.
+/// A longer pause is longer than CloudFormation waits, and would overflow a clock.
 const LONGEST_PAUSE: Duration = Duration::from_secs(24 * 3600);
 
 /// The moments of one invocation.
@@ -37,14 +39,14 @@ pub(crate) struct Limits {
 pub(crate) enum Next {
     /// Call it again here, at this moment.
     Here(Instant),
-    /// Invoke the function again, at this moment; the rest of the pause is the next invocation's.
+    /// Invoke the function again, at this moment; the next invocation waits for the rest of the pause.
     HandOver(Instant),
-    /// Before the next call could say anything, CloudFormation will have given up.
+    /// CloudFormation will have given up before the next call could report anything.
     GiveUp,
 }
 
 impl Limits {
-    /// Of an invocation with `remaining` left, for a request that is `age` old.
+    /// Limits of an invocation with `remaining` left, for a request that is `age` old.
     pub(crate) fn new(begun: Instant, remaining: Duration, age: Duration, service_timeout: Duration) -> Self {
         let margin = STACK_RESERVE.min(service_timeout / STACK_SHARE);
         let stack = begun + service_timeout.saturating_sub(margin).saturating_sub(age);
@@ -65,7 +67,7 @@ impl Limits {
         }
     }
 
-    /// When the hand-over must have worked, so that there is time to say that it did not.
+    /// When the hand-over must have succeeded: after that there is only time to answer that it did not.
     pub(crate) fn hand_over(&self, now: Instant) -> Instant {
         now + self.deadline.saturating_duration_since(now) / 2
     }

@@ -1,4 +1,4 @@
-//! What the protocol needs from outside.
+//! What the protocol needs from its environment.
 
 use std::time::Duration;
 
@@ -8,8 +8,8 @@ use crate::ResponseUrl;
 
 /// The way to CloudFormation's answer URL.
 pub trait Answers: Send + Sync {
-    /// One PUT of `body` with an empty content type (the presigned URL is signed so), and the status that it got. Redirects
-    /// are not followed; nothing of the answer's body is needed.
+    /// One PUT of `body` with an empty content type (the presigned URL is signed for that), and the status of
+    /// its answer. Redirects are not followed, and the body of the answer is not needed.
     fn put(
         &self,
         url: &ResponseUrl,
@@ -24,19 +24,20 @@ pub enum Broken {
     /// No status in time.
     #[error("no answer in time")]
     TimedOut,
-    /// No connection, or one that broke; the text has no URL in it.
+    /// No connection, or a broken one; the text does not contain the URL.
     #[error("{0}")]
     Connection(String),
 }
 
 /// The way to a further invocation of the same function.
 pub trait HandOver: Send + Sync {
-    /// Invokes it asynchronously with `event`, which has the presigned URL in it: not to be logged. `Err` is a clause for the
-    /// reader: what was called, and why it was refused.
+    /// Invokes it asynchronously with `event`, which contains the presigned URL and must not be logged. `Err`
+    /// is a clause for the reader: which call was made, and why it was refused.
     fn invoke(&self, event: Value) -> impl Future<Output = Result<(), String>> + Send;
 }
 
-/// For resources that are never [`Unfinished`](crate::Outcome::Unfinished) for longer than an invocation: there is no further one.
+/// For resources that are never [`Unfinished`](crate::Outcome::Unfinished) for longer than one
+/// invocation: it invokes nothing.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct OneInvocation;
 

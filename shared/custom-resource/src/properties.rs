@@ -1,7 +1,8 @@
-//! Reads `ResourceProperties` into a type: strings where the type wants numbers, and errors that name the property.
+//! Reads `ResourceProperties` into a type: strings where the type expects numbers, and
+//! errors that name the property.
 //!
-//! serde_json's own errors repeat the value (`invalid type: string "hunter2"`), and the Reason of an answer is shown to
-//! everybody who may look at the stack. These name the place and the kind, never the value.
+//! serde_json's own errors repeat the value (`invalid type: string "hunter2"`), and everyone who can see the
+//! stack can see the Reason of an answer. These errors name the place and the kind, never the value.
 
 use std::fmt;
 
@@ -18,9 +19,9 @@ use serde_json::{Map, Value};
 
 use crate::text::truth;
 
-/// CloudFormation's own, beside the author's.
+/// CloudFormation's own properties, besides the author's.
 const RESERVED: [&str; 2] = ["ServiceToken", "ServiceTimeout"];
-/// Of a name in a sentence. Names come from templates, but nobody stops a template.
+/// The longest name in a sentence, characters. Names come from templates, which may hold anything.
 const LONGEST_NAME: usize = 100;
 
 /// Reads the properties at `name` of the event (`ResourceProperties` or `OldResourceProperties`).
@@ -35,7 +36,7 @@ pub(crate) fn read<T: DeserializeOwned>(event: &Value, name: &'static str) -> Re
     result.map_err(|malformed| malformed.below(name))
 }
 
-/// Whether a change of the properties is none.
+/// Whether an Update changes no property of the author's.
 pub(crate) fn unchanged(event: &Value) -> bool {
     let mine = |name| {
         let map = event.get(name)?.as_object()?;
@@ -224,7 +225,7 @@ impl<'de> Deserializer<'de> for Property<'de> {
     }
 
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Malformed> {
-        visitor.visit_unit() // without a look at what may be nested deeply
+        visitor.visit_unit() // the value is not looked at: it may be nested deeply
     }
 
     forward_to_deserialize_any! {

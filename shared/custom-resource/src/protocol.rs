@@ -18,7 +18,7 @@ use crate::{
     run::{Conclusion, Run},
 };
 
-/// The moment and the deadline of an invocation.
+/// The moment and the deadline of one invocation.
 #[derive(Clone, Copy, Debug)]
 pub struct Invocation {
     pub(crate) now: Duration,
@@ -26,13 +26,15 @@ pub struct Invocation {
 }
 
 impl Invocation {
-    /// One that begins now. `deadline_ms` is when Lambda ends it, in milliseconds since 1970, as Lambda says it.
+    /// An invocation that begins now. `deadline_ms` is when Lambda ends it, in milliseconds since
+    /// 1970, as Lambda reports it.
     pub fn until(deadline_ms: u64) -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self::at(now, Duration::from_millis(deadline_ms).saturating_sub(now))
     }
 
-    /// One that begins at `now` (since 1970) and ends after `remaining`; Lambda has no longer ones than 15 minutes.
+    /// An invocation that begins at `now` (since 1970) and ends after `remaining`; Lambda
+    /// allows at most 15 minutes.
     pub fn at(now: Duration, remaining: Duration) -> Self {
         Self { now, remaining: remaining.min(Duration::from_secs(900)) }
     }
@@ -43,23 +45,23 @@ impl Invocation {
     }
 }
 
-/// What became of an event.
+/// How the handling of an event ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Handled {
-    /// CloudFormation took the answer.
+    /// CloudFormation accepted the answer.
     Answered {
-        /// Whether it said SUCCESS.
+        /// Whether the answer was a SUCCESS.
         success: bool,
-        /// The id in it.
+        /// The physical id in the answer.
         physical_id: String,
     },
-    /// A further invocation goes on, and will answer.
+    /// A further invocation continues, and will answer.
     HandedOver,
-    /// There is no URL to answer to.
+    /// The event has no URL to answer to.
     NoResponseUrl,
-    /// The answer was refused with this status: the URL has expired, or is none that CloudFormation signed.
+    /// The answer was refused with this status: the URL has expired, or CloudFormation did not sign it.
     Refused(u16),
-    /// Every try failed in a way that may pass: the same event is worth another delivery.
+    /// Every try failed in a way that may pass: let the same event be delivered again.
     Undelivered,
 }
 
@@ -78,7 +80,7 @@ impl fmt::Display for Handled {
     }
 }
 
-/// The protocol: give it what CloudFormation sent, and it answers.
+/// The protocol: pass it CloudFormation's events, and it answers them.
 pub struct Protocol<A, H> {
     answers: A,
     hand_over: H,
@@ -86,7 +88,7 @@ pub struct Protocol<A, H> {
 }
 
 impl<A: Answers, H: HandOver> Protocol<A, H> {
-    /// Without a resource yet.
+    /// A protocol that serves no resource yet.
     pub fn new(answers: A, hand_over: H) -> Self {
         Self { answers, hand_over, resources: Vec::new() }
     }
@@ -98,15 +100,15 @@ impl<A: Answers, H: HandOver> Protocol<A, H> {
         self
     }
 
-    /// Answers requests for [`Resource::TYPE`] without being able to do what they ask for.
+    /// Answers requests for [`Resource::TYPE`] although the function cannot do the work.
     #[must_use]
     pub fn without<R: Resource>(mut self, unable: &Unable) -> Self {
         self.resources.push(Box::new(unable.serving::<R>()));
         self
     }
 
-    /// Handles one event: never an error, never a panic, and one answer unless there is nowhere to send it, or a further
-    /// invocation will.
+    /// Handles one event: never an error, never a panic, and one answer unless there is no URL to send it to,
+    /// or a further invocation will answer.
     pub async fn handle(&self, event: &Value, invocation: Invocation) -> Handled {
         let begun = Instant::now();
         let Some(request) = Request::lift(event) else {
@@ -147,7 +149,7 @@ impl<A: Answers, H: HandOver> Protocol<A, H> {
     }
 
     async fn conclude(&self, request: &Request<'_>, begun: Instant, invocation: Invocation) -> Conclusion {
-        // Of a failure before anything was planned.
+        // The answer to a failure before anything was planned.
         let refused = |failure| {
             let sent = request.physical_id.filter(|_| !matches!(request.kind(), Ok(Kind::Create)));
             Conclusion::of(sent.map_or_else(|| request.not_created(), str::to_owned), Err(failure))

@@ -1,4 +1,5 @@
-//! The envelope: everything of an event but its properties, each field read by itself so that a broken one hides no other.
+//! The envelope: everything in an event but its properties, each field read by itself so that a
+//! malformed one hides no other.
 
 use std::{fmt, time::Duration};
 
@@ -9,11 +10,11 @@ use crate::{
     answer::{Echo, LONGEST_ECHO, cut},
 };
 
-/// What CloudFormation waits when nothing else is said, and its limits.
+/// How long CloudFormation waits by default, which is also the most that it waits.
 const SERVICE_TIMEOUT_SECONDS: u64 = 3600;
 
-/// Whether an event is CloudFormation's, for functions that get other events too. One that lost a field still counts: it
-/// wants an answer that says so.
+/// Whether an event comes from CloudFormation, for functions that receive other events too. An event that
+/// lost a field still counts: it needs an answer that says so.
 pub fn is_request(event: &Value) -> bool {
     let has = |name: &str| event.get(name).is_some();
     has("ResponseURL") || (has("RequestType") && has("StackId"))
@@ -21,7 +22,7 @@ pub fn is_request(event: &Value) -> bool {
 
 /// One request.
 pub(crate) struct Request<'a> {
-    /// All of it.
+    /// The whole event.
     pub(crate) event: &'a Value,
     pub(crate) url: ResponseUrl,
     pub(crate) echo: Echo,
@@ -50,10 +51,10 @@ impl Kind {
 }
 
 impl<'a> Request<'a> {
-    /// None without a URL to answer to.
+    /// `None` without a URL to answer to.
     pub(crate) fn lift(event: &'a Value) -> Option<Self> {
         let text = |name| text(event, name);
-        // An answer must repeat all three; what was not sent cannot be, and the Reason says so.
+        // An answer must repeat all three ids; a missing one cannot be repeated, and the Reason says so.
         let echoed = |name| cut(text(name).unwrap_or("unknown"), LONGEST_ECHO);
         Some(Self {
             event,
@@ -69,7 +70,7 @@ impl<'a> Request<'a> {
         })
     }
 
-    /// Create, Update or Delete, of an envelope in which nothing is missing.
+    /// Create, Update or Delete, of an envelope in which no field is missing.
     pub(crate) fn kind(&self) -> Result<Kind, Failure> {
         for name in ["StackId", "RequestId", "LogicalResourceId", "ResourceType"] {
             if text(self.event, name).is_none() {
@@ -94,7 +95,8 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// The id in the answer to a Create that made nothing. The Delete that follows has it, and is done by doing nothing.
+    /// The id in the answer to a Create that made nothing. The Delete that follows has
+    /// this id, and is a no-op.
     pub(crate) fn not_created(&self) -> String {
         format!("{}-not-created", self.echo.logical_id)
     }
@@ -110,7 +112,7 @@ fn text<'a>(event: &'a Value, name: &str) -> Option<&'a str> {
     event.get(name)?.as_str().filter(|text| !text.trim().is_empty())
 }
 
-/// CloudFormation refuses a template with a value that is none, so what is none here is read as the default.
+/// CloudFormation refuses a template with a malformed value, so a malformed one here is read as the default.
 fn service_timeout(event: &Value) -> Duration {
     let number = |value: &Value| match value {
         Value::String(text) => text.trim().parse().ok(),

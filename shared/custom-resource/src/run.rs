@@ -1,4 +1,5 @@
-//! One invocation's share of a request: calls the resource until it is done, fails, or somebody else has to go on.
+//! One invocation's share of a request: calls the resource until it is done, fails, or a further
+//! invocation has to continue.
 
 use std::time::Duration;
 
@@ -15,14 +16,14 @@ use crate::{
     request::{Kind, Request},
 };
 
-/// The hand-over is tried so often, with pauses that double from this.
+/// How often the hand-over is tried, with pauses that double.
 const HAND_OVERS: u32 = 3;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 
 const OWN_TIME: &str =
     "the function's own time is up; give it a longer timeout, or see in its log what holds this step up";
 
-/// Where the work of an invocation ended.
+/// How the work of an invocation ended.
 pub(crate) enum Conclusion {
     Answer(Answer),
     HandedOver,
@@ -41,7 +42,7 @@ pub(crate) struct Run<'a> {
     resource: &'a dyn Served,
     limits: Limits,
     begun: Instant,
-    /// The moment of `begun`, since 1970.
+    /// The time at `begun`, since 1970.
     now: Duration,
     /// When the first invocation began, since 1970.
     started: Duration,
@@ -79,7 +80,7 @@ impl<'a> Run<'a> {
                 )
             });
         let not_before = begun + wait.min(request.service_timeout);
-        // Of an Update or a Delete the request itself says it.
+        // The request of an Update or a Delete has the id itself.
         let begun_as = begun_as.filter(|id| kind == Kind::Create && usable(id));
         Self {
             request,
@@ -97,13 +98,13 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Calls until there is a conclusion.
+    /// Calls the resource until there is a conclusion.
     ///
     /// # Errors
-    /// A failure before anything was called, in this invocation or an earlier one, or one of a Create that made nothing: the answer
-    /// is to have an id that belongs to nothing.
+    /// A failure before anything was called, in this invocation or an earlier one, or a failure of a Create
+    /// that made nothing: the answer must have an id that belongs to nothing.
     pub(crate) async fn complete<H: HandOver>(mut self, hand_over: &H) -> Result<Conclusion, Failure> {
-        // An earlier invocation may have left a pause, which may be longer than this one.
+        // An earlier invocation may have left a pause that is longer than this invocation.
         let left = self.not_before.saturating_duration_since(Instant::now());
         let mut next =
             if left.is_zero() { Next::Here(self.begun) } else { self.limits.next(Instant::now(), left) };
@@ -115,6 +116,8 @@ impl<'a> Run<'a> {
             {
                 Ok(plan) => plan,
                 Err(refused) => {
+                    // An earlier invocation of the Create may have made something: the
+                    // Delete must find it by its id.
                     return self.begun_as.map(|id| Conclusion::of(id, Err(refused.clone()))).ok_or(refused);
                 }
             };
@@ -132,6 +135,7 @@ impl<'a> Run<'a> {
             match next {
                 Next::Here(at) => sleep_until(at).await,
                 Next::HandOver(at) => {
+                    // This call was planned only for its ids: the next invocation makes it.
                     drop(work);
                     sleep_until(at).await;
                     return Ok(match self.hand_over(hand_over, &failure).await {
@@ -154,6 +158,7 @@ impl<'a> Run<'a> {
                     self.progress = Some(progress);
                     self.waiting_for = waiting_for;
                 }
+                // Nothing was made, so the answer gets an id whose Delete does nothing.
                 Ok(Err(error)) if self.kind == Kind::Create && !error.made_something() => return Err(error),
                 Ok(Err(error)) => return Ok(Conclusion::of(failure, Err(error))),
                 Err(Stopped::TimedOut) => {
@@ -182,6 +187,7 @@ impl<'a> Run<'a> {
 
     async fn hand_over<H: HandOver>(&self, hand_over: &H, failure: &str) -> Result<(), Failure> {
         let since = |at: Instant| self.now + at.saturating_duration_since(self.begun);
+        // With the id of a FAILED: an invocation that cannot plan any more cannot compute it again.
         let continuation = Continuation::new(
             self.progress.clone().unwrap_or_default(),
             self.started,
@@ -191,9 +197,12 @@ impl<'a> Run<'a> {
             failure.to_owned(),
         );
         let (logical_id, number) = (&self.request.echo.logical_id, continuation.number());
+        // Not all of the time that is left: a hand-over that fails must still be answered.
         let until = self.limits.hand_over(Instant::now());
         let mut pause = FIRST_PAUSE;
         let mut refused = "no answer in time".to_owned();
+        // A try whose answer was lost may have worked. Then two invocations go on,
+        // and the work is idempotent.
         for attempt in 1..=HAND_OVERS {
             let event = continuation.within(self.request.event);
             match guarded_until(until, Box::pin(hand_over.invoke(event))).await {
@@ -209,6 +218,7 @@ impl<'a> Run<'a> {
                     return Ok(());
                 }
                 Ok(Err(reason)) => refused = reason,
+                // What is left of the time is for the answer.
                 Err(Stopped::TimedOut) => break,
                 Err(Stopped::Panicked(Panicked(at))) => {
                     tracing::error!(

@@ -1,9 +1,10 @@
 //! Numbers and booleans that arrive as strings.
 //!
-//! CloudFormation sends every scalar as a string. Plain fields (`u32`, `bool`, `Option<u32>`) need nothing: the properties'
-//! own deserializer reads `"3"` as a number where a number is wanted. Two cases need a
-//! `#[serde(deserialize_with = "custom_resource::text::number")]`: below `#[serde(flatten)]` and in untagged enums serde asks what
-//! is there instead of saying what it wants; and a template's parameter cannot be absent, so that nothing comes as `""`.
+//! CloudFormation sends every scalar as a string. Plain fields (`u32`, `bool`, `Option<u32>`) need nothing:
+//! the properties' own deserializer reads `"3"` as a number where a number is expected. Two cases need a
+//! `#[serde(deserialize_with = "custom_resource::text::number")]`: below `#[serde(flatten)]` and in untagged
+//! enums serde asks what is there instead of saying what it expects; and a template's parameter cannot be
+//! absent, so that nothing arrives as `""`.
 
 use std::{fmt, marker::PhantomData, str::FromStr};
 
@@ -12,32 +13,33 @@ use serde::{
     de::{Error, Visitor},
 };
 
-/// A number, or a string that is one.
+/// A number, or a string that holds one.
 pub fn number<'de, D: Deserializer<'de>, T: FromStr>(deserializer: D) -> Result<T, D::Error> {
     deserializer
         .deserialize_any(Scalar { wanted: "a number that fits", optional: false, of: PhantomData })?
         .ok_or_else(|| D::Error::custom("a number is missing"))
 }
 
-/// A number, a string that is one, or nothing: an empty string is nothing, because a template's parameters cannot be
-/// absent. Put `#[serde(default)]` beside it.
+/// A number, a string that holds one, or nothing: an empty string is nothing, because a template's parameters
+/// cannot be absent. Put `#[serde(default)]` beside it.
 pub fn optional_number<'de, D: Deserializer<'de>, T: FromStr>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
     deserializer.deserialize_any(Scalar { wanted: "a number that fits", optional: true, of: PhantomData })
 }
 
-/// A boolean, or a string that is one: `true` or `false` in any case.
+/// A boolean, or a string that holds one: `true` or `false` in any case.
 pub fn boolean<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     optional_boolean(deserializer)?.ok_or_else(|| D::Error::custom("true or false is missing"))
 }
 
-/// A boolean, a string that is one, or nothing: an empty string is nothing. Put `#[serde(default)]` beside it.
+/// A boolean, a string that holds one, or nothing: an empty string is nothing. Put
+/// `#[serde(default)]` beside it.
 pub fn optional_boolean<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<bool>, D::Error> {
     deserializer.deserialize_any(Scalar { wanted: "true or false", optional: true, of: PhantomData })
 }
 
-/// `TRUE` and `True` are what people write in templates.
+/// Authors of templates write `TRUE` and `True`.
 pub(crate) fn truth(text: &str) -> Option<bool> {
     match text.trim() {
         yes if yes.eq_ignore_ascii_case("true") => Some(true),
@@ -46,7 +48,7 @@ pub(crate) fn truth(text: &str) -> Option<bool> {
     }
 }
 
-/// Reads by way of text, whatever the scalar came as.
+/// Reads a scalar by way of text, whatever type it arrived as.
 struct Scalar<T> {
     wanted: &'static str,
     optional: bool,
@@ -59,7 +61,8 @@ impl<T: FromStr> Scalar<T> {
         if text.is_empty() && self.optional {
             return Ok(None);
         }
-        // A boolean's FromStr knows lower case only; no number has letters that this would change but `e`, `inf` and `nan`.
+        // A boolean's FromStr knows lower case only; in a number this changes no letters but those
+        // of `e`, `inf` and `nan`.
         text.to_ascii_lowercase()
             .parse()
             .map(Some)

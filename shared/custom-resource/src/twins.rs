@@ -1,4 +1,4 @@
-//! The two ports in memory, for tests of resources: what was sent is read back, and what they answer is set.
+//! The two ports in memory, for tests of resources: they keep what was sent, and answer what a test sets.
 
 use std::{
     collections::VecDeque,
@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::{Answers, Broken, HandOver, ResponseUrl};
 
-/// CloudFormation's end of the answer URL. Clones share their post.
+/// CloudFormation's end of the answer URL. Clones share what they got.
 #[derive(Clone, Debug, Default)]
 pub struct Mailbox(Arc<Mutex<Post>>);
 
@@ -22,19 +22,19 @@ struct Post {
 }
 
 impl Mailbox {
-    /// Takes everything.
+    /// A mailbox that accepts everything.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The next PUT gets this, in place of 200.
+    /// Sets the answer to the next PUT, in place of 200.
     #[must_use]
     pub fn then(self, answer: Result<u16, Broken>) -> Self {
         self.post().script.push_back(answer);
         self
     }
 
-    /// The bodies that got a 2xx, as JSON.
+    /// The bodies that were answered with a 2xx, as JSON.
     ///
     /// # Panics
     /// When one is not JSON.
@@ -47,7 +47,7 @@ impl Mailbox {
         self.post().taken.clone()
     }
 
-    /// How many PUTs there were, taken or not.
+    /// How many PUTs there were, accepted or not.
     pub fn puts(&self) -> usize {
         self.post().seen.len()
     }
@@ -69,7 +69,7 @@ impl Answers for Mailbox {
     }
 }
 
-/// The way to a further invocation: the events wait here until a test takes them. Clones share them.
+/// The way to a further invocation: events wait here until a test takes them. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct Queue(Arc<Mutex<Waiting>>);
 
@@ -81,24 +81,24 @@ struct Waiting {
 }
 
 impl Queue {
-    /// Takes everything.
+    /// A queue that accepts everything.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The next invocation is refused with this.
+    /// Refuses the next invocation with this reason.
     #[must_use]
     pub fn refusing(self, reason: &str) -> Self {
         self.waiting().failures.push_back(reason.to_owned());
         self
     }
 
-    /// The oldest event that waits.
+    /// Takes the oldest waiting event.
     pub fn take(&self) -> Option<Value> {
         self.waiting().events.pop_front()
     }
 
-    /// How often it was invoked, refused or not.
+    /// How often it was called, refused or not.
     pub fn calls(&self) -> usize {
         self.waiting().calls
     }

@@ -1,5 +1,5 @@
-//! A function that cannot work, because a parameter of its environment is invalid, answers all the same: the stack's events name the
-//! reason at once, and a roll-back's Delete of what was never made succeeds.
+//! A function that cannot work, because a parameter of its environment is invalid, answers all the same: the
+//! stack's events name the reason at once, and a roll-back's Delete of what was never made succeeds.
 //!
 //! ```text
 //! Create, Update --> FAILED: the reason, and that nothing was done
@@ -20,7 +20,7 @@ use crate::{
 pub struct Unable(String);
 
 impl Unable {
-    /// Logs `reason`, so it is made once, at the function's start.
+    /// Logs `reason`, so create it once, at the function's start.
     pub fn because(reason: impl fmt::Display) -> Self {
         let reason = reason.to_string();
         tracing::error!(
@@ -35,14 +35,14 @@ impl Unable {
     }
 }
 
-/// The reason.
+/// Prints the reason.
 impl fmt::Display for Unable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-/// Serves `R` without an `R`.
+/// Serves the type `R` without an instance of `R`.
 pub(crate) struct Without<R> {
     unable: Unable,
     of: PhantomData<fn() -> R>,

@@ -1,4 +1,4 @@
-//! The presigned URL, which is a secret: whoever has it can answer in our place.
+//! The presigned URL, which is a secret: anyone who has it can answer in our place.
 
 use std::fmt;
 
@@ -9,14 +9,14 @@ use http::Uri;
 pub struct ResponseUrl(Uri);
 
 impl ResponseUrl {
-    /// An absolute `http` or `https` URL with a host; nothing else is one.
+    /// Reads an absolute `http` or `https` URL with a host; `None` for any other text.
     pub fn read(text: &str) -> Option<Self> {
         let uri: Uri = text.parse().ok()?;
         let web = matches!(uri.scheme_str(), Some("http" | "https"));
         (web && uri.host().is_some_and(|host| !host.is_empty())).then_some(Self(uri))
     }
 
-    /// Where to connect to. The signature is in it: not to be printed.
+    /// The address to connect to. It contains the signature: do not print it.
     pub fn secret(&self) -> &Uri {
         &self.0
     }

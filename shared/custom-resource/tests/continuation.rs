@@ -17,7 +17,8 @@ fn waits(calls: u64, pause: u64, service_timeout: u64) -> Value {
         "ServiceTimeout": service_timeout.to_string()})
 }
 
-/// Delivers `event` and everything that it hands over to functions with a minute each, and counts the invocations.
+/// Delivers `event`, and everything that it hands over, to functions with a minute each,
+/// and counts the invocations.
 async fn deliver(stage: &Stage, event: Value) -> usize {
     let begun = Instant::now();
     let mut invocations = 0;
@@ -124,7 +125,7 @@ async fn a_continuation_that_nobody_wrote_fails() {
         assert!(stage.reason(&event).await.contains("Continuation"));
     }
     assert!(stage.room.calls().is_empty());
-    // Numbers that a clock could not have said neither overflow nor lengthen the wait.
+    // Numbers that no clock shows must neither overflow nor lengthen the wait.
     for (started, not_before) in [(u64::MAX, 0), (0, u64::MAX), (u64::MAX, u64::MAX)] {
         let stage = Stage::new();
         let begun = Instant::now();

@@ -98,7 +98,7 @@ async fn f04_the_answer_comes_before_the_function_is_ended() {
     let reason = answers[0]["Reason"].as_str().unwrap();
     assert!(reason.starts_with(r#"timed out at step "screw it to the wall" after 1 s"#), "{reason}");
     assert!(answers.iter().all(|answer| answer["PhysicalResourceId"] == "library/A"));
-    // Even of an invocation without any time: it is over, but an answer is tried.
+    // Even an invocation without any time tries to answer.
     let handled = stage.protocol.handle(&event, Invocation::at(NOW, Duration::ZERO)).await;
     assert!(matches!(handled, Handled::Answered { success: false, .. }), "{handled:?}");
     assert!(begun.elapsed() < Duration::from_secs(935));
@@ -213,7 +213,7 @@ async fn f10_an_update_that_fails_echoes_the_old_id() {
             assert_eq!(answer["PhysicalResourceId"], "library/A", "{manner} of {label}");
         }
     }
-    // Renamed well, but with attributes that do not fit.
+    // The rename worked, but its attributes do not fit.
     let new = with(shelf("B"), "Size", json!("9000"));
     let answer = stage.answer(&update("library/A", &new, &shelf("A"))).await;
     assert_eq!((&answer["Status"], &answer["PhysicalResourceId"]), (&json!("FAILED"), &json!("library/A")));
@@ -230,9 +230,9 @@ async fn f11_a_delete_after_a_create_that_failed_removes_what_it_made_and_nothin
     assert_eq!(stage.room.shelves(), ["library/A"]);
     assert_eq!(stage.answer(&delete(&id, &failing)).await["Status"], "SUCCESS");
     assert!(stage.room.shelves().is_empty());
-    assert_eq!(stage.answer(&delete(&id, &failing)).await["Status"], "SUCCESS", "of what is not there");
+    assert_eq!(stage.answer(&delete(&id, &failing)).await["Status"], "SUCCESS", "a repeated Delete");
 
-    // Nothing was made: what has that name is somebody else's.
+    // Nothing was made: the shelf of that name belongs to another resource.
     stage.answer(&create(&shelf("A"))).await;
     for properties in
         [with(shelf("A"), "Manner", json!("Refuses")), with(shelf("A"), "Width", json!("0")), json!({})]
@@ -246,7 +246,7 @@ async fn f11_a_delete_after_a_create_that_failed_removes_what_it_made_and_nothin
     let answer = stage.answer(&delete(invented, &shelf("A"))).await;
     assert_eq!((&answer["Status"], &answer["PhysicalResourceId"]), (&json!("SUCCESS"), &json!(invented)));
     assert_eq!(stage.room.shelves(), ["library/A"]);
-    // Properties that cannot be read do not keep it.
+    // Malformed properties do not keep a Delete from working.
     assert_eq!(stage.answer(&delete("library/A", &json!({"Label": []}))).await["Status"], "SUCCESS");
     assert!(stage.room.shelves().is_empty());
 }

@@ -1,4 +1,4 @@
-//! `serve` in a process of its own under a Runtime API on a loopback address, which takes the answers too.
+//! `serve` in a process of its own under a Runtime API on a loopback address, which receives the answers too.
 
 mod shelf;
 
@@ -65,7 +65,7 @@ async fn main() {
     let scenarios = [
         (good.to_string(), "SUCCESS", ""),
         (create(&panics).to_string(), "FAILED", "an internal fault at step"),
-        // More than the parser takes: a function of typed events would never answer this.
+        // More than the parser allows: a function with typed events would never answer this.
         (unreadable, "FAILED", "ResourceProperties: null"),
         (good.to_string(), "SUCCESS", ""),
     ];

@@ -1,5 +1,5 @@
-//! A hundred thousand events that were valid once: each has exactly one well-formed answer if there is a URL to send it to,
-//! and none otherwise.
+//! A hundred thousand events that were valid once: each has exactly one well-formed answer if there is a URL
+//! to send it to, and none otherwise.
 
 mod shelf;
 
@@ -53,7 +53,7 @@ fn valid(dice: &mut Dice) -> Value {
     }
 }
 
-/// Something in place of `old`.
+/// Some other value in place of `old`.
 fn other(dice: &mut Dice, old: &Value) -> Value {
     let text = old.as_str().unwrap_or("text").to_owned();
     match dice.below(16) {
@@ -79,7 +79,8 @@ fn other(dice: &mut Dice, old: &Value) -> Value {
     }
 }
 
-/// URLs that are none; what is one is never changed into anything else, so that the test knows without asking the code.
+/// Texts that are not URLs. A URL is never changed into another URL, so the test knows which they are
+/// without asking the code.
 fn no_url(dice: &mut Dice) -> Value {
     let table = [
         Value::Null,
@@ -113,7 +114,7 @@ fn mutate(dice: &mut Dice, event: &mut Map<String, Value>) {
             event.insert(dice.one(&["Renamed", "requesttype", "StackID", ""]).to_string(), value);
         }
         2 => {
-            // The same name twice: of two, a parser keeps one.
+            // The same name twice: a parser keeps one of the two.
             let value = event[&names[dice.below(names.len())]].clone();
             event.insert(name, value);
         }
@@ -136,7 +137,7 @@ fn mutate(dice: &mut Dice, event: &mut Map<String, Value>) {
         }
         10 => drop(event.insert("Continuation".into(), other(dice, &json!({"Progress": 1})))),
         _ => {
-            // The most: one property of the resource's own, or one that nobody knows.
+            // Most often: one property of the resource's own, or an unknown one.
             let field = dice.one(&["ResourceProperties", "ResourceProperties", "OldResourceProperties"]);
             let Some(properties) = event.get_mut(field).and_then(Value::as_object_mut) else { return };
             let names: Vec<String> = properties.keys().cloned().collect();
@@ -174,7 +175,7 @@ fn well_formed(body: &[u8], event: &Value) -> Result<(), String> {
     }
     for name in ["StackId", "RequestId", "LogicalResourceId"] {
         let sent = event[name].as_str().filter(|sent| !sent.trim().is_empty());
-        // What CloudFormation sends is short; what is longer cannot be echoed as a whole.
+        // What CloudFormation sends is short; a longer text cannot be echoed as a whole.
         let echoed = match sent {
             Some(sent) if serde_json::to_string(sent).unwrap().len() - 2 <= 512 => text(name) == sent,
             _ => !text(name).is_empty(),

@@ -1,4 +1,4 @@
-//! What must not be read by whoever may read logs and the stack's events.
+//! What readers of logs and of the stack's events must not see.
 
 mod shelf;
 
@@ -39,8 +39,8 @@ impl<'a> MakeWriter<'a> for Captured {
     }
 }
 
-/// Two hundred passwords that break quoting, escaping, cutting or counting somewhere. Each has a part that is found again
-/// after any escaping.
+/// Two hundred passwords that break quoting, escaping, cutting or counting somewhere. Each has a part that
+/// can be found after any escaping.
 fn nasty() -> Vec<(String, String)> {
     let frames = [
         ("", ""),
@@ -81,7 +81,7 @@ fn secrets_are_in_no_log_line_and_no_reason() {
         .with_max_level(tracing::Level::TRACE)
         .with_ansi(false)
         .finish();
-    // Whatever a panic prints goes through the hook that was there before.
+    // Whatever a panic prints goes through the hook that was set before.
     let printed = Arc::new(Mutex::new(Vec::new()));
     let others = take_hook();
     let seen = Arc::clone(&printed);
@@ -125,7 +125,7 @@ fn secrets_are_in_no_log_line_and_no_reason() {
 
     let bodies: Vec<String> = bodies.into_iter().map(|body| String::from_utf8(body).unwrap()).collect();
     let logs = String::from_utf8(captured.0.lock().unwrap().clone()).unwrap();
-    // The capture works, and all roads were taken.
+    // The capture works, and every path was taken.
     for event in [
         "custom-resource-failed",
         "-panicked",

@@ -98,7 +98,7 @@ async fn create_and_update_fail_with_the_reason_and_the_delete_of_what_was_not_m
 #[tokio::test(start_paused = true)]
 async fn a_delete_of_what_may_exist_fails_and_one_that_has_nothing_to_do_succeeds() {
     let broken = Broken::new();
-    // Nothing in the type says that such an id can be told from its own.
+    // The type has no way to distinguish such an id from its own.
     let (status, id, reason) = broken.answer(&delete("library/A", &shelf("A"))).await;
     assert_eq!((status.as_str(), id.as_str()), ("FAILED", "library/A"));
     assert!(reason.starts_with(REASON), "{reason}");
@@ -122,7 +122,8 @@ async fn a_type_that_is_not_served_is_still_named() {
     );
 }
 
-/// The environment may change between two invocations of one request. What the first one made must be found by the Delete.
+/// The environment may change between two invocations of one request. The Delete must find
+/// what the first one made.
 #[tokio::test(start_paused = true)]
 async fn a_continuation_is_answered_with_the_id_of_what_was_begun() {
     let waits = json!({"Label": "A", "Width": "3", "Manner": "Waits", "Calls": "100", "Pause": "5"});
@@ -138,14 +139,15 @@ async fn a_continuation_is_answered_with_the_id_of_what_was_begun() {
         let (status, said, reason) = broken.answer(&continuation).await;
         assert_eq!((status.as_str(), said.as_str()), ("FAILED", id), "{reason}");
         assert!(reason.starts_with(REASON) && !reason.contains("nothing was done"), "{reason}");
-        // And so when the resource can be planned no more for another reason: its width is too small now.
+        // The same when the resource cannot be planned any more for another reason:
+        // its width is too small now.
         let mut refused = continuation;
         refused["ResourceProperties"]["Width"] = json!("0");
         if refused["RequestType"] == "Create" {
             assert_eq!(stage.answer(&refused).await["PhysicalResourceId"], id);
         }
     }
-    // One that an earlier version handed over names no id.
+    // A continuation of an earlier version names no id.
     let mut old = create(&waits);
     old["Continuation"] =
         json!({"Progress": 1, "Started": 0, "NotBefore": 0, "WaitingFor": "x", "Number": 2});

@@ -23,16 +23,17 @@ const SLACK: Duration = Duration::from_secs(2);
 #[derive(Clone, Copy)]
 enum Says {
     Status(u16),
-    /// Takes the request, and is silent.
+    /// Reads the request, and stays silent.
     Nothing,
-    /// Closes the connection without a word.
+    /// Closes the connection without an answer.
     Hangup,
     /// A body that never ends.
     ForEver,
     Redirect(SocketAddr),
 }
 
-/// A server that follows its script, one line for each connection (the last line for all others), and keeps what was sent.
+/// A server that follows its script, one line for each connection (the last line for all others),
+/// and keeps what was sent.
 struct Server {
     at: SocketAddr,
     requests: Arc<Mutex<Vec<String>>>,
@@ -185,7 +186,7 @@ async fn a_body_without_end_is_not_read() {
 
 #[tokio::test]
 async fn https_is_spoken_to_https_urls() {
-    // The first byte of a TLS handshake; whoever says that is not talking HTTP in the clear.
+    // The first byte of a TLS handshake: a client that sends it does not speak plain HTTP.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let at = listener.local_addr().unwrap();
     let seen = tokio::spawn(async move {

@@ -1,4 +1,4 @@
-//! Users as a node has them, and what can be done about one.
+//! Users as a node has them, and the changes that can be made to one.
 
 use std::{collections::BTreeSet, fmt, str::FromStr};
 
@@ -7,26 +7,25 @@ use std::{collections::BTreeSet, fmt, str::FromStr};
 pub enum Role {
     /// Reads.
     Reader,
-    /// Writes data with labels, types and property names that are there.
+    /// Writes data with labels, types and property names that exist already.
     Editor,
-    /// Writes, and makes new labels, types and property names.
+    /// Writes, and creates new labels, types and property names.
     Publisher,
-    /// A publisher who makes indexes and constraints.
+    /// A publisher that creates indexes and constraints.
     Architect,
     /// Everything, users too.
     Admin,
 }
 
-/// A word that is no role.
+/// A word that is not a role.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("it must be reader, editor, publisher, architect or admin")]
 pub struct NotARole;
 
 impl Role {
-    /// All of them.
     pub const ALL: [Self; 5] = [Self::Reader, Self::Editor, Self::Publisher, Self::Architect, Self::Admin];
 
-    /// As Neo4j writes it.
+    /// The name that Neo4j uses.
     pub fn name(self) -> &'static str {
         match self {
             Self::Reader => "reader",
@@ -55,18 +54,17 @@ impl FromStr for Role {
 /// The longest name this accepts. Neo4j itself sets no limit.
 const LONGEST_NAME: usize = 63;
 
-/// A user name that means nothing but itself in Cypher, in a URL and in a parameter's path: letters, digits and `_ . -`,
-/// 63 at most, and none of it can end a back-quoted name.
+/// A user name that means nothing but itself in Cypher, in a URL and in a parameter's path: letters, digits
+/// and `_ . -`, 63 at most, and none of it can end a back-quoted name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UserName(String);
 
-/// A text that is no user name.
+/// A text that is not a user name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("it must be 1 to 63 letters, digits, dots, dashes or underscores")]
 pub struct NotAName;
 
 impl UserName {
-    /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -93,32 +91,29 @@ impl fmt::Display for UserName {
 /// A user as one node has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
-    /// Its name, whoever made it.
+    /// Its name, also of a user that this product did not create.
     pub name: String,
-    /// Its roles; none in an edition without roles, where everybody may do everything.
+    /// Its roles; `None` in an edition without roles, where every user may do everything.
     pub roles: Option<BTreeSet<String>>,
     /// Whether it may not log in.
     pub suspended: bool,
-    /// Whether it has to change its password before anything else.
+    /// Whether it must change its password before anything else.
     pub change_required: bool,
 }
 
-/// One thing to do about one user. A password that it needs is not in it, so it can be printed.
+/// One change to one user. A password that it needs is not in it, so it can be printed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// Make the user, who need not change the password.
+    /// Create the user, who need not change the password.
     Create,
-    /// Set the password.
     SetPassword,
-    /// Add a role.
     Grant(Role),
-    /// Take a role away, whichever it is.
+    /// Take a role away, also a custom one.
     Revoke(String),
     /// Refuse its logins.
     Suspend,
-    /// Accept them again.
+    /// Accept its logins again.
     Activate,
-    /// Remove the user.
     Delete,
 }
 

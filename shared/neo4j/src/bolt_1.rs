@@ -1,5 +1,5 @@
-//! Version 1 of Bolt, which 3.x speaks and no driver for Rust does any more: a login, and statements with a few short rows.
-//! It is how applications log in, and it carries every password, which HTTP does not.
+//! Version 1 of Bolt, which 3.x speaks and no driver for Rust still does: a login, and statements with a few
+//! short rows. Applications log in over Bolt, and it carries every password, which HTTP does not.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -14,7 +14,7 @@ use tokio::{
 use crate::{Credentials, Denied, packstream};
 
 const PREAMBLE: [u8; 4] = [0x60, 0x60, 0xb0, 0x17];
-/// What is offered: version 1, and nothing else.
+/// The handshake offers version 1, and nothing else.
 const VERSIONS: [u8; 16] = [0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 const INIT: u8 = 0x01;
 const RUN: u8 = 0x10;
@@ -22,20 +22,20 @@ const PULL_ALL: u8 = 0x3f;
 const SUCCESS: u8 = 0x70;
 const RECORD: u8 = 0x71;
 const FAILURE: u8 = 0x7f;
-/// The longest chunk of a message.
+/// The longest chunk of a message, bytes.
 const CHUNK: usize = 0xffff;
-/// No message of an answer to what is asked here is longer; bytes.
+/// The longest message in an answer to the requests of this module, bytes.
 const LONGEST: usize = 64 << 10;
-/// No statement here has more rows.
+/// The most rows of a statement of this module.
 const MOST_ROWS: usize = 16;
 
-/// Logs in as `who` at `bolt`, the whole of it within `deadline`.
+/// Logs in as `who` at `bolt`, all of it within `deadline`.
 pub(crate) async fn login(bolt: SocketAddr, who: &Credentials, deadline: Duration) -> Result<(), Denied> {
     within(deadline, async { Session::open(bolt, Some(who)).await.map(drop) }).await
 }
 
-/// Runs `statement` in a session of its own, as `who` or without a login, the whole of it within `deadline`; its rows. The
-/// connection ends with it, also when the future is dropped.
+/// Runs `statement` in a session of its own, as `who` or without a login, all of it within `deadline`, and
+/// returns its rows. The connection ends with it, also when the future is dropped.
 pub(crate) async fn rows(
     bolt: SocketAddr,
     who: Option<&Credentials>,
@@ -54,14 +54,15 @@ pub(crate) async fn write_and_roll_back(
     within(deadline, async {
         let mut session = Session::open(bolt, Some(who)).await?;
         session.run("BEGIN").await?;
-        // Without a label, because an editor may not make new ones. Closing the connection would roll back as well.
+        // Without a label, because an editor must not create new ones. Closing the connection
+        // would roll back as well.
         session.run("CREATE ()").await?;
         session.run("ROLLBACK").await
     })
     .await
 }
 
-/// The time is over connecting, logging in and the whole answer.
+/// The time covers connecting, logging in and the whole answer.
 pub(crate) async fn within<T>(
     deadline: Duration,
     work: impl Future<Output = Result<T, Denied>>,
@@ -142,7 +143,7 @@ impl Session {
         sent
     }
 
-    /// What a SUCCESS says, where no row can come.
+    /// The metadata of a SUCCESS, where no row can come.
     async fn answer(&mut self) -> Result<Value, Denied> {
         match self.next().await? {
             (SUCCESS, says) => Ok(says),

@@ -7,20 +7,22 @@ use topology::{Answer, NotKnown};
 
 use crate::{Credentials, Denied, Dialect, Release, bolt_1};
 
-/// The management bean "High Availability", of which three attributes are enough. Over a kill and a freeze of the master it
-/// says the same as the role endpoint at every moment, within some 20 ms, in 4 to 42 ms each (measured on 3.4.6).
+/// The management bean "High Availability", of which three attributes are enough. Through a kill and a freeze
+/// of the master it reports the same as the role endpoint at every moment, within some 20 ms, in 4 to 42 ms
+/// each (measured on 3.4.6).
 const HA: &str = "CALL dbms.queryJmx('org.neo4j:instance=kernel#0,name=High Availability') YIELD attributes \
                   RETURN attributes.Role.value, attributes.Alive.value, attributes.Available.value";
-/// Causal clustering has no such bean; this is its own word, for members of every kind.
+/// Causal clustering has no such bean; this is its own procedure, for members of every kind.
 const CLUSTER: &str = "CALL dbms.cluster.role()";
 /// A single node is the master as long as it answers.
 const SINGLE: &str = "RETURN 1";
 
-/// Asks one Neo4j over Bolt (version 1, which 3.x speaks) as `who`, or without a login when authentication is off.
+/// Asks one Neo4j over Bolt (version 1, which 3.x speaks) as `who`, or without a login
+/// when authentication is off.
 ///
 /// # Errors
-/// When it has not said what its role is: nothing follows from that, above all not a yes. `Unreachable` when it was silent or
-/// refused, `Unauthorized` when that password must not be tried again soon.
+/// When Neo4j did not report its role: nothing follows from that, above all not a yes. `Unreachable` when it
+/// was silent or refused, `Unauthorized` when that password must not be retried soon.
 pub async fn ask_bolt(
     dialect: Dialect,
     bolt: SocketAddr,
@@ -30,7 +32,7 @@ pub async fn ask_bolt(
     let statement = match dialect {
         Dialect::Ha => HA,
         Dialect::Cluster(Release::V3_4 | Release::V3_5) => CLUSTER,
-        // Version 1 of Bolt is not spoken there.
+        // These releases do not speak version 1 of Bolt.
         Dialect::Cluster(Release::V4) => return Ok(Answer::NotKnown(NotKnown::Unexpected)),
         Dialect::Single => SINGLE,
     };
@@ -43,7 +45,8 @@ fn meaning(dialect: Dialect, rows: &[Value]) -> Answer {
     const UNEXPECTED: Answer = Answer::NotKnown(NotKnown::Unexpected);
     let [Value::Array(row)] = rows else { return UNEXPECTED };
     match (dialect, &row[..]) {
-        // A master that is not available yet or any more is between roles, as the role endpoint has it.
+        // A master that is not available yet, or not any more, is between roles, as the
+        // role endpoint reports it.
         (Dialect::Ha, [Value::String(role), alive, available]) => match role.as_str() {
             "master" if *alive == true && *available == true => Answer::Master,
             "slave" => Answer::Slave,
@@ -52,7 +55,7 @@ fn meaning(dialect: Dialect, rows: &[Value]) -> Answer {
         (Dialect::Cluster(_), [Value::String(role)]) => match role.as_str() {
             "LEADER" => Answer::Master,
             "FOLLOWER" => Answer::Slave,
-            // A read replica is no member of the core, and the role endpoint of the core refuses it.
+            // A read replica is not a member of the core, and the core's role endpoint refuses it.
             _ => UNEXPECTED,
         },
         (Dialect::Single, [Value::Number(_)]) => Answer::Master,

@@ -1,28 +1,23 @@
-//! Who logs in, in a type that does not print the password.
+//! A user and a password, in a type that does not print the password.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use http::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
 
-/// Neo4j's name for the one user that is always there.
+/// Neo4j's name for the one user that always exists.
 pub const ADMINISTRATOR: &str = "neo4j";
 
-/// A user and its password.
 #[derive(Clone, Debug)]
 pub struct Credentials {
-    /// The user's name.
     pub user: String,
-    /// Its password.
     pub password: SecretString,
 }
 
 impl Credentials {
-    /// `user` with `password`.
     pub fn new(user: impl Into<String>, password: SecretString) -> Self {
         Self { user: user.into(), password }
     }
 
-    /// The administrator with `password`.
     pub fn administrator(password: SecretString) -> Self {
         Self::new(ADMINISTRATOR, password)
     }
@@ -35,8 +30,8 @@ impl Credentials {
         Some(login)
     }
 
-    /// `user:password` as HTTP's basic scheme carries it to Neo4j 3.x, which reads it as Latin-1 (measured on 3.4.6);
-    /// none for a password with other characters.
+    /// `user:password` as HTTP's basic scheme carries it to Neo4j 3.x, which reads it as Latin-1 (measured on
+    /// 3.4.6); `None` for a password with other characters.
     fn latin_1(&self) -> Option<Vec<u8>> {
         let pair = format!("{}:{}", self.user, self.password.expose_secret());
         pair.chars().map(|letter| u8::try_from(letter).ok()).collect()

@@ -1,56 +1,50 @@
-//! Why a node did not do what it was asked, from the codes of both wires.
+//! Why a node did not do what was requested, from the codes of both wires.
 
-/// What Neo4j tells is kept up to here: its sentences are short, and logs have limits.
+/// Neo4j's messages are cut here: they are short, and logs have limits.
 const LONGEST_MESSAGE: usize = 300;
 
-/// A node did not do what it was asked.
+/// A node did not do what was requested.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
-    /// Nobody knows whether it heard: refused, silent, or cut off.
+    /// It is not known whether the node heard the request: refused, silent, or cut off.
     #[error("it does not answer ({0})")]
     Unreachable(String),
-    /// The password is wrong; or the user is suspended, or is not there: Neo4j does not tell which.
+    /// The password is wrong, or the user is suspended, or does not exist: Neo4j does not report which.
     #[error("it refuses the login of that user with that password")]
     Unauthorized,
-    /// The password is right, and nothing is allowed before it is changed.
+    /// The password is right, and nothing is allowed until it is changed.
     #[error("the password is right but must be changed first")]
     ChangeRequired,
     /// Neo4j refuses the user for 5 s after three wrong passwords (`dbms.security.auth_max_failed_attempts`).
     #[error("the user is locked out after too many logins with a wrong password")]
     LockedOut,
-    /// The user is known and may not do that.
     #[error("that user may not do that ({0})")]
     Forbidden(String),
-    /// A user of that name is there already.
     #[error("a user of that name is there already")]
     AlreadyThere,
-    /// There is no such user.
     #[error("there is no such user")]
     NotThere,
-    /// The password is the one that it has.
     #[error("it has that password already")]
     SamePassword,
-    /// Another member of the cluster takes this.
+    /// Another member of the cluster accepts this request.
     #[error("it is not the leader of its cluster")]
     NotLeader,
-    /// The HTTP interface of 3.x cannot carry the password.
     #[error("the password has characters outside Latin-1, which Neo4j 3.x does not take for administration")]
     NotCarried,
-    /// This edition has no such thing.
     #[error("its edition of Neo4j has no {0}")]
     NotInThisEdition(&'static str),
-    /// Anything else that it said.
+    /// Any other answer.
     #[error("it answers {code}: {message}")]
     Other {
         /// Neo4j's code, such as `Neo.ClientError.Statement.SyntaxError`, or an HTTP status.
         code: String,
-        /// Its words.
         message: String,
     },
 }
 
 impl Denied {
-    /// Reads Neo4j's code and words. Codes are few in 3.x (`InvalidArguments` is most of them), so words decide there.
+    /// Reads Neo4j's code and message. Codes are few in 3.x (`InvalidArguments` is most of
+    /// them), so words decide there.
     pub(crate) fn of(code: &str, message: &str) -> Self {
         let says = |words: &str| message.contains(words);
         match code.rsplit('.').next().unwrap_or_default() {
@@ -72,7 +66,7 @@ impl Denied {
         }
     }
 
-    /// Whether it may be otherwise in a moment, without anybody doing anything.
+    /// Whether a retry may succeed in a moment, without a change by an operator.
     pub fn passes(&self) -> bool {
         match self {
             Self::Unreachable(_) | Self::LockedOut | Self::NotLeader => true,

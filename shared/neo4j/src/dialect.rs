@@ -1,28 +1,29 @@
-//! What each dialect's role endpoint answers: a table, so that a further dialect or version is a further row.
+//! What each dialect's role endpoint answers: a table, so that another dialect or version is another row.
 
 use std::str::FromStr;
 
 use topology::{Answer, NotKnown};
 
-/// How the nodes of a cluster tell their role. Chosen by a parameter, never guessed.
+/// How the nodes of a cluster report their role. Chosen by a parameter, never guessed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
     /// High availability of 3.4 and 3.5: one master, slaves, slave-only instances.
     Ha,
-    /// Causal clustering, and clustering of 5.x: the leader of the database is the master, its followers are slaves.
+    /// Causal clustering, and clustering of 5.x: the leader of the database is the master,
+    /// its followers are slaves.
     Cluster(Release),
     /// One node, which is the master as long as it answers.
     Single,
 }
 
-/// Where a clustered Neo4j tells its role, which has moved twice.
+/// Where a clustered Neo4j reports its role, which has moved twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Release {
     /// Up to 3.4.
     V3_4,
     /// 3.5.
     V3_5,
-    /// 4.0 and later: for each database; this asks for the one named `neo4j`.
+    /// 4.0 and later: per database; this asks for the one named `neo4j`.
     V4,
 }
 
@@ -35,7 +36,7 @@ pub enum Administration {
     Bolt,
 }
 
-/// A word that names no dialect of this version.
+/// A word that is not a dialect of this version.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{0:?} is not a dialect this version speaks: it must be HA, CLUSTER (3.4), CLUSTER-3.5, CLUSTER-4, CLUSTER-5 or SINGLE"
@@ -57,22 +58,22 @@ impl FromStr for Dialect {
     }
 }
 
-/// One row: where to ask, how much of an answer to read, and what the answers mean.
+/// One row: which path to ask, how much of an answer to read, and what the answers mean.
 #[derive(Debug)]
 pub(crate) struct Row {
     /// Path on the HTTP port.
     pub path: &'static str,
-    /// The longest body that can mean anything, in bytes.
+    /// The longest body that can have a meaning, in bytes.
     pub longest: usize,
     answers: &'static [(u16, Body, Answer)],
 }
 
-/// What a body has to be.
+/// What a body must be.
 #[derive(Debug)]
 enum Body {
-    /// Exactly this.
+    /// Exactly this text.
     Is(&'static str),
-    /// Anything with this in it.
+    /// Any text with this in it.
     Has(&'static str),
 }
 
@@ -87,8 +88,9 @@ const HA: Row = Row {
     ],
 };
 
-/// A follower says `false`, and so does every member while there is no leader. While a database is not up, 4.x says `503`
-/// with a body that nothing promises, so that is not known, like a database that is not hosted there.
+/// A follower says `false`, and so does every member while there is no leader. While a database is not up,
+/// 4.x answers `503` with a body that no document promises, so that counts as not known, like a database
+/// that is not hosted there.
 const WRITABLE: &[(u16, Body, Answer)] =
     &[(200, Body::Is("true"), Answer::Master), (404, Body::Is("false"), Answer::Slave)];
 const CLUSTER_3_4: Row = Row { path: "/db/manage/server/core/writable", longest: 16, answers: WRITABLE };
@@ -96,12 +98,11 @@ const CLUSTER_3_5: Row =
     Row { path: "/db/manage/server/causalclustering/writable", longest: 16, answers: WRITABLE };
 const CLUSTER_4: Row = Row { path: "/db/neo4j/cluster/writable", longest: 16, answers: WRITABLE };
 
-/// The discovery document of every version since 3.0 names its Bolt address: `bolt`, later `bolt_direct`. It needs no
-/// password, and a proxy's own page does not have it.
+/// The discovery document of every version since 3.0 names its Bolt address: `bolt`, later `bolt_direct`. It
+/// needs no password, and a proxy's own page does not have it.
 const SINGLE: Row = Row { path: "/", longest: 4096, answers: &[(200, Body::Has("\"bolt"), Answer::Master)] };
 
 impl Dialect {
-    /// How users are administered.
     pub fn administration(self) -> Administration {
         match self {
             Self::Ha | Self::Single | Self::Cluster(Release::V3_4 | Release::V3_5) => Administration::Http,

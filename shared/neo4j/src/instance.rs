@@ -6,29 +6,26 @@ use secrecy::SecretString;
 
 use crate::{Account, Administration, Change, Credentials, Denied, UserName, bolt_1, transactions, users_3};
 
-/// Where one instance is administered and logged into. Every call opens a connection of its own, and is over within
-/// `deadline`.
+/// Where one instance is administered and logged into. Every call opens a connection of its own,
+/// and ends within `deadline`.
 #[derive(Clone, Debug)]
 pub struct Instance {
-    /// Its HTTP address.
     pub http: SocketAddr,
-    /// Its Bolt address.
     pub bolt: SocketAddr,
-    /// How its version is administered.
     pub administration: Administration,
     /// For each call: connecting, logging in, and the whole answer.
     pub deadline: Duration,
 }
 
 impl Instance {
-    /// How long a user stays locked out after the last wrong password, with a little more.
+    /// How long a user stays locked out after the last wrong password, with a margin.
     pub const LOCKED_OUT_FOR: Duration = users_3::LOCKED_OUT_FOR;
 
     /// Logs in as `who`, as an application does.
     ///
     /// # Errors
-    /// `ChangeRequired` when the password is right and must be changed first; `Unauthorized` when it is wrong, or the user is
-    /// suspended or not there. Three of the latter lock the user out for five seconds.
+    /// `ChangeRequired` when the password is right and must be changed first; `Unauthorized` when it is
+    /// wrong, or the user is suspended or absent. Three of the latter lock the user out for five seconds.
     pub async fn login(&self, who: &Credentials) -> Result<(), Denied> {
         match self.administration {
             Administration::Http => bolt_1::login(self.bolt, who, self.deadline).await,
@@ -39,7 +36,7 @@ impl Instance {
         }
     }
 
-    /// Writes as `who`, and rolls it back, whatever comes of it: `Forbidden` is what a reader is told.
+    /// Writes as `who`, and rolls back whatever happens: a reader gets `Forbidden`.
     pub async fn write_and_roll_back(&self, who: &Credentials) -> Result<(), Denied> {
         match self.administration {
             Administration::Http => bolt_1::write_and_roll_back(self.bolt, who, self.deadline).await,
@@ -50,7 +47,6 @@ impl Instance {
         }
     }
 
-    /// All users that the instance has.
     pub async fn accounts(&self, admin: &Credentials) -> Result<Vec<Account>, Denied> {
         match self.administration {
             Administration::Http => users_3::accounts(self, admin).await,
@@ -61,10 +57,11 @@ impl Instance {
         }
     }
 
-    /// Makes one change to one user. `password` is what `Create` and `SetPassword` set; the others do not look at it.
+    /// Makes one change to one user. `password` is what `Create` and `SetPassword` set; the others ignore it.
     ///
     /// # Errors
-    /// What has been done already is told as such (`AlreadyThere`, `NotThere`, `SamePassword`): the caller knows what it means.
+    /// What has been done already is reported as such (`AlreadyThere`, `NotThere`, `SamePassword`): the
+    /// caller knows what it means.
     pub async fn change(
         &self,
         admin: &Credentials,
@@ -81,7 +78,7 @@ impl Instance {
         }
     }
 
-    /// Changes the password of `who` to `new`, which works too when it must be changed first.
+    /// Changes the password of `who` to `new`, also when it must be changed first.
     pub async fn change_own_password(&self, who: &Credentials, new: &SecretString) -> Result<(), Denied> {
         match self.administration {
             Administration::Http => {

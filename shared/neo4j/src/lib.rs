@@ -1,4 +1,4 @@
-//! The wire to Neo4j: who is the master, and who may log in.
+//! The wire to Neo4j: which node is the master, and which users may log in.
 //!
 //! ```text
 //! node programs --probe_all: all at once, one patience each--> role (or Bolt's hello) --> topology::Answer

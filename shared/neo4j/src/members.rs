@@ -16,47 +16,48 @@ const BEAN: &str =
 /// The bean of a cluster of seven is 12 KB.
 const LONGEST: usize = 256 << 10;
 
-/// In this long the node program has collected its status, with or without Neo4j's member view.
+/// How long the node program takes to collect its status, with or without Neo4j's member view.
 pub const STATUS_BUDGET: Duration = Duration::from_millis(400);
-/// What the function waits for a status: longer than [`STATUS_BUDGET`], with time for the way and for a busy machine. Two
-/// masters and a silent slave are rare, and the evidence is worth a wait.
+/// How long the function waits for a status: longer than [`STATUS_BUDGET`], with time for the way and for a
+/// busy machine. Two masters and a silent slave are rare, and the evidence is worth a wait.
 pub const STATUS_PATIENCE: Duration = Duration::from_secs(1);
 const _: () = assert!(STATUS_BUDGET.as_millis() * 2 <= STATUS_PATIENCE.as_millis());
 
-/// What the node program tells of its node on its status port.
+/// What the node program reports about its node on its status port.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
-    /// How far the node program is: `waiting-for-peers`, `starting`, then `running` from the first role on.
+    /// The phase of the node program: `waiting-for-peers`, `starting`, then `running` from the first role on.
     #[serde(default)]
     pub phase: String,
-    /// The role it told last: `master`, `slave`, or why it is not known.
+    /// The role that it reported last: `master`, `slave`, or why it is not known.
     pub role: String,
-    /// For how long it has been silent, milliseconds.
+    /// How long it has been silent, milliseconds.
     pub silent_ms: u64,
-    /// Members that it sees alive, itself among them; none when it does not tell.
+    /// Number of members that it sees alive, itself among them; `None` if it does not report them.
     pub alive: Option<usize>,
-    /// Their server ids; none from a node program that does not tell them yet.
+    /// Their server ids; `None` from a node program that does not report them yet.
     #[serde(default)]
     pub members: Option<Vec<u32>>,
-    /// The last transaction it committed; none when it does not tell.
+    /// The last transaction that it committed; `None` if it does not report it.
     pub last_transaction: Option<u64>,
 }
 
 /// A member view, as one node has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Members {
-    /// How many members it sees alive, itself among them.
+    /// Number of members that it sees alive, itself among them.
     pub alive: usize,
-    /// Their server ids (`ha.server_id`); none when one of them has an id that is not a number.
+    /// Their server ids (`ha.server_id`); `None` if one of them has an id that is not a number.
     pub ids: Option<BTreeSet<u32>>,
-    /// The last transaction it committed.
+    /// The last transaction that it committed.
     pub last_transaction: Option<u64>,
 }
 
-/// The member view of the node at `http`, as it tells `who`; an inner none when it does not tell in time.
+/// The member view of the node at `http`, as it reports it to `who`; an inner `None` if it
+/// does not report in time.
 ///
 /// # Errors
-/// `Unauthorized` when the node does not know that password: it has another one, which the caller can look up.
+/// `Unauthorized` when the node refuses that password: it has another one, which the caller can look up.
 pub async fn members(
     http: SocketAddr,
     who: Option<&Credentials>,
@@ -69,17 +70,17 @@ pub async fn members(
     }
 }
 
-/// The node wants a password, and another one than it was given.
+/// The node requires a password, and not the one that it was given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unauthorized;
 
-/// Server ids of the members that the node beside the node program at `status_port` sees alive; none when it does not tell
-/// in time.
+/// Server ids of the members that the node beside the node program at `status_port` sees alive; `None` if it
+/// does not report them in time.
 pub async fn alive_members(status_port: SocketAddr, deadline: Duration) -> Option<BTreeSet<u32>> {
     Some(status(status_port, deadline).await?.members?.into_iter().collect())
 }
 
-/// What the node program at `status_port` tells; none when it does not in time.
+/// What the node program at `status_port` reports; `None` if it does not answer in time.
 pub async fn status(status_port: SocketAddr, deadline: Duration) -> Option<Status> {
     match get(status_port, "/status", LONGEST, deadline).await {
         Ok((200, body)) => serde_json::from_slice(&body).ok(),
@@ -96,7 +97,7 @@ fn read(bean: &Value) -> Option<Members> {
         .filter_map(|member| member["value"].as_array())
         .filter(|member| field(member, "alive") == Some(&Value::Bool(true)))
         .collect();
-    // A text in the bean, although it is the number of `ha.server_id`.
+    // A string in the bean, although it is the number of `ha.server_id`.
     let id = |member: &&Vec<Value>| field(member, "instanceId")?.as_str()?.parse().ok();
     Some(Members {
         alive: alive.len(),

@@ -1,11 +1,11 @@
-//! The binary form of Bolt's values: what a login and a statement need, and whatever an answer may hold.
+//! The binary form of Bolt's values: what a login and a statement need, and everything
+//! that an answer may hold.
 
 use serde_json::{Map, Number, Value};
 
 /// No answer that is read here is nested deeper than a map in a list.
 const DEEPEST: u8 = 8;
 
-/// Appends a text.
 pub(crate) fn text(out: &mut Vec<u8>, text: &str) {
     let length = text.len();
     match (u8::try_from(length), u16::try_from(length)) {
@@ -15,7 +15,7 @@ pub(crate) fn text(out: &mut Vec<u8>, text: &str) {
             out.push(0xd1);
             out.extend(word.to_be_bytes());
         }
-        // A message of 4 GB is not made here: a secret has 64 KB at most.
+        // This program makes no text of 4 GB: a secret has at most 64 KB.
         _ => {
             out.push(0xd2);
             out.extend(u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes());
@@ -24,7 +24,7 @@ pub(crate) fn text(out: &mut Vec<u8>, text: &str) {
     out.extend(text.as_bytes());
 }
 
-/// Appends a map of texts, fifteen at most.
+/// Appends a map of texts, at most fifteen.
 pub(crate) fn texts(out: &mut Vec<u8>, entries: &[(&str, &str)]) {
     debug_assert!(entries.len() < 16, "a tiny map");
     out.push(0xa0 | u8::try_from(entries.len()).unwrap_or(15));
@@ -34,7 +34,7 @@ pub(crate) fn texts(out: &mut Vec<u8>, entries: &[(&str, &str)]) {
     }
 }
 
-/// The tag of a message and its first field; none when it is no message.
+/// The tag of a message and its first field; `None` if it is malformed.
 pub(crate) fn message(bytes: &[u8]) -> Option<(u8, Value)> {
     let (&marker, rest) = bytes.split_first()?;
     let (&tag, mut rest) = rest.split_first()?;
@@ -96,7 +96,7 @@ fn words(rest: &mut &[u8], length: usize) -> Option<Value> {
 }
 
 fn list(rest: &mut &[u8], length: usize, depth: u8) -> Option<Value> {
-    // Not with a capacity: the length is the other side's word.
+    // Without a capacity: the length comes from the other side and may be a lie.
     (0..length).map(|_| value(rest, depth + 1)).collect::<Option<Vec<_>>>().map(Value::Array)
 }
 

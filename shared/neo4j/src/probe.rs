@@ -12,7 +12,7 @@ use crate::{Dialect, Hello, classify, hello, role, wire::get};
 
 const SILENT: Answer = Answer::NotKnown(NotKnown::Silent);
 const LATE: Answer = Answer::NotKnown(NotKnown::Late);
-/// Between two questions to a node while another one is waited for.
+/// The wait before a node is asked again while another one has not answered.
 const AGAIN: Duration = Duration::from_millis(25);
 
 /// One node to ask.
@@ -20,18 +20,19 @@ const AGAIN: Duration = Duration::from_millis(25);
 pub struct Question {
     /// Where its node program serves the role.
     pub role: SocketAddr,
-    /// Its Bolt port.
     pub bolt: SocketAddr,
-    /// Whether Bolt is asked beside the role: where the role endpoint was silent before. Only then can the answer be
-    /// `Silent`.
+    /// Whether Bolt is asked beside the role: only where the role endpoint was silent before. Only then
+    /// can the answer be `Silent`.
     pub ask_bolt: bool,
 }
 
-/// Asks all `nodes` at once; the slowest costs one [`PATIENCE`], not a sum. Answers are in the order of the nodes.
+/// Asks all `nodes` at once; the slowest costs one [`PATIENCE`], not a sum. Answers are
+/// in the order of the nodes.
 ///
-/// While a node is waited for and none says that it is the master, those that took part are asked again and their last answer
-/// counts, so that an election is seen when it happens, not when the silence of the old master has been waited out. Once what
-/// there is is `enough`, no node is waited for longer than [`GRACE`]: one that has not answered is `NotAwaited`.
+/// While one node has not answered and no node says that it is the master, the nodes that took part are asked
+/// again and their last answer counts, so that an election is seen when it happens, not after the silence of
+/// the old master was waited out. Once `enough` accepts the answers so far, the other nodes get at most
+/// [`GRACE`]; one that has not answered then is `NotAwaited`.
 pub async fn probe_all(nodes: &[Question], enough: impl Fn(&[Option<Answer>]) -> bool) -> Vec<Answer> {
     let ends = Instant::now() + PATIENCE;
     let grace = sleep(GRACE);
@@ -56,7 +57,7 @@ pub async fn probe_all(nodes: &[Question], enough: impl Fn(&[Option<Answer>]) ->
             Some(Ok(answered)) => answered,
         };
         if answer == SILENT && so_far[index].is_some() {
-            continue; // asked again, with less than the patience: what it said before stands
+            continue; // a repeated question had less than the patience: the earlier answer stands
         }
         so_far[index] = Some(answer);
         if answer.took_part() && !so_far.contains(&Some(Answer::Master)) {
@@ -86,7 +87,7 @@ async fn ask(node: Question) -> Answer {
     let mut heard = None;
     loop {
         tokio::select! {
-            // The role is looked at first: an answer that is there counts, whatever Bolt does.
+            // The role is looked at first: an answer that has arrived counts, whatever Bolt does.
             biased;
             answer = &mut role => {
                 if answer != SILENT {
@@ -96,7 +97,8 @@ async fn ask(node: Question) -> Answer {
                     Some(heard) => heard,
                     None => bolt.await,
                 };
-                // A Bolt that answers is a JVM that runs; one that refuses is a JVM that starts, stops or is gone.
+                // A Bolt that answers is a JVM that runs; one that refuses is a JVM that
+                // starts, stops or is gone.
                 return if heard == Hello::Silent { SILENT } else { LATE };
             }
             greeted = &mut bolt, if heard.is_none() => heard = Some(greeted),
@@ -104,7 +106,8 @@ async fn ask(node: Question) -> Answer {
     }
 }
 
-/// Asks one Neo4j itself, in its dialect, within `deadline`, and reads no more than the longest body that can mean anything.
+/// Asks one Neo4j itself, in its dialect, within `deadline`, and reads at most the longest body
+/// that can have a meaning.
 pub async fn probe(dialect: Dialect, node: SocketAddr, deadline: Duration) -> Answer {
     let row = dialect.row();
     match get(node, row.path, row.longest, deadline).await {

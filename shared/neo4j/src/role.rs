@@ -11,15 +11,15 @@ use topology::{Answer, NotKnown};
 
 use crate::wire::get;
 
-/// Where the role is: the path of the writers' balancer, and of the function.
+/// The path of the role: the writers' balancer and the function ask it.
 pub const ROLE_PATH: &str = "/role";
-/// Where the readers' balancer asks: yes in either role.
+/// The path that the readers' balancer asks: yes in either role.
 pub const READ_PATH: &str = "/read";
-/// In this long the node program has answered, whatever its Neo4j does: below [`topology::PATIENCE`], which is what the balancer
-/// and the function wait, so that its word arrives instead of silence; and no more below it than the way takes, so that a master
-/// which answers in 1.9 s is one.
+/// How long the node program takes to answer, whatever its Neo4j does. It is below [`topology::PATIENCE`],
+/// for which the balancer and the function wait, so that its answer arrives instead of silence; and below it
+/// by no more than the way takes, so that a master that answers in 1.9 s counts as one.
 pub const ROLE_BUDGET: Duration = Duration::from_millis(1950);
-/// The longest body that means anything, in bytes.
+/// The longest body that has a meaning, in bytes.
 pub const LONGEST_ROLE: usize = 16;
 
 /// Status and word for `answer`, as the node program serves them on [`ROLE_PATH`].
@@ -34,13 +34,14 @@ pub fn role_response(answer: Answer) -> (u16, &'static str) {
     }
 }
 
-/// Status and word for `answer` on [`READ_PATH`]: a node with either role serves readers. Who is in the read groups is the
-/// election's matter, so that the master serves readers when there is no slave.
+/// Status and word for `answer` on [`READ_PATH`]: a node with either role serves readers. Which nodes are in
+/// the read groups is the election's decision, so that the master serves readers when there is no slave.
 pub fn read_response(answer: Answer) -> (u16, &'static str) {
     if answer.is_firm() { (200, "true") } else { role_response(answer) }
 }
 
-/// Asks the node program at `node` for its role, within `deadline`. `Silent`: no answer, or its Neo4j gave it none.
+/// Asks the node program at `node` for its role, within `deadline`. `Silent`: no answer, or the node program
+/// got none from its Neo4j.
 pub async fn role(node: SocketAddr, deadline: Duration) -> Answer {
     match get(node, ROLE_PATH, LONGEST_ROLE, deadline).await {
         Ok((status, body)) => meaning(status, &body),

@@ -12,17 +12,16 @@ use topology::NotKnown;
 use crate::{Credentials, Denied, wire::ask};
 
 const COMMIT: &str = "/db/data/transaction/commit";
-/// A list of ten thousand users is about a megabyte.
+/// The longest answer, bytes: a list of ten thousand users is about a megabyte.
 const LONGEST: usize = 4 << 20;
 
-/// Rows of one statement.
 pub type Rows = Vec<Vec<Value>>;
 
-/// Runs `statement` with `parameters` as `who` on the node at `http`, all of it within `deadline`. Names and passwords
-/// belong into the parameters: Neo4j quotes statements in its messages and logs.
+/// Runs `statement` with `parameters` as `who` on the node at `http`, all of it within `deadline`. Names and
+/// passwords belong in the parameters: Neo4j quotes statements in its messages and logs.
 ///
 /// # Errors
-/// When the statement did not run to its end; Neo4j says so with a status of 200 and a list of errors.
+/// When the statement did not run to its end; Neo4j reports that with a status of 200 and a list of errors.
 pub async fn commit(
     http: SocketAddr,
     who: &Credentials,
@@ -35,7 +34,8 @@ pub async fn commit(
     read(status, &body)
 }
 
-/// Changes the password of `who` to `new`: the one thing that a user may do whose password must be changed first.
+/// Changes the password of `who` to `new`: the one thing that a user whose password must
+/// be changed first may do.
 pub(crate) async fn change_own_password(
     http: SocketAddr,
     who: &Credentials,

@@ -39,7 +39,7 @@ pub(crate) async fn change(
     password: &SecretString,
 ) -> Result<(), Denied> {
     let user = user.as_str();
-    // `false`: nobody has to change the password again; the default of these procedures is that they have to.
+    // `false`: the user need not change the password; these procedures require it by default.
     let (statement, parameters) = match change {
         Change::Create => (
             "CALL dbms.security.createUser($user, $password, false)",
@@ -62,5 +62,5 @@ pub(crate) async fn change(
     commit(at.http, admin, statement, &parameters, at.deadline).await.map(drop)
 }
 
-/// What a wait for the end of a lock-out takes: `dbms.security.auth_lock_time` is 5 s.
+/// How long to wait for the end of a lock-out: `dbms.security.auth_lock_time` is 5 s.
 pub(crate) const LOCKED_OUT_FOR: Duration = Duration::from_millis(5_200);

@@ -1,7 +1,7 @@
 //! Users of 4.4 and later: they live in the `system` database, and neo4rs speaks its Bolt.
 //!
-//! Every call is one transaction on one new connection, never retried by the driver, under a deadline of ours: the driver's own
-//! covers neither TLS nor the handshake, and its retries go on for a minute.
+//! Every call is one transaction on one new connection, never retried by the driver, under our own deadline:
+//! the driver's own covers neither TLS nor the handshake, and its retries go on for a minute.
 
 use std::pin::Pin;
 
@@ -11,10 +11,11 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::{Account, Change, Credentials, Denied, Instance, UserName, bolt_1};
 
 const SYSTEM: &str = "system";
-/// Everybody has this role; nobody can grant it or take it away.
+/// Every user has this role, and it can be neither granted nor revoked.
 const EVERYBODY: &str = "PUBLIC";
 
-/// A login alone succeeds when the password must be changed first; a statement tells. This one is everybody's.
+/// A login alone succeeds when the password must be changed first; a statement fails then.
+/// Every user may run this one.
 pub(crate) async fn login(at: &Instance, who: &Credentials) -> Result<(), Denied> {
     run(at, who, query("SHOW DEFAULT DATABASE")).await
 }
@@ -63,7 +64,8 @@ pub(crate) async fn change(
     change: &Change,
     password: &SecretString,
 ) -> Result<(), Denied> {
-    // Administration takes no parameter for a name, so names are quoted; passwords never are in a statement.
+    // Administration takes no parameter for a name, so names are quoted; a password is
+    // never part of a statement.
     let user = quoted(user.as_str());
     let with_password = |statement: String| query(&statement).param("password", password.expose_secret());
     let statement = match change {
@@ -119,7 +121,7 @@ fn connect(at: &Instance, who: &Credentials, database: Option<&str>) -> Result<G
     config.build().and_then(Graph::connect).map_err(denied)
 }
 
-/// The driver's futures are large, so they are handed over on the heap.
+/// The driver's futures are large, so they are boxed.
 async fn within<T>(
     at: &Instance,
     work: Pin<Box<impl Future<Output = Result<T, Denied>>>>,
@@ -127,7 +129,7 @@ async fn within<T>(
     bolt_1::within(at.deadline, work).await
 }
 
-/// A name between back quotes; one in it is doubled.
+/// A name between back quotes; a back quote in it is doubled.
 fn quoted(name: &str) -> String {
     format!("`{}`", name.replace('`', "``"))
 }
@@ -136,7 +138,7 @@ fn quoted(name: &str) -> String {
 fn denied(error: Error) -> Denied {
     match &error {
         Error::Neo4j(told) => Denied::of(told.code(), told.message()),
-        // The driver keeps only the words of a refused login.
+        // The driver keeps only the message of a refused login.
         Error::AuthenticationError(words) if words.contains("too many times") => Denied::LockedOut,
         Error::AuthenticationError(_) => Denied::Unauthorized,
         Error::IOError { .. } | Error::ConnectionError | Error::ConnectionTimedOut => {

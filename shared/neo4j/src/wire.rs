@@ -12,11 +12,12 @@ use topology::NotKnown;
 
 use crate::Credentials;
 
-/// Status and body of `GET path`. The `deadline` is over connecting, headers and body together; no more than `longest`
-/// bytes are read, and redirects are not followed.
+/// Status and body of `GET path`. The `deadline` covers connecting, headers and body together; at most
+/// `longest` bytes are read, and redirects are not followed.
 ///
 /// # Errors
-/// `Refused` without a connection, `Silent` without a whole answer in time, `Unexpected` for what is no HTTP or too long.
+/// `Refused` without a connection, `Silent` without a whole answer in time, `Unexpected` for an answer that
+/// is not HTTP or too long.
 pub async fn get(
     at: SocketAddr,
     path: &str,
@@ -26,7 +27,7 @@ pub async fn get(
     get_as(None, at, path, longest, deadline).await
 }
 
-/// The same as somebody who has a password, if HTTP can carry it.
+/// The same with a login, if HTTP can carry the password.
 pub(crate) async fn get_as(
     who: Option<&Credentials>,
     at: SocketAddr,
@@ -36,7 +37,8 @@ pub(crate) async fn get_as(
 ) -> Result<(u16, Bytes), NotKnown> {
     let mut request = Request::get(path)
         .header("host", at.to_string())
-        // At its root 3.4.6 redirects every client to its browser that does not prefer JSON. Roles are plain text.
+        // At its root 3.4.6 redirects every client that does not prefer JSON to its
+        // browser. Roles are plain text.
         .header("accept", "application/json, text/plain")
         .header("connection", "close");
     if let Some(login) = who.and_then(Credentials::basic) {
@@ -70,7 +72,7 @@ async fn exchange(
         let body = Limited::new(answer.into_body(), longest).collect().await;
         let body = body.map_err(|error| match error.downcast_ref::<hyper::Error>() {
             Some(error) => kind(error),
-            None => NotKnown::Unexpected, // longer than anything that can mean something
+            None => NotKnown::Unexpected, // longer than any body that has a meaning
         })?;
         Ok((status, body.to_bytes()))
     };

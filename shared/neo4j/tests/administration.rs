@@ -1,4 +1,4 @@
-//! What answers in Neo4j's place, and does not behave: every call is over in time, and says what it met.
+//! Servers in Neo4j's place that misbehave: every call ends in time, and reports what it met.
 
 use std::{
     net::SocketAddr,
@@ -81,7 +81,7 @@ async fn what_is_no_neo4j_is_never_taken_for_one() {
         (b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}", b""),
         (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", b"5\r\n[[[[[\r\n"),
         (b"SSH-2.0-OpenSSH\r\n", b""),
-        // Bolt that goes on for ever: with empty chunks, with one message, with rows.
+        // Bolt that never ends: with empty chunks, with one message, with rows.
         (b"\0\0\0\x01", b"\0\0"),
         (b"\0\0\0\x01", b"\xff\xffxxxxxxxxxxxxxxxx"),
         (b"\0\0\0\x01", b"\0\x03\xb1\x71\x90\0\0"),

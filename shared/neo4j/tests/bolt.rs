@@ -15,14 +15,14 @@ use topology::{Answer, NotKnown};
 const DEADLINE: Duration = Duration::from_millis(800);
 const SUCCESS: &[u8] = b"\xb1\x70\xa0";
 const BEAN: &[u8] = b"\xb1\x71\x93\x86master\xc3\xc3";
-/// As 3.4.6 says it in the middle of a switch.
+/// The answer of 3.4.6 in the middle of a switch.
 const UNAVAILABLE: &[u8] =
     b"\xb1\x7f\xa2\x84code\xd0\x2eNeo.TransientError.General.DatabaseUnavailable\x87message\x84gone";
 const UNAUTHORIZED: &[u8] =
     b"\xb1\x7f\xa2\x84code\xd0%Neo.ClientError.Security.Unauthorized\x87message\x84nope";
 
-/// A server that greets with version 1, reads as many messages as it is told, answers each with the messages beside it, and
-/// then keeps the connection open.
+/// A server that greets with version 1, reads as many messages as the script says, answers each with the
+/// messages beside it, and then keeps the connection open.
 async fn server(script: &'static [&'static [&'static [u8]]]) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let at = listener.local_addr().unwrap();
@@ -44,7 +44,7 @@ async fn serve(mut stream: TcpStream, script: &[&[&[u8]]]) -> Option<()> {
             stream.write_all(&[&length, *answer, &[0, 0]].concat()).await.ok()?;
         }
     }
-    // Until the other side hangs up.
+    // Until the client closes the connection.
     while stream.read(&mut [0; 64]).await.ok()? > 0 {}
     Some(())
 }
@@ -84,7 +84,7 @@ async fn what_is_not_an_answer_is_denied_and_never_a_role() {
     let unavailable = server(&[&[SUCCESS], &[UNAVAILABLE]]).await;
     assert!(matches!(asked(unavailable).await, Err(Denied::Other { code, .. }) if code.contains("Unavail")));
     assert_eq!(asked(server(&[&[UNAUTHORIZED]]).await).await, Err(Denied::Unauthorized));
-    // Silent after the greeting, after the login, and after the first row: a whole answer or none.
+    // Silent after the greeting, after the login, and after the first row: a partial answer does not count.
     let silent: [&'static [&'static [&'static [u8]]]; 3] =
         [&[], &[&[SUCCESS]], &[&[SUCCESS], &[SUCCESS], &[BEAN]]];
     for script in silent {

@@ -80,7 +80,7 @@ async fn ten_megabytes_and_endless_chunks_are_not_read() {
         let at = node(move |mut stream| async move {
             let _gone = stream.write_all(format!("HTTP/1.1 200 OK\r\n{head}\r\n\r\n").as_bytes()).await;
             let piece = if head.starts_with("transfer") { "4\r\ntrue\r\n" } else { "true" };
-            // Until the probe hangs up: if it read on, this would not end before its deadline.
+            // Until the probe closes the connection: if it read on, this would not end before its deadline.
             while stream.write_all(piece.as_bytes()).await.is_ok() {}
         })
         .await;
@@ -126,7 +126,7 @@ async fn refused_and_cut_connections_are_refused() {
     );
 }
 
-/// Without Bolt; nothing listens on the port that is named.
+/// Without Bolt: nothing listens on the named port.
 fn of(roles: &[SocketAddr]) -> Vec<Question> {
     let bolt = SocketAddr::from(([127, 0, 0, 1], 1));
     roles.iter().map(|role| Question { role: *role, bolt, ask_bolt: false }).collect()
@@ -209,7 +209,7 @@ async fn silence_is_silence_on_bolt_too_with_the_whole_patience() {
     let questions: Vec<Question> = table.iter().map(question).collect();
     let begun = Instant::now();
     let answers = probe_all(&questions, |_| false).await;
-    assert!(begun.elapsed() >= PATIENCE, "somebody was given up early");
+    assert!(begun.elapsed() >= PATIENCE, "a node was given up early");
     assert!(begun.elapsed() < PATIENCE + SLACK, "Bolt was asked after HTTP, not beside it");
     for ((.., expected, why), answer) in table.iter().zip(answers) {
         assert_eq!(answer, not(*expected), "{why}");
@@ -234,7 +234,7 @@ async fn what_the_node_program_knows_at_once_costs_no_patience() {
     }
 }
 
-/// A node that answers with `first` for so many times, and then with `then`.
+/// A node that answers with `first` this many times, and then with `then`.
 async fn changes(times: usize, first: &'static [u8], then: &'static [u8]) -> SocketAddr {
     let asked = std::sync::atomic::AtomicUsize::new(0);
     let asked = std::sync::Arc::new(asked);
@@ -301,7 +301,7 @@ async fn a_node_that_falls_silent_within_the_round_keeps_what_it_said() {
     assert_eq!(answers[1], not(NotKnown::Unsettled));
 }
 
-/// As 3.4.6 does it (tried): its root redirects a client to the browser unless JSON is what it prefers.
+/// As 3.4.6 does it (tried): its root redirects a client to the browser unless the client prefers JSON.
 #[tokio::test]
 async fn a_single_node_is_asked_for_json_first() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -1,5 +1,5 @@
-//! What the template sets for every program, read in one place: the functions and the node program agree because they read the
-//! same variables with the same rules.
+//! What the template sets for every program, read in one place: functions and node program agree because they
+//! read the same variables with the same rules.
 
 use std::collections::BTreeSet;
 
@@ -9,23 +9,22 @@ use topology::{Kind, Slot};
 
 use crate::{Environment, Invalid};
 
-/// Neo4j's HTTP.
+/// Port of Neo4j's HTTP.
 pub const HTTP_PORT: u16 = 7474;
-/// The node program: its node's role, and what it sees of the other members.
+/// Port of the node program: the role of its node, and what the node sees of the other members.
 pub const STATUS_PORT: u16 = 7475;
-/// Neo4j's Bolt.
+/// Port of Neo4j's Bolt.
 pub const BOLT_PORT: u16 = 7687;
 
-/// One cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cluster {
-    /// How its nodes are clustered and tell their role.
+    /// How its nodes are clustered and report their role.
     pub dialect: Dialect,
-    /// The version of Neo4j that its image has.
+    /// The version of Neo4j in its image.
     pub version: Version,
-    /// The ECS cluster.
+    /// Name or ARN of the ECS cluster.
     pub cluster: String,
-    /// The stack, which metrics, events and physical ids are told apart by.
+    /// Name of the stack, which distinguishes metrics, events and physical ids.
     pub stack: String,
     /// All slots: the core's in the order of their server ids, then the slave-only ones, whose ids follow.
     pub slots: Vec<Slot>,
@@ -71,7 +70,6 @@ impl Cluster {
         self.of(Kind::SlaveOnly)
     }
 
-    /// The slot whose service is `name`.
     pub fn slot(&self, name: &str) -> Option<&Slot> {
         self.slots.iter().find(|slot| slot.name == name)
     }
@@ -97,7 +95,8 @@ impl Cluster {
                 "a SINGLE has exactly one service, so DIALECT must be HA for more".to_owned(),
             );
         }
-        // A majority of four is three: four survive one loss, as three do, and have one node more that can be lost.
+        // A majority of four is three: four nodes survive one loss, as three do, and have one
+        // node more that can fail.
         if core % 2 == 0 {
             let reason = format!(
                 "{core} core slots may lose no more nodes than {} may, so the number must be odd",

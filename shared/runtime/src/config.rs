@@ -1,4 +1,4 @@
-//! Parameters from environment variables, with one sentence for each that is wrong.
+//! Parameters from environment variables, with one sentence for each invalid one.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -9,33 +9,25 @@ use std::{
     time::Duration,
 };
 
-/// No time that is chosen is longer. So none is absurd, and no multiple of one overflows or leaves the range of a clock.
+/// The longest time that a parameter may set. So no multiple of one overflows or leaves the range of a clock.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
-/// A parameter that can not be used: the sentence names it.
+/// An invalid parameter; the message names it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Invalid {
-    /// It is needed and not set, or empty.
+    /// The variable is needed, and it is not set or empty.
     #[error("{0} is not set: the template sets it, so deploy the template again")]
     Missing(&'static str),
-    /// Its value is of no use.
     #[error("{name} is {value:?}: {reason}")]
-    Value {
-        /// The variable.
-        name: &'static str,
-        /// What it holds.
-        value: String,
-        /// Why that is of no use.
-        reason: String,
-    },
+    Value { name: &'static str, value: String, reason: String },
 }
 
-/// The variables of a process, or of a test. It remembers which were asked for, so that a test can compare them with those
-/// that the template sets.
+/// The variables of a process, or of a test. It remembers which names were read, so that a test can compare
+/// them with those that the template sets.
 #[derive(Clone, Debug, Default)]
 pub struct Environment {
     variables: HashMap<String, String>,
-    /// Clones share it: a name that any of them asks for is read.
+    /// Clones share it: a name that any of them reads counts as read.
     asked: Arc<Mutex<BTreeSet<String>>>,
 }
 
@@ -47,14 +39,14 @@ impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for Environment {
 }
 
 impl Environment {
-    /// The variables of this process; those that are no text are left out.
+    /// The variables of this process; those that are not text are left out.
     pub fn of_process() -> Self {
         env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect()
     }
 
-    /// All names that were asked for, set or not; a prefix is `PREFIX_*`.
+    /// All names that were read, set or not; a prefix is `PREFIX_*`.
     pub fn asked(&self) -> BTreeSet<String> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -82,7 +74,7 @@ impl Environment {
         self.variables.get(name).map(String::as_str)
     }
 
-    /// The text of `name`; none when it is not set or empty.
+    /// The text of `name`; `None` if it is not set, or empty.
     pub fn text(&self, name: &'static str) -> Option<&str> {
         self.raw(name).map(str::trim).filter(|value| !value.is_empty())
     }
@@ -102,17 +94,17 @@ impl Environment {
         self.text(name).map_or(Ok(default), |text| parse(name, text))
     }
 
-    /// Milliseconds in `name`, which must be set; a day at most.
+    /// Milliseconds in `name`, which must be set; at most a day.
     pub fn millis(&self, name: &'static str) -> Result<Duration, Invalid> {
         self.parse(name).map(Duration::from_millis).and_then(|time| self.bounded(name, time))
     }
 
-    /// Milliseconds in `name`, or `default` of them; a day at most.
+    /// Milliseconds in `name`, or `default` of them; at most a day.
     pub fn millis_or(&self, name: &'static str, default: u64) -> Result<Duration, Invalid> {
         self.parse_or(name, default).map(Duration::from_millis).and_then(|time| self.bounded(name, time))
     }
 
-    /// Seconds in `name`, or `default` of them; a day at most.
+    /// Seconds in `name`, or `default` of them; at most a day.
     pub fn seconds_or(&self, name: &'static str, default: u64) -> Result<Duration, Invalid> {
         self.parse_or(name, default).map(Duration::from_secs).and_then(|time| self.bounded(name, time))
     }
@@ -125,7 +117,7 @@ impl Environment {
         Err(Invalid::Value { name, value, reason: "no time here may be longer than a day".to_owned() })
     }
 
-    /// The words of a comma-separated list, which must have one.
+    /// The words of a comma-separated list, which must not be empty.
     pub fn need_list(&self, name: &'static str) -> Result<Vec<String>, Invalid> {
         Some(self.list(name)).filter(|words| !words.is_empty()).ok_or(Invalid::Missing(name))
     }

@@ -1,4 +1,5 @@
-//! What every Lambda and the node program need once: configuration from the environment, the facts of the cluster, JSON logs.
+//! What every Lambda and the node program need: configuration from the environment, the facts
+//! of the cluster, JSON logs.
 
 mod cluster;
 mod config;

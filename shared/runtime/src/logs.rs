@@ -1,4 +1,4 @@
-//! Logs as one JSON object a line, each with a stable `event` that dashboards and people can search for.
+//! Logs as one JSON object a line, each with a stable `event` that dashboards and operators can search for.
 
 use std::{fmt, sync::OnceLock};
 
@@ -10,7 +10,6 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
-/// Where lines go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sink {
     /// A function: Lambda adds the time.
@@ -22,8 +21,8 @@ pub enum Sink {
 /// The slot of this process, once it is known.
 static SLOT: OnceLock<String> = OnceLock::new();
 
-/// Starts logging to standard output: `{"level":"INFO","event":"retarget",...}`. `RUST_LOG` raises or lowers the level,
-/// `info` otherwise. A second call does nothing.
+/// Starts logging to standard output: `{"level":"INFO","event":"retarget",...}`. `RUST_LOG` sets the level,
+/// `info` otherwise. A second call is a no-op.
 pub fn log_json(sink: Sink) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let json = tracing_subscriber::fmt()
@@ -33,20 +32,20 @@ pub fn log_json(sink: Sink) {
         .with_span_list(false)
         .with_target(false)
         .with_env_filter(filter);
-    // The only way to fail is to be started already, as in tests.
+    // It fails only if it was started before, as in tests.
     let _started = match sink {
         Sink::Lambda => json.without_time().try_init(),
         Sink::Container => json.map_event_format(WithSlot).try_init(),
     };
 }
 
-/// From now on every line of a container has `"slot"`: all slots have one task definition, so the name of a log stream
-/// cannot say which slot it is of. The first call counts.
+/// From now on every line of a container has `"slot"`: all slots have one task definition, so the name of a
+/// log stream does not show which slot it is of. The first call counts.
 pub fn name_slot(slot: &str) {
     let _named_already = SLOT.set(slot.to_owned());
 }
 
-/// Puts the slot at the end of a line that another format has written.
+/// Adds the slot to the end of a line that another format has written.
 struct WithSlot<F>(F);
 
 impl<S, N, F> FormatEvent<S, N> for WithSlot<F>

@@ -4,27 +4,21 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value, json};
 
-/// What a value counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
-    /// Things.
     Count,
-    /// Time.
     Milliseconds,
 }
 
-/// One value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Metric<'a> {
-    /// Its name.
     pub name: &'a str,
-    /// What it counts.
     pub unit: Unit,
-    /// How many.
     pub value: u64,
 }
 
-/// Prints one line with all `metrics`, found by all `dimensions` together. Without any it is the metric that a log filter makes.
+/// Prints one line with all `metrics`, found by all `dimensions` together. Without dimensions it is the
+/// metric that a log filter makes.
 pub fn emit(namespace: &str, dimensions: &[(&str, &str)], metrics: &[Metric<'_>]) {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
     println!("{}", line(u64::try_from(now).unwrap_or(u64::MAX), namespace, dimensions, metrics));

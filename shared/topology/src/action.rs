@@ -4,7 +4,7 @@ use std::{fmt, net::IpAddr};
 
 use serde::Serialize;
 
-/// One call.
+/// One call to AWS.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(tag = "call", rename_all = "kebab-case")]
 pub enum Action {
@@ -14,7 +14,7 @@ pub enum Action {
         group: String,
         /// The group's port, which is the target's.
         port: u16,
-        /// The node.
+        /// Address of the task.
         address: IpAddr,
     },
     /// Take `address` out of the group; its connections are terminated.
@@ -23,24 +23,24 @@ pub enum Action {
         group: String,
         /// The group's port, which is the target's.
         port: u16,
-        /// The node.
+        /// Address of the task.
         address: IpAddr,
     },
     /// Stop the task of a node that is frozen, so that the others can elect or go on.
     Fence {
         /// ARN of the task.
         task: String,
-        /// Its slot.
+        /// The slot: the name of its ECS service.
         slot: String,
-        /// The node.
+        /// Address of the task.
         address: IpAddr,
-        /// Why, for `stoppedReason`.
+        /// The reason, for ECS's `stoppedReason`.
         reason: String,
     },
 }
 
 impl Action {
-    /// The group it changes; none for a fence.
+    /// The group that the call changes; `None` for a fence.
     pub fn group(&self) -> Option<&str> {
         match self {
             Self::Register { group, .. } | Self::Deregister { group, .. } => Some(group),
@@ -48,7 +48,7 @@ impl Action {
         }
     }
 
-    /// The node it is about.
+    /// Address of the task that the call is about.
     pub fn address(&self) -> IpAddr {
         match self {
             Self::Register { address, .. }

@@ -15,51 +15,54 @@ use crate::{
     state::Lease,
 };
 
-/// A standby is fit when it gave firm answers in so many rounds in a row.
+/// A standby is fit when it gave firm answers in this many rounds in a row.
 const FIT_ROUNDS: u32 = 3;
 
-/// How long a write gives its invocation the right to act; the next write renews it, the end of the invocation gives it
-/// back. Longer than the longest call (10 s), so that none is under way when somebody else begins.
+/// How long a write gives its invocation the right to act. The next write renews it, and the end of the
+/// invocation gives it back. Longer than the longest call (10 s), so that no call is under way when
+/// another invocation begins.
 const LEASE: Duration = Duration::from_secs(20);
 
-/// How long a wait in vain excuses others: the round in which a claim appears, and those that confirm it.
+/// How long rounds do not wait for a node after one round has waited for it in vain: the round in which a
+/// claim appears, and those that confirm it.
 const PASSED_OVER: Duration = Duration::from_secs(2 * PATIENCE.as_secs());
 
-/// What an invocation remembers between its own rounds; a new invocation starts with none.
+/// What an invocation remembers between its own rounds; a new invocation starts with an empty memory.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Memory {
-    /// The invocation, which holds the lease when it acts.
+    /// The name of the invocation, which owns the lease while it acts.
     pub owner: String,
-    /// Who was the only claimant, for how many rounds in a row, and when the first of them was.
+    /// The only claimant: its address, in how many rounds in a row, and when the first of them was.
     pub claim: Option<(IpAddr, u32, Millis)>,
-    /// Rounds in a row with firm answers.
+    /// Rounds in a row with firm answers, by address.
     pub firm: BTreeMap<IpAddr, u32>,
-    /// Tasks whose role endpoint left a question unanswered for the whole patience and has answered nothing since: Bolt is asked
-    /// beside it.
+    /// Tasks whose role endpoint left a question unanswered for the whole patience and has answered nothing
+    /// since: Bolt is asked too.
     pub unanswered: BTreeSet<String>,
-    /// When a round had waited for these for the whole patience, last.
+    /// When a round last waited for a task for the whole patience in vain.
     pub waited: BTreeMap<String, Millis>,
-    /// Silence on the role endpoint and on Bolt, by task, as far as a majority answered meanwhile.
+    /// Silence on the role endpoint and on Bolt, by task, counted only while a majority answered.
     pub silent: BTreeMap<String, Silence>,
     /// When the last round was decided.
     pub last_round: Option<Millis>,
 }
 
 impl Memory {
-    /// What was counted in a row begins again.
+    /// Drops the claim and the silences: their rounds are not in a row any more.
     fn forget(&mut self) {
         self.claim = None;
         self.silent.clear();
     }
 
-    /// Tasks that a round which begins at `now` need not wait for: one that ended lately has waited for them. Rounds that end early
-    /// learn nothing of them, so this does not last: a node that is back, and slow, must not be passed over again and again.
+    /// Tasks that a round which begins at `now` need not wait for, because a recent round has waited for
+    /// them. Rounds that end early learn nothing of these tasks, so this must not last: a node that is back,
+    /// and slow, must not be passed over again and again.
     pub fn need_not_wait_for(&self, now: Millis) -> BTreeSet<String> {
         let lately = self.waited.iter().filter(|(_, at)| now.since(**at) <= PASSED_OVER);
         lately.map(|(task, _)| task.clone()).collect()
     }
 
-    /// The memory of an invocation that begins.
+    /// The empty memory of a new invocation.
     pub fn of(owner: impl Into<String>) -> Self {
         Self { owner: owner.into(), ..Self::default() }
     }
@@ -76,8 +79,8 @@ pub struct Decision {
     pub refusals: Vec<Refusal>,
     /// One English sentence: log line and status at once.
     pub sentence: String,
-    /// The state from now on. When it must be written, its generation is raised: write it before acting, and drop the
-    /// plan when somebody else was faster.
+    /// The state from now on. Its generation is raised when it must be written: write it before acting, and
+    /// drop the plan when a concurrent write was faster.
     pub state: State,
     /// What the next round of this invocation needs.
     pub memory: Memory,
@@ -94,8 +97,8 @@ impl Decision {
 
 /// Decides one round.
 ///
-/// Switching, cutting, arming and fencing happen only when a majority of the configured members took part; then the confirmed
-/// only claimant is always followed, and everything else is held.
+/// Switching, cutting, arming and fencing happen only when a majority of the configured core slots took part.
+/// A single claimant is then followed, once several rounds in a row have confirmed it.
 pub fn decide(now: Millis, policy: &Policy, state: &State, memory: &Memory, view: &View) -> Decision {
     let answered = view.answered();
     let mut round = Round {
@@ -111,19 +114,21 @@ pub fn decide(now: Millis, policy: &Policy, state: &State, memory: &Memory, view
     };
     round.expire_pause();
     let (verdict, hot) = if let Some(pause) = &round.state.pause {
-        // An operator may be working on the nodes: what they say now counts for nothing later.
+        // An operator may be working on the nodes, so what they answer now must not count in later rounds.
         let seconds = pause.until.since(now).as_secs();
         round.refusals.push(Refusal::Paused { owner: pause.owner.clone(), seconds });
         round.memory.forget();
         (Verdict::Paused, false)
     } else if answered < policy.majority() {
-        // This function may be the one that is cut off. If it saw that there is no master it goes on looking: a sweep later
-        // is too late for the one who comes.
+        // This function may be the one that is cut off. Once an invocation has seen the cluster
+        // without a master it stays in the hot loop, even if it loses its majority: waiting for the
+        // next sweep would delay the switch.
         let hot = round.state.no_master_since.is_some();
         round.memory.forget();
         round.refusals.push(Refusal::NoMajority { answered, needed: policy.majority() });
         (if answered == 0 { Verdict::Blind } else { Verdict::PartialView }, hot)
     } else {
+        // A majority of the core slots answers, so this function is not the side that is cut off.
         round.with_majority()
     };
     round.memory.last_round = Some(now);
@@ -136,9 +141,10 @@ struct Round<'a> {
     view: &'a View,
     state: State,
     memory: Memory,
-    /// A role endpoint was late for the first time: only the next round asks Bolt beside it, and knows whether it is silence.
+    /// A role endpoint was late for the first time: only the next round also asks Bolt, and
+    /// can tell late from silent.
     newly_late: bool,
-    /// This round would fence the node of the outstanding fence too.
+    /// This round's own evidence would fence the node of the outstanding fence too.
     stands: bool,
     actions: Vec<Action>,
     refusals: Vec<Refusal>,
@@ -153,11 +159,15 @@ impl Round<'_> {
     }
 
     fn with_majority(&mut self) -> (Verdict, bool) {
+        // Counted only with a majority: with fewer answers this function itself may be cut off.
         fence::note_silence(self.now, self.view, &mut self.memory);
+        // An incomplete listing must not replace the nodes that were known: absence proves nothing then.
         if self.view.complete {
             self.state.tasks = self.view.observations.iter().map(|seen| seen.node.clone()).collect();
         }
         let impostors = self.view.impostors();
+        // Reported and otherwise ignored: a slave-only node cannot be elected, so its
+        // claim is a fault of its own.
         self.refusals.extend(impostors.iter().map(|node| Refusal::SlaveOnlyClaims { address: node.address }));
         let claimants = self.view.claimants();
         let (verdict, waits) = match claimants[..] {
@@ -165,16 +175,19 @@ impl Round<'_> {
             [node] => self.one(node),
             ref several => self.several(several),
         };
+        // `|`, not `||`: an outstanding fence must be pursued in every round.
         let waits = waits | self.pursue_fence();
+        // After all other plans, because it must know them: no group may end up empty.
         clean(self.view, &mut self.state.missing, &mut self.actions, &mut self.refusals);
+        // A round that did not read the groups cannot know, so it keeps what the last reading found.
         self.state.at_rest = self.is_at_rest(verdict, waits).unwrap_or(self.state.at_rest);
         (verdict, waits)
     }
 
-    /// An earlier fence is asked for again until it has worked; whether it still has time to.
+    /// Asks for an earlier fence again until it has worked. Returns whether it still has time to work.
     fn pursue_fence(&mut self) -> bool {
         if self.actions.iter().any(|action| matches!(action, Action::Fence { .. })) {
-            return true; // it was asked for first in this very round
+            return true; // this very round asks for the first time
         }
         let (again, refusal) = fence::pursue(self.now, self.policy, &mut self.state, self.view, self.stands);
         let waits = matches!(refusal, Some(Refusal::FenceUnderWay { .. }));
@@ -187,7 +200,7 @@ impl Round<'_> {
     fn is_at_rest(&self, verdict: Verdict, waits: bool) -> Option<bool> {
         let nodes = || self.view.observations.iter().filter(|seen| seen.node.kind == Kind::Core);
         let armed = |address: &IpAddr| self.view.groups.iter().all(|group| group.targets.contains(address));
-        // A standby that is not registered yet will be, and no bell may tell when it can.
+        // A standby that is not registered yet will be, and perhaps no bell announces when it can be.
         let all_armed = self.policy.rearm == Rearm::Never || nodes().all(|seen| armed(&seen.node.address));
         let all_well = self.view.observations.iter().all(|seen| seen.answer.is_firm() && !seen.node.stopping);
         let quiet = !waits && self.actions.is_empty() && self.state.missing.is_empty();
@@ -195,29 +208,38 @@ impl Round<'_> {
             .then_some(verdict == Verdict::Steady && quiet && all_armed && all_well)
     }
 
-    /// The last known target is held: the balancer's check knows better than we do who comes next.
+    /// Holds the last known target: the balancer's own check knows better than this function which
+    /// node is the next master.
     fn no_master(&mut self) -> (Verdict, bool) {
+        // A round without a claimant ends the row of rounds that confirms one.
         self.memory.claim = None;
+        // Kept from the first such round: every clock starts when the function itself
+        // first saw the condition.
         self.state.no_master_since.get_or_insert(self.now);
         self.refusals.push(Refusal::NobodyToFollow);
         let finding = fence::without_master(self.policy, &self.state, &self.memory, self.now, self.view);
         let verdict = match finding {
-            // Followers of Raft say the same with and without a leader.
+            // Only in HA: followers of Raft say the same with and without a leader.
             _ if self.policy.mode == Mode::Ha && !self.view.slaves().is_empty() => Verdict::MasterUnseen,
+            // Named even when a refusal holds the fence back: the verdict is what was
+            // found, not what is done.
             Finding::Fence(_) | Finding::Frozen(_) | Finding::Again(..) => Verdict::FrozenMaster,
             Finding::NoneSilent | Finding::Refused(_) | Finding::Suspect(_) => Verdict::NoMaster,
         };
         self.fence(finding, true);
+        // Looks again: the next master must be followed as soon as it appears, and the next
+        // sweep may be a minute away.
         (verdict, true)
     }
 
-    /// Plans what follows from a finding.
+    /// Plans the actions and refusals that follow from a finding.
     fn fence(&mut self, finding: Finding<'_>, last_master: bool) {
         match finding {
             Finding::NoneSilent => {}
             Finding::Refused(refusal) | Finding::Suspect(refusal) | Finding::Frozen(refusal) => {
                 self.refusals.push(refusal);
             }
+            // No request here: `pursue_fence` knows when the last one was, and asks again in time.
             Finding::Again(refusal) => {
                 self.refusals.push(refusal);
                 self.stands = true;
@@ -230,37 +252,49 @@ impl Round<'_> {
     }
 
     fn one(&mut self, node: &Node) -> (Verdict, bool) {
-        // The one that was followed needs no confirmation: at rest it is one round.
+        // The followed master needs no confirmation, so that a cluster at rest costs one round.
         if self.state.follows(node) {
+            // The followed master is back, so the rounds of another claimant are not in a row any more.
             (self.state.no_master_since, self.memory.claim) = (None, None);
+            // `|`, not `||`: both must plan their calls.
             let waits = self.follow(node.address) | self.serve_readers(node.address);
+            // A frozen slave stalls the commits of a healthy master, so silence matters here too.
             let finding = fence::beside_master(self.policy, &self.state, &self.memory, self.now, self.view);
+            // A silence must be listened to within one invocation, and a node that was late
+            // once may be a silent one.
             let waits = waits | fence::keeps_looking(&finding) | self.newly_late;
             self.fence(finding, false);
+            // Looks again after calls: one may have failed, and the next round plans on what is really there.
             return (Verdict::Steady, waits || !self.actions.is_empty());
         }
-        // Another one: one answer may be late or wrong, so several rounds in a row have to name it alone.
+        // Another node: one answer may be late or wrong, so several rounds in a row must
+        // find it the only claimant.
         let (rounds, first) = match self.memory.claim {
             Some((address, rounds, first)) if address == node.address => (rounds + 1, first),
             _ => (1, self.now),
         };
         self.memory.claim = Some((node.address, rounds, first));
+        // More rounds after recent switches: a master that changes often is harder to believe.
         let needed = self.policy.confirmations_after(self.state.recent_switches(self.now));
         if rounds < needed {
-            // Nothing that would be written, for a write would take longer than the round.
+            // Plans nothing that changes the state: a write would take longer than the round.
             self.refusals.push(Refusal::Unconfirmed { address: node.address, rounds, needed });
         } else if !self.view.complete && !self.has_majority(node) {
-            // A task that is not listed was not asked, and may be the master: then this one is stale, and hears no majority.
+            // A task that is not listed was not asked, and may be the master. Then this claimant is
+            // stale, and hears no majority.
             self.refusals.push(Refusal::Unbacked { address: node.address });
         } else {
             self.state.no_master_since = None;
             self.state.switch(node, self.now);
+            // After a switch everything else is cut out: the balancer's fail-open to the
+            // only target is then right.
             self.follow(node.address);
         }
+        // Looks again: the claim is not confirmed yet, or no round has found the groups cut yet.
         (Verdict::NewMaster, true)
     }
 
-    /// Plans what the read groups need; whether somebody is about to become fit.
+    /// Plans what the read groups need. Returns whether a node is about to become fit.
     fn serve_readers(&mut self, master: IpAddr) -> bool {
         let fit =
             |address: &IpAddr| self.memory.firm.get(address).is_some_and(|rounds| *rounds >= FIT_ROUNDS);
@@ -269,49 +303,59 @@ impl Round<'_> {
         almost
     }
 
-    /// Never both, never none: the one whose own members are a majority stays, when every other one reports that its are not; else
-    /// the incumbent, unless it reports a minority itself. No standby is armed until one is left.
+    /// Follows one claimant, never several: the one whose own members are a majority, if every other one
+    /// reports that its own are not; otherwise the incumbent, unless it reports a minority itself. If neither
+    /// exists, none is preferred. No standby is armed until one claimant is left.
     fn several(&mut self, claimants: &[&Node]) -> (Verdict, bool) {
+        // Two claimants end the row of rounds that confirms a single one.
         self.memory.claim = None;
         self.state.no_master_since = None;
         let backed: Vec<&&Node> = claimants.iter().filter(|node| self.has_majority(node)).collect();
-        // A claimant that does not report its members may have the majority: a read that failed is no evidence against a master.
+        // A claimant that does not report its members may have the majority: a failed read
+        // is no evidence against it.
         let all_report = claimants.iter().all(|node| self.reports(node).is_some());
         let stays = match backed[..] {
             [node] if all_report => Some(node),
+            // Without evidence nothing moves: the incumbent stays, unless its own report speaks against it.
             _ => claimants.iter().find(|node| {
                 self.state.follows(node) && self.reports(node).is_none_or(|alive| self.policy.carries(alive))
             }),
         };
         if let Some(node) = stays {
             if !self.state.follows(node) {
+                // No confirming rounds: the claimants' own member views are the evidence.
                 self.state.switch(node, self.now);
             }
+            // The balancer's check admits every claimant, so only the groups keep writers
+            // away from the other ones.
             self.actions = cut(&self.view.groups, node.address);
             self.state.uncut |= !self.actions.is_empty();
         } else {
+            // No evidence for any of them: the order of a list must not decide.
             let claimants = claimants.iter().map(|node| node.address).collect();
             self.refusals.push(Refusal::NoEvidence { claimants });
         }
         (Verdict::DualMaster, true)
     }
 
-    /// Whether its own member view backs a claimant; one that hears no majority is a stale master.
+    /// Whether the claimant's own member view backs it: a claimant that hears no majority is a stale master.
     fn has_majority(&self, node: &Node) -> bool {
         self.reports(node).is_some_and(|alive| self.policy.carries(alive))
     }
 
-    /// The members that a claimant reports alive.
+    /// Server ids of the members that a claimant reports alive; `None` if it was not asked
+    /// or does not report them.
     fn reports(&self, node: &Node) -> Option<&BTreeSet<u32>> {
         self.view.of(&node.task).and_then(|seen| seen.alive.as_ref())
     }
 
-    /// Plans what the write groups need for `master`; whether a standby is about to become fit.
+    /// Plans what the write groups need for `master`. Returns whether a standby is about to become fit.
     fn follow(&mut self, master: IpAddr) -> bool {
-        // A switch is complete when a round has found the groups cut. Until then nothing is armed: calls may have failed for
-        // longer than the standbys stay out.
+        // A switch is complete when a round has found the groups cut. Until then nothing is armed: the calls
+        // may have failed for longer than the standbys must stay out.
         if self.state.uncut || self.policy.rearm == Rearm::Never {
             self.actions = cut(&self.view.groups, master);
+            // Only a round that read all groups can find them cut, and the wait of the standbys begins then.
             if self.state.uncut && self.view.read && self.actions.is_empty() {
                 (self.state.uncut, self.state.cut_at) = (false, Some(self.now));
             }
@@ -324,9 +368,12 @@ impl Round<'_> {
             (Rearm::After(wait), Some(cut_at)) => self.now.since(cut_at) >= wait,
         };
         if !arming {
+            // Until the wait is over only the master is registered: fail-open would send
+            // writes to every other target.
             self.actions = cut(&self.view.groups, master);
             return false;
         }
+        // A node that is stopping leaves in a moment, so it is not registered again.
         let slaves = self.view.observations.iter().filter(|seen| {
             seen.node.kind == Kind::Core && !seen.node.stopping && seen.answer == Answer::Slave
         });
@@ -334,19 +381,23 @@ impl Round<'_> {
             .map(|seen| seen.node.address)
             .partition(|address| self.memory.firm.get(address).is_some_and(|rounds| *rounds >= FIT_ROUNDS));
         let these: BTreeSet<IpAddr> = fit.into_iter().chain([master]).collect();
+        // Adds only: a late answer takes no address out, because the balancer's own
+        // check knows about that node.
         self.actions = arm(&self.view.groups, &these);
         almost.iter().any(|address| self.view.groups.iter().any(|group| !group.targets.contains(address)))
     }
 
     fn finish(mut self, before: &State, verdict: Verdict, look_again: bool) -> Decision {
+        // Registrations first (the order of the variants), so that no group is emptied on the way.
         self.actions.sort();
         self.state.forget_old_switches(self.now);
-        // Written before acting, so that an invocation that lost the race calls nothing.
+        // Written before acting, so that an invocation that lost the write race makes no call.
         let writes = !self.actions.is_empty() || self.state.differs(before);
+        // A lease that is over does not count: its invocation may have been killed.
         let foreign =
             before.lease.as_ref().filter(|lease| lease.owner != self.memory.owner && self.now < lease.until);
         if let Some(lease) = foreign.filter(|_| writes) {
-            // A concurrent invocation acts, and has the same picture or a newer one.
+            // A concurrent invocation acts, and has the same picture or a newer one: this plan is dropped.
             self.refusals.push(Refusal::Leased { owner: lease.owner.clone() });
             self.actions.clear();
             self.state = before.clone();
@@ -355,10 +406,12 @@ impl Round<'_> {
         let sentence =
             sentence::of(verdict, &self.state, self.view, self.policy, &self.actions, &self.refusals);
         if writes {
+            // Every write renews the lease: the calls that follow need it.
             self.state.generation += 1;
             self.state.lease = Some(Lease { owner: self.memory.owner.clone(), until: self.now.after(LEASE) });
             self.state.sentence.clone_from(&sentence);
         } else {
+            // What `differs` ignores is not worth a write, so the stored state stays exactly as it is.
             self.state = before.clone();
         }
         let Self { actions, refusals, state, memory, .. } = self;
@@ -366,7 +419,7 @@ impl Round<'_> {
     }
 }
 
-/// What this round adds to the memory whatever it finds: firm rounds in a row, and who left a question unanswered.
+/// What every round adds to the memory: firm rounds in a row, and the nodes that left a question unanswered.
 fn remember(now: Millis, memory: &Memory, view: &View) -> Memory {
     let firm = view.observations.iter().filter(|seen| seen.answer.is_firm()).map(|seen| {
         let address = seen.node.address;

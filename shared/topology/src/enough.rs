@@ -1,23 +1,25 @@
-//! Whether a round may end before everybody has answered.
+//! Whether a round may end before every node has answered.
 
 use std::{collections::BTreeSet, time::Duration};
 
 use crate::{Answer, Kind, Node, Policy, State};
 
-/// How long a node gets to answer on its role endpoint, and on Bolt. It is the time-out of the balancer's own check: a master that
-/// the balancer keeps must be one that the function follows.
+/// How long a node gets to answer on its role endpoint, and on Bolt. It is the timeout of the balancer's own
+/// check: a master that the balancer keeps must be one that the function follows.
 pub const PATIENCE: Duration = Duration::from_secs(2);
 
-/// What everybody gets to answer, whatever is enough: many times what an answer takes within a VPC.
+/// How long every node gets to answer, even when the answers so far are enough: many times what an
+/// answer takes within a VPC.
 pub const GRACE: Duration = Duration::from_millis(25);
 
-/// Whether `so_far`, in the order of `nodes`, carries a switch: a majority of the core slots took part, exactly one core node says
-/// that it is the master and is not the one that was followed, and each node that is still waited for was `waited` for in vain, for
-/// the whole patience, a moment ago in this invocation.
+/// Whether `so_far`, in the order of `nodes`, carries a switch: a majority of the core slots took part,
+/// exactly one core node says that it is the master and is not the followed one, and each node that has not
+/// answered was waited for in vain (`waited`), for the whole patience, a moment ago in this invocation.
 ///
-/// A master that froze would otherwise cost the whole patience in each round that confirms its successor. A node that was not
-/// silent before is always waited for: a slow master must not be passed over for a stale claimant. Those who are not waited for
-/// have said nothing, which is not silence: neither a fence nor a standby's fitness takes anything from such a round.
+/// A master that froze would otherwise cost the whole patience in each round that confirms its successor. A
+/// node that was not silent before is always waited for: a slow master must not be passed over for a stale
+/// claimant. A node that was not waited for has said nothing, which is not silence: such a round adds nothing
+/// to the evidence for a fence or to a standby's fitness.
 pub fn enough(
     policy: &Policy,
     state: &State,
@@ -68,16 +70,16 @@ mod tests {
         let table = [
             ([None, MASTER, SLAVE, SLAVE], true, "the old one is silent"),
             ([None, MASTER, UNSETTLED, UNSETTLED], true, "between roles is taking part"),
-            ([None, MASTER, SLAVE, None], true, "a silent slave-only node is no part of the majority"),
+            ([None, MASTER, SLAVE, None], true, "a silent slave-only node does not count in the majority"),
             ([REFUSED, MASTER, SLAVE, SLAVE], true, "the old one is down"),
-            ([None, MASTER, None, SLAVE], false, "a slave-only node is no part of the majority"),
+            ([None, MASTER, None, SLAVE], false, "a slave-only node does not count in the majority"),
             ([REFUSED, MASTER, None, SLAVE], false, "slot 3 may be a slow master and was not silent before"),
-            ([REFUSED, MASTER, REFUSED, None], false, "a refusal is no part"),
+            ([REFUSED, MASTER, REFUSED, None], false, "a refusal does not count"),
             ([MASTER, None, SLAVE, SLAVE], false, "the one that is followed: the others are waited for"),
             ([MASTER, MASTER, SLAVE, None], false, "two masters"),
             ([None, MASTER, MASTER, SLAVE], false, "two other masters"),
-            ([None, SLAVE, SLAVE, MASTER], false, "a slave-only node is none"),
-            ([None, SLAVE, SLAVE, SLAVE], false, "none is"),
+            ([None, SLAVE, SLAVE, MASTER], false, "a slave-only node is not a master"),
+            ([None, SLAVE, SLAVE, SLAVE], false, "no master"),
         ];
         for (so_far, expected, why) in table {
             assert_eq!(enough(&Policy::of(3, 1), &state, &unanswered, &nodes, &so_far), expected, "{why}");
@@ -87,8 +89,8 @@ mod tests {
         assert!(!early, "the followed master may be slow: it is waited for until it was silent once");
     }
 
-    /// Rounds that end early learn nothing of a node that they pass over: without an end to it, a node that is back and slower
-    /// than a stale claimant would never be heard again.
+    /// Rounds that end early learn nothing of a node that they pass over: without an end to it, a node that
+    /// is back and slower than a stale claimant would never be heard again.
     #[test]
     fn a_wait_in_vain_excuses_the_rounds_of_the_next_four_seconds() {
         let waited = [("task-1".to_owned(), Millis(10_000))].into();

@@ -1,6 +1,6 @@
-//! Whether a silent node is frozen, and whether it may be stopped. A node that is dead refuses connections or is no task
-//! any more; one that is frozen accepts them and says nothing, and its cluster waits for it. Slow is not frozen, and neither is
-//! a node that only this function does not reach.
+//! Whether a silent node is frozen, and whether it may be stopped. A dead node refuses connections or has no
+//! task any more; a frozen one accepts connections and says nothing, and its cluster waits for it. A slow
+//! node is not frozen, and neither is a node that only this function does not reach.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -9,25 +9,29 @@ use crate::{
     policy::OTHERS, state::Fence,
 };
 
-/// Silence in so many rounds in a row, each of the whole patience: one pause of a JVM is no three of them.
+/// A silence needs this many rounds in a row, each with the whole patience: one pause of a JVM
+/// does not last for three.
 const SILENT_ROUNDS: u32 = 3;
-/// What one round adds to a silence at most: the patience, and what lies between two rounds. An invocation that was itself
-/// stalled for a minute has not listened for a minute.
+/// What one round adds to a silence at most: the patience, and the time between two rounds. An invocation
+/// that was itself stalled for a minute has not listened for a minute.
 const ROUND_ADDS: Duration = Duration::from_secs(3);
-/// A call may have failed, and an agent may be back: it is asked for again.
+/// How often a fence is requested again: a call may have failed, and an agent may be back.
 const ASK_AGAIN: Duration = Duration::from_secs(10);
-/// After the time in which a fence has to work it is asked for once a sweep (a minute, less what the schedule may be early).
+/// How often once the time in which a fence has to work is over: once a sweep (a minute, less what
+/// the schedule may be early).
 const ASK_RARELY: Duration = Duration::from_secs(55);
 
-/// Silence that was listened to in this invocation: rounds in a row, and the time that their unanswered questions cover.
+/// A silence that this invocation has listened to: rounds in a row, and the time that their
+/// unanswered questions cover.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Silence {
     rounds: u32,
     time: Duration,
 }
 
-/// Counts who is silent, while a majority answers: with fewer it may be this function that is cut off. The count begins when the
-/// first unanswered question was sent. A node that was not waited for keeps its count; any other answer ends it.
+/// Counts silent nodes, while a majority answers: with fewer answers this function itself may be cut off. The
+/// count begins when the first unanswered question was sent. A node that was not waited for keeps its count;
+/// any other answer ends it.
 pub(crate) fn note_silence(now: Millis, view: &View, memory: &mut Memory) {
     let said = |kind| view.observations.iter().filter(move |seen| seen.answer == Answer::NotKnown(kind));
     let still: BTreeSet<&String> =
@@ -44,9 +48,9 @@ pub(crate) fn note_silence(now: Millis, view: &View, memory: &mut Memory) {
     }
 }
 
-/// What a round says of fencing.
+/// What a round found about fencing.
 pub(crate) enum Finding<'a> {
-    /// No node is silent, or none that a fence could help with.
+    /// No node is silent, or no silent node that a fence could help with.
     NoneSilent,
     /// A node is silent, and something speaks against its being frozen.
     Refused(Refusal),
@@ -54,13 +58,13 @@ pub(crate) enum Finding<'a> {
     Suspect(Refusal),
     /// A node is frozen, and something keeps it from being fenced now.
     Frozen(Refusal),
-    /// This node is to be fenced.
     Fence(&'a Node),
     /// The node of the outstanding fence would be fenced now, on the evidence of this invocation.
     Again(Refusal),
 }
 
-/// Whether to go on looking for the sake of a silent node: its silence has to be listened to, not inferred from two sweeps.
+/// Whether to go on looking because of a silent node: its silence must be listened to, not
+/// inferred from two sweeps.
 pub(crate) fn keeps_looking(finding: &Finding<'_>) -> bool {
     match finding {
         Finding::Fence(_) => true,
@@ -79,28 +83,32 @@ pub(crate) fn without_master<'a>(
     now: Millis,
     view: &'a View,
 ) -> Finding<'a> {
-    // Raft elects beside a frozen leader, and its followers say the same with and without one: a leader that only this function does
-    // not reach looks like a frozen one.
+    // Raft elects beside a frozen leader, and its followers say the same with and without one: a leader that
+    // only this function does not reach looks frozen.
     if policy.mode != Mode::Ha {
         return Finding::NoneSilent;
     }
     let missing = view.missing();
     let Some(node) = silent_among(&missing, view) else { return Finding::NoneSilent };
     let (address, slaves) = (node.address, view.slaves());
-    // However long it is silent: slaves that have a master do not wait for one. The silent node may well be that master.
+    // However long it is silent: slaves that have a master do not wait for one. The silent node
+    // may well be that master.
     if !slaves.is_empty() {
         return Finding::Refused(Refusal::StillFollowed { address, slaves });
     }
-    // What another silent node waits for, or does, is not known.
+    // It is not known what the other missing node does or waits for.
     if missing.len() > 1 {
         return Finding::Refused(several(&missing));
     }
     let patience = match &state.master {
+        // The silence of the last master explains why there is none, so the plain time is enough.
         Some(master) if master.task == node.task => 1,
-        // The others gave that one up already; what they wait for is not known.
+        // The last master was another node. What the other nodes wait for now is not known,
+        // and may not be this one.
         Some(master) => {
             return Finding::Refused(Refusal::NotTheLastMaster { address, master: master.slot.clone() });
         }
+        // A slave-only node was never the master, so no election waits for it.
         None if node.kind == Kind::SlaveOnly => return Finding::NoneSilent,
         // The state was lost, so that any core node may have been the master.
         None => OTHERS,
@@ -108,8 +116,8 @@ pub(crate) fn without_master<'a>(
     judge(now, policy, state, memory, (node, view.complete), patience)
 }
 
-/// Beside a healthy master: a frozen slave stalls its commits. A majority stays without it, because a majority answers
-/// while it does not, and the master itself has to report that it does not hear it.
+/// Beside a healthy master: a frozen slave stalls its commits. A majority stays without the slave, because a
+/// majority answers while it does not; and the master itself must report that it does not hear the slave.
 pub(crate) fn beside_master<'a>(
     policy: &Policy,
     state: &State,
@@ -128,18 +136,22 @@ pub(crate) fn beside_master<'a>(
     }
     let address = node.address;
     let master = view.observations.iter().find(|seen| state.follows(&seen.node));
-    // A master that hears no majority is a stale one, and misses members that are well.
+    // A master that hears no majority is stale, and does not hear members that are well:
+    // its report is no evidence.
     let alive = master.and_then(|seen| seen.alive.as_ref()).filter(|alive| policy.carries(alive));
     let heard = alive.map(|alive| alive.contains(&node.id));
     let silent = memory.silent.get(&node.task).copied().unwrap_or_default().time;
     match (judge(now, policy, state, memory, (node, view.complete), OTHERS), heard) {
-        // The master has had the time to miss it, and has not: listening longer finds nothing more.
+        // The master had the time to notice that the slave is gone, and hears it: listening
+        // longer finds nothing more.
         (_, Some(true)) if silent >= policy.heartbeat_timeout.saturating_mul(2) => {
             Finding::Refused(Refusal::StillHeard { address })
         }
+        // The way from this function to the node is broken, not the node.
         (Finding::Fence(_) | Finding::Again(..), Some(true)) => {
             Finding::Refused(Refusal::StillHeard { address })
         }
+        // Without the master's own report this function may be the only one that does not reach the slave.
         (Finding::Fence(_) | Finding::Again(..), None) => {
             Finding::Refused(Refusal::MasterDoesNotSay { address })
         }
@@ -168,7 +180,8 @@ fn judge<'a>(
 ) -> Finding<'a> {
     let address = node.address;
     let silence = memory.silent.get(&node.task).copied().unwrap_or_default();
-    // Without fencing the word "frozen" still needs a reason: a dead host is silent too, and its survivors elect meanwhile.
+    // With fencing off the word "frozen" still needs a time: a dead host is silent too, and its
+    // survivors elect meanwhile.
     let after = if policy.fence_after.is_zero() {
         policy.heartbeat_timeout.saturating_mul(3)
     } else {
@@ -177,27 +190,33 @@ fn judge<'a>(
     let needed = after.saturating_mul(patience);
     let long = silence.rounds >= SILENT_ROUNDS && silence.time >= needed;
     let off = policy.fence_after.is_zero();
+    // Off stops the call, not the finding: a frozen master keeps its verdict and its alarm.
     if off {
         let refusal = Refusal::FencingOff { address };
         return if long { Finding::Frozen(refusal) } else { Finding::Suspect(refusal) };
     }
+    // One slow answer, or one pause of a JVM, is not a freeze.
     if !long {
         let (silent, needed) = (silence.time.as_secs(), needed.as_secs());
         return Finding::Suspect(Refusal::NotLongSilent { address, silent, needed });
     }
-    // A node that is not listed now may be the one that everybody waits for.
+    // A node that is not listed now may be the one that all others wait for.
     if !complete {
         return Finding::Frozen(Refusal::MissingUnknown { address });
     }
+    // Without an earlier fence no other one can still be at work.
     let Some(last) = &state.fence else { return Finding::Fence(node) };
-    // Asked for, and not accepted, for it is listed as running: `pursue` asks again, now that there is evidence again.
+    // The fence was requested and not accepted, for the task is still listed as running: `pursue` requests it
+    // again, now that this invocation has evidence too.
     if last.task == node.task && !last.verified {
         return Finding::Again(outstanding(now, policy, last, address, node.stopping));
     }
-    // From when it was asked for last, not first: a fence that has not worked yet may still work. One that has failed is asked for
-    // once a sweep, which does not hold off others for ever.
+    // Counted from the last StopTask request, not the first: a fence that has not worked yet may
+    // still work. A fence that has failed is requested once a sweep, and those requests must not hold
+    // off other fences for ever.
     let asked = last.asked.min(last.at.after(policy.fence_verify));
     let left = policy.fence_hold_off.saturating_sub(now.since(asked));
+    // A second frozen node within the hold-off is left to operators.
     if last.task != node.task && !left.is_zero() {
         let seconds = left.as_secs();
         return Finding::Frozen(Refusal::HoldOff { address, fenced: last.slot.clone(), seconds });
@@ -205,7 +224,7 @@ fn judge<'a>(
     Finding::Fence(node)
 }
 
-/// The call that stops `node`, and the state that remembers it.
+/// The call that stops `node`; the state remembers it.
 pub(crate) fn fence(
     now: Millis,
     state: &mut State,
@@ -226,10 +245,11 @@ fn ask(node: &Node, why: &str) -> Action {
     Action::Fence { task, slot, address, reason: format!("master-election: {why}") }
 }
 
-/// Follows a fence until ECS reports the task STOPPED or MISSING: asked for is not done. Until then it is asked for again: when ECS
-/// means to stop it already, which is idempotent, and when what was seen in this invocation `stands` for a fence of its task. A
-/// call that failed long ago is no evidence: the node may be well meanwhile, and followed. The call to make now, and what is to
-/// be said.
+/// Follows a fence until ECS reports the task STOPPED or MISSING: a requested stop is not a done one.
+/// Until then the fence is requested again in two cases: ECS means to stop the task already, so the
+/// request is idempotent; or what this invocation saw `stands` for a fence of the task. A call that
+/// failed long ago is no evidence: the node may be well by now, and followed. Returns the call to make
+/// now, and the refusal to report.
 pub(crate) fn pursue(
     now: Millis,
     policy: &Policy,
@@ -247,7 +267,8 @@ pub(crate) fn pursue(
     }
     let seen = view.of(&fence.task);
     let accepted = seen.is_none_or(|seen| seen.node.stopping);
-    // A listing older than the call does not know of it. The call failed and the node is back: stopping it now would be harm.
+    // A listing older than the call does not show its effect. If a newer one shows the task running and the
+    // node answers, the call failed and the node is back: stopping it now would do harm.
     let listed_since = view.complete && view.listed_at.since(fence.asked) >= ASK_AGAIN;
     if !accepted && listed_since && seen.is_some_and(|seen| seen.answer.took_part()) {
         fence.verified = true;

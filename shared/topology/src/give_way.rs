@@ -2,16 +2,18 @@
 
 use crate::{Decision, Memory, Millis, Refusal, State, Verdict};
 
-/// What a bell decides before it looks: nothing, when another invocation has the lease. `None`: it has to look itself.
+/// What a bell decides before it looks: nothing, when another invocation has the lease. `None`: this
+/// invocation has to look itself.
 ///
-/// The news that it brings are older than its read of the state, and an invocation looks once more **after** it has given its lease
-/// back. Waiting for that would cost an invocation for each bell of a burst, and an account has as few as ten for all its functions.
-/// A holder that died, whose time was over, that could not give its lease back or that AWS denied what it planned may look no more:
-/// then the news wait for the next sweep, a minute at most, and a sweep does not give way.
+/// The news that the bell brings is older than its read of the state, and the invocation with the lease looks
+/// once more **after** it has given the lease back. Waiting for that would occupy an invocation for each bell
+/// of a burst, and an account has as few as ten for all its functions. A holder that died, ran out of time,
+/// could not give its lease back or was denied what it planned may not look again: then the news waits for
+/// the next sweep, a minute at most, and a sweep does not give way.
 pub fn give_way(now: Millis, state: &State, memory: &Memory) -> Option<Decision> {
     let lease = state.lease.as_ref()?;
     let foreign = lease.owner != memory.owner && now < lease.until;
-    // A silence is known to the invocation that has listened to it: the one that acts may have begun later.
+    // Only the invocation that has listened to a silence knows it: the one that acts may have begun later.
     let listens = !memory.silent.is_empty();
     if !foreign || listens {
         return None;

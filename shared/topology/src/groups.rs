@@ -1,4 +1,4 @@
-//! From whom the write groups shall hold to the calls that make it so, never emptying one.
+//! Turns the desired members of the write groups into register and deregister calls. Never empties a group.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -8,11 +8,11 @@ use std::{
 
 use crate::{Action, Group, Kind, Millis, Refusal, View};
 
-/// An address that is freed may be given to someone else by AWS within seconds, and a listing may lag: two complete
-/// listings so far apart must lack it.
+/// AWS may give a freed address to something else within seconds, and a listing may lag: two complete
+/// listings this far apart must lack the address.
 const GONE_AFTER: Duration = Duration::from_secs(10);
 
-/// Everybody out but `keep`, who goes in first.
+/// Registers `keep` first, then deregisters every other address.
 pub(crate) fn cut(groups: &[Group], keep: IpAddr) -> Vec<Action> {
     let mut actions = arm(groups, &BTreeSet::from([keep]));
     for group in groups {
@@ -22,7 +22,7 @@ pub(crate) fn cut(groups: &[Group], keep: IpAddr) -> Vec<Action> {
     actions
 }
 
-/// All of `these` in, nobody out.
+/// Registers all of `these`, and deregisters nothing.
 pub(crate) fn arm(groups: &[Group], these: &BTreeSet<IpAddr>) -> Vec<Action> {
     let absent = |group: &Group| these.difference(&group.targets).copied().collect::<Vec<_>>();
     groups
@@ -33,8 +33,8 @@ pub(crate) fn arm(groups: &[Group], these: &BTreeSet<IpAddr>) -> Vec<Action> {
         .collect()
 }
 
-/// Out with registered addresses that have no place there (no task of ours; in write groups no core node), when two
-/// complete listings say so.
+/// Deregisters addresses that do not belong in a group (no task of ours; in write groups no core node), when
+/// two complete listings lack them.
 pub(crate) fn clean(
     view: &View,
     missing: &mut BTreeMap<IpAddr, Millis>,

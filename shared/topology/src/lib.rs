@@ -6,6 +6,8 @@
 //!
 //! Nothing here does I/O, reads a clock or an environment variable, or is async.
 
+#![warn(missing_docs)]
+
 mod action;
 mod answer;
 mod decide;

@@ -7,10 +7,12 @@ use crate::{GRACE, PATIENCE};
 /// How the members of a cluster agree on a master, which decides what an answer proves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// High availability of 3.x. A slave that loses its master is between roles (`UNKNOWN`) within one heartbeat timeout and one
-    /// interval, and is a slave again only of a master that announced itself (measured). So a firm slave proves that a master lives.
+    /// High availability of 3.x. A slave that loses its master is between roles (`UNKNOWN`) within one
+    /// heartbeat timeout and one interval, and is a slave again only of a master that announced itself
+    /// (measured). So a firm slave proves that a master lives.
     Ha,
-    /// Raft. A follower says `false` with and without a leader, so it proves nothing; and Raft goes on beside a frozen member.
+    /// Raft. A follower says `false` with and without a leader, so it proves nothing; and Raft goes
+    /// on beside a frozen member.
     Cluster,
     /// One node.
     Single,
@@ -19,7 +21,7 @@ pub enum Mode {
 /// When standbys come back into the write groups after a switch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rearm {
-    /// So long after it.
+    /// This long after a round has found the groups cut.
     After(Duration),
     /// Never: only the master is ever registered.
     Never,
@@ -30,12 +32,12 @@ pub enum Rearm {
 pub struct Policy {
     /// How the members agree on a master.
     pub mode: Mode,
-    /// Core slots, from configuration: never from who happens to be listed.
+    /// Number of core slots, from the configuration: never from what happens to be listed.
     pub core_size: usize,
-    /// Slave-only slots. They vote in Neo4j's own elections, and they leave and return by design: what they answer is evidence,
-    /// and their absence is not.
+    /// Number of slave-only slots. They vote in Neo4j's own elections, and they leave and return by design:
+    /// what they answer is evidence, and their absence is not.
     pub slave_only_size: usize,
-    /// Between two rounds of the hot loop.
+    /// The wait between two rounds of the hot loop.
     pub pause: Duration,
     /// Rounds in a row in which a new master must be the only claimant.
     pub confirmations: u32,
@@ -43,19 +45,20 @@ pub struct Policy {
     pub heartbeat_timeout: Duration,
     /// When standbys come back.
     pub rearm: Rearm,
-    /// How long a last master is silent before it is fenced; zero for never. Three times as long for anybody else.
+    /// How long the last master must be silent before it is fenced; zero for never. Any other node must be
+    /// silent three times as long.
     pub fence_after: Duration,
-    /// How long no second node is fenced after the first.
+    /// How long after a fence no other node is fenced.
     pub fence_hold_off: Duration,
-    /// How long a fence may take until it has failed: longer than the stop timeout.
+    /// How long a fence may take before it counts as failed: longer than the stop timeout.
     pub fence_verify: Duration,
-    /// What a task gets between SIGTERM and SIGKILL.
+    /// The time that a task gets between SIGTERM and SIGKILL.
     pub stop_timeout: Duration,
     /// Whether core slaves serve readers beside slave-only ones.
     pub read_from_core: bool,
 }
 
-/// Parameters that do not fit together: one sentence that names them.
+/// Parameters that do not fit together; the message names them.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Unfitting(String);
@@ -66,14 +69,15 @@ const API_BUDGET: Duration = Duration::from_millis(500);
 const MOST_CONFIRMATIONS: u32 = 10;
 /// How much longer any node but the last master has to be silent before it is fenced.
 pub(crate) const OTHERS: u32 = 3;
-/// What an invocation may last: the function's timeout (55 s, the schedule's minute is longer) less what its answer needs. A
-/// clock of silence lives in one invocation, so the longest one has to fit.
+/// How long an invocation may last: the function's timeout (55 s, the schedule's minute is longer) less what
+/// its answer needs. A clock of silence lives in one invocation, so the longest one has to fit.
 const INVOCATION: Duration = Duration::from_secs(50);
-/// Rounds before and after the silence: the one that finds the role endpoint late, and the one that ends after the time is over.
+/// Rounds before and after the silence: the one that finds the role endpoint late, and the one that
+/// ends after the time is over.
 const AROUND_A_SILENCE: u32 = 2;
 
 impl Policy {
-    /// The defaults of the template, for a cluster of so many slots.
+    /// The defaults of the template, for a cluster of this size.
     pub fn of(core_size: usize, slave_only_size: usize) -> Self {
         Self {
             mode: Mode::Ha,
@@ -94,11 +98,12 @@ impl Policy {
     /// Checks the relations between the parameters.
     ///
     /// # Errors
-    /// The first that does not hold, in one sentence that names the environment variable.
+    /// The first relation that does not hold, in one sentence that names the environment variable.
     pub fn validate(&self) -> Result<(), Unfitting> {
         let ms = |duration: Duration| duration.as_millis();
-        // Nodes that answer at once: an early end waits for GRACE. A slow one may take its whole patience in each round, which no
-        // parameter can shorten; it is confirmed later and harms nobody meanwhile, because the balancer's check has the same patience.
+        // For nodes that answer at once: an early end waits for GRACE. A slow node may take its whole
+        // patience in each round, which no parameter can shorten. It is then confirmed later, which does no
+        // harm, because the balancer's check has the same patience.
         let round = self.pause.saturating_add(GRACE);
         let confirming = round.saturating_mul(self.confirmations).saturating_add(API_BUDGET);
         let silence = self.fence_after.saturating_mul(OTHERS).saturating_add(PATIENCE * AROUND_A_SILENCE);
@@ -162,7 +167,8 @@ impl Policy {
         }
     }
 
-    /// A choice that works and that people regret: an even number of voters survives no more deaths than one less.
+    /// A choice that works and that operators regret: an even number of voters survives no
+    /// more deaths than one less.
     pub fn warning(&self) -> Option<String> {
         let total = self.voters();
         total.is_multiple_of(2).then(|| {
@@ -173,7 +179,7 @@ impl Policy {
         })
     }
 
-    /// Everybody who votes in Neo4j's own elections.
+    /// All members that vote in Neo4j's own elections.
     pub(crate) fn voters(&self) -> usize {
         self.core_size + self.slave_only_size
     }
@@ -183,8 +189,8 @@ impl Policy {
         self.core_size / 2 + 1
     }
 
-    /// Whether members that are `alive` carry a master. Neo4j's quorum is of all that vote; with slave-only slots at zero, which left
-    /// cleanly, it is of the core nodes.
+    /// Whether the members that are `alive` carry a master. Neo4j's quorum is of all voters; with slave-only
+    /// slots at zero, which left cleanly, it is of the core nodes.
     pub(crate) fn carries(&self, alive: &BTreeSet<u32>) -> bool {
         let cores = u32::try_from(self.core_size).unwrap_or(u32::MAX);
         let core = alive.iter().filter(|id| (1..=cores).contains(*id)).count();
@@ -240,8 +246,8 @@ mod tests {
         }
     }
 
-    /// What samconfig.toml deploys for AWS (the template's defaults) and for the local cloud, and absurd parameters, which must
-    /// end in a sentence and not in a panic.
+    /// What samconfig.toml deploys for AWS (the template's defaults) and for the local cloud, and absurd
+    /// parameters, which must end in a sentence and not in a panic.
     #[test]
     fn both_parameter_sets_of_the_repository_fit_and_absurd_ones_do_not() {
         assert_eq!(Policy::of(3, 0).validate(), Ok(()));

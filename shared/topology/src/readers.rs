@@ -1,4 +1,4 @@
-//! Who serves readers: slaves, slave-only ones first; without any slave the master.
+//! Which nodes serve readers: slaves, slave-only ones first; without any slave the master.
 
 use std::{collections::BTreeSet, net::IpAddr};
 
@@ -7,7 +7,7 @@ use crate::{
     groups::{arm, deregister, left_in},
 };
 
-/// The calls that bring the read groups to whom they shall hold, and whether somebody is about to become fit.
+/// The calls that bring the read groups to their desired members, and whether a node is about to become fit.
 ///
 /// A node that says nothing stays: the balancer's own check knows about it, and it may be back in a moment.
 pub(crate) fn plan(
@@ -22,7 +22,7 @@ pub(crate) fn plan(
     let slaves = |kind: Kind| -> BTreeSet<IpAddr> {
         let slaves =
             view.observations.iter().filter(|seen| seen.node.kind == kind && seen.answer == Answer::Slave);
-        // One that is stopping is not put in: it leaves in a moment.
+        // A node that is stopping is not registered: it leaves in a moment.
         slaves.filter(|seen| !seen.node.stopping).map(|seen| seen.node.address).collect()
     };
     let mut wanted = slaves(Kind::SlaveOnly);
@@ -41,7 +41,7 @@ pub(crate) fn plan(
         for address in
             group.targets.iter().filter(|address| !wanted.contains(address) && taking_part.contains(address))
         {
-            // The group goes over to others only when at least one of them is in it.
+            // A target is taken out only when at least one wanted node is in the group.
             if left_in(group, &actions) > 1
                 && wanted.iter().any(|ours| group.targets.contains(ours) || ready.contains(ours))
             {

@@ -51,7 +51,8 @@ pub(crate) fn of(
     parts.join("; ") + "."
 }
 
-/// Whether it is the claimant that is followed: one that is not followed yet may be held for another reason too.
+/// Whether a claimant is the followed master: one that is not followed yet may be
+/// held for another reason too.
 fn claims(view: &View, state: &State) -> bool {
     view.claimants().iter().any(|node| state.follows(node))
 }

@@ -11,12 +11,14 @@ pub struct Slot {
     pub name: String,
     /// What its node may become.
     pub kind: Kind,
-    /// By which the other members know it, from 1. It stays with the slot, whatever address its task has.
+    /// The id by which the other members know it, from 1. It stays with the slot,
+    /// whatever address its task has.
     pub server_id: u32,
 }
 
 impl Slot {
-    /// The slots of a cluster: the core's in the order of their server ids, then the slave-only ones, whose ids follow.
+    /// The slots of a cluster: the core's in the order of their server ids, then the
+    /// slave-only ones, whose ids follow.
     ///
     /// ```
     /// let slots = topology::Slot::numbered(&["core-1"], &["slave-1"]);

@@ -1,4 +1,5 @@
-//! What rounds remember: one small object, written only on change, each time on condition that nobody else wrote.
+//! What rounds remember: one small object, written only on change, and only if no
+//! concurrent write was faster.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,76 +11,80 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Millis, Node};
 
-/// The version of this form.
+/// Version of the object's format; a state of another version is refused.
 const VERSION: u8 = 1;
-/// Switches within it make the next one harder to believe.
+/// Switches within this time make the next one harder to believe.
 const RECENT: Duration = Duration::from_secs(300);
 
-/// The object stays small: a few kilobytes.
+/// Entries of the history: the object must stay small, a few kilobytes.
 const REMEMBERED: usize = 20;
 
 /// The state between rounds and invocations.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
-    /// The version of its form.
+    /// Version of the object's format.
     pub version: u8,
-    /// Raised by every write: whoever holds an older one has lost the race.
+    /// Raised by every write: an invocation that holds an older one has lost the write race.
     pub generation: u64,
     /// The master that is followed.
     pub master: Option<Master>,
-    /// When a round found the write groups cut to one master last; `None` before the first switch, when there is nothing to cut.
+    /// When a round last found the write groups cut to one master; `None` before the first switch, when
+    /// there is nothing to cut.
     pub cut_at: Option<Millis>,
-    /// The write groups are to be cut, and no round has found them so yet.
+    /// The write groups must be cut, and no round has found them cut yet.
     #[serde(default)]
     pub uncut: bool,
-    /// The switches of the last minutes.
+    /// When the switches of the last five minutes were.
     pub switches: Vec<Millis>,
-    /// Since when nobody is the master.
+    /// Since when no core node says that it is the master.
     pub no_master_since: Option<Millis>,
-    /// Registered addresses that are no task of ours, by the first complete listing without them.
+    /// Registered addresses that belong to no task of ours, with the time of the first
+    /// complete listing without them.
     pub missing: BTreeMap<IpAddr, Millis>,
     /// The last node that was fenced.
     #[serde(default)]
     pub fence: Option<Fence>,
-    /// Until when nothing is done, and who asked for it.
+    /// Until when nothing is done, and the operator who asked for it.
     #[serde(default)]
     pub pause: Option<Pause>,
-    /// Who acts, and until when nobody else does.
+    /// The invocation that acts, and until when no other one may act.
     #[serde(default)]
     pub lease: Option<Lease>,
-    /// Our tasks as they were listed completely last, and what is still stopping of them: an address is ours until its task has
-    /// ended, and a listing that fails does not make the function blind.
+    /// Our tasks as the last complete listing had them, those that are still stopping among them: an address
+    /// is ours until its task has ended, and a listing that fails does not make the function blind.
     #[serde(default)]
     pub tasks: Vec<Node>,
-    /// The last round that read the groups found all nodes well and nothing to do: a sweep need not read them again.
+    /// The last round that read the groups found all nodes well and nothing to do, so a sweep
+    /// need not read them again.
     #[serde(default)]
     pub at_rest: bool,
     /// The last things that were done, oldest first.
     #[serde(default)]
     pub history: Vec<Past>,
-    /// What the last written round said.
+    /// The sentence of the last round that was written.
     pub sentence: String,
 }
 
 /// A node that was fenced.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fence {
-    /// Its slot.
+    /// The slot: the name of its ECS service.
     pub slot: String,
-    /// Its task then.
+    /// ARN of the task that was fenced.
     pub task: String,
-    /// When it was asked for first.
+    /// When the fence was requested first.
     pub at: Millis,
-    /// When it was asked for last: a call may have failed.
+    /// When it was requested last: an earlier call may have failed.
     pub asked: Millis,
-    /// Whether it is over: ECS reports the task STOPPED or MISSING, or the call was never accepted and the node answers again.
+    /// Whether it is over: ECS reports the task STOPPED or MISSING, or the call was never accepted
+    /// and the node answers again.
     pub verified: bool,
 }
 
 /// A pause that ends by itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pause {
-    /// Who asked for it.
+    /// The operator who asked for it.
     pub owner: String,
     /// When it ends.
     pub until: Millis,
@@ -88,39 +93,39 @@ pub struct Pause {
 /// The right to act, renewed with every write.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lease {
-    /// The invocation.
+    /// The invocation: its request id and a random part, because an event may be delivered twice.
     pub owner: String,
     /// When it ends.
     pub until: Millis,
 }
 
-/// Something that was done.
+/// Something that was done, for the history.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Past {
-    /// When.
+    /// When it was done.
     pub at: Millis,
-    /// What, in one sentence.
+    /// What was done, in one sentence.
     pub what: String,
 }
 
 /// A confirmed master.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Master {
-    /// Its slot.
+    /// The slot: the name of its ECS service.
     pub slot: String,
-    /// Its task.
+    /// ARN of its task.
     pub task: String,
-    /// Its address.
+    /// Address of its task.
     pub address: IpAddr,
     /// When it was confirmed.
     pub since: Millis,
 }
 
-/// A state that this version can not read.
+/// A state that this version cannot read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "the state is of version {found} and this function reads version {VERSION}: deploy the newer function again, or \
-     delete the object and the master is found afresh"
+     delete the object and the master is found again from scratch"
 )]
 pub struct UnknownVersion {
     found: u8,
@@ -154,7 +159,8 @@ impl State {
         if self.version == VERSION { Ok(self) } else { Err(UnknownVersion { found: self.version }) }
     }
 
-    /// Task ARNs to describe beside those that are listed: ours of before, and one that was fenced.
+    /// Task ARNs to describe besides the listed ones: those of the last complete listing,
+    /// and one that was fenced.
     pub fn remembered(&self) -> Vec<String> {
         let ours = self.tasks.iter().map(|node| &node.task);
         let fenced = self.fence.iter().filter(|fence| !fence.verified).map(|fence| &fence.task);
@@ -173,6 +179,7 @@ impl State {
             self.master.as_ref().map(|master| format!(", before it {} at {}", master.slot, master.address));
         let what = format!("followed {} at {}{}", node.slot, node.address, before.unwrap_or_default());
         self.note(now, what);
+        // The first master of a cluster has no predecessor to be cut from.
         if self.master.is_some() {
             self.uncut = true;
             self.switches.push(now);
@@ -181,7 +188,7 @@ impl State {
         self.master = Some(Master { slot, task, address, since: now });
     }
 
-    /// Nothing is done until `until`; `None` ends a pause.
+    /// Starts a pause, in which nothing is done until `until`; `None` ends a pause.
     pub fn pause(&mut self, now: Millis, pause: Option<Pause>) {
         let what = match &pause {
             Some(pause) => format!("paused by {} for {} s", pause.owner, pause.until.since(now).as_secs()),
@@ -192,14 +199,13 @@ impl State {
         self.generation += 1;
     }
 
-    /// Remembers something that was done.
+    /// Adds an entry to the history.
     pub(crate) fn note(&mut self, at: Millis, what: String) {
         self.history.push(Past { at, what });
         let more = self.history.len().saturating_sub(REMEMBERED);
         self.history.drain(..more);
     }
 
-    /// How many switches there were lately.
     pub(crate) fn recent_switches(&self, now: Millis) -> usize {
         self.switches.iter().filter(|at| now.since(**at) < RECENT).count()
     }
@@ -209,7 +215,8 @@ impl State {
         self.switches.retain(|at| now.since(*at) < RECENT);
     }
 
-    /// Whether the two differ in more than what they say and in switches that are merely long ago.
+    /// Whether anything changed that must be written. Ignores the sentence, the generation, the lease, and
+    /// switches, because a new switch changes the master too.
     pub(crate) fn differs(&self, other: &Self) -> bool {
         let silent = |state: &Self| Self {
             sentence: String::new(),

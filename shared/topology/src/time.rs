@@ -4,13 +4,13 @@ use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-/// Milliseconds since the Unix epoch, by the clock of whoever runs the round.
+/// Milliseconds since the Unix epoch, by the clock of the function that runs the round.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Millis(pub u64);
 
 impl Millis {
-    /// How long ago `earlier` was; zero when the clocks of two rounds disagree and it lies ahead.
+    /// How long ago `earlier` was; zero if it lies ahead, because the clocks of two rounds may disagree.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }

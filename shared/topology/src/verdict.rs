@@ -4,7 +4,8 @@ use std::{fmt, net::IpAddr};
 
 use serde::Serialize;
 
-/// An enum that lists its own variants: one that is missing in the list does not compile, so no count or test can forget it.
+/// An enum that lists its own variants: a variant that the list lacks does not compile, so no
+/// count or test can forget it.
 macro_rules! listed {
     ($of:ident: $($name:ident),+ $(,)?) => {
         impl $of {
@@ -33,11 +34,13 @@ pub enum Verdict {
     Steady,
     /// Another node than the known master is the only one.
     NewMaster,
-    /// A majority answered, and none is the master.
+    /// A majority answered, and no core node says that it is the master.
     NoMaster,
-    /// A majority answered, none is the master, and some are slaves: they have a master that this function does not reach.
+    /// A majority answered, no core node says that it is the master, and some nodes are slaves: they have a
+    /// master that this function does not reach.
     MasterUnseen,
-    /// None is the master, the last one has been silent for so long that it would be fenced, and all others answer and wait.
+    /// No core node says that it is the master, the last master has been silent for so long that it would be
+    /// fenced, and all others answer and wait.
     FrozenMaster,
     /// More than one node says that it is the master.
     DualMaster,
@@ -47,7 +50,7 @@ pub enum Verdict {
     Blind,
     /// An operator asked for nothing to be done for a while.
     Paused,
-    /// A bell, and another invocation acts: it looks again when it has.
+    /// A bell found the lease of another invocation, which looks again when it has acted.
     Leased,
 }
 
@@ -83,46 +86,46 @@ impl fmt::Display for Verdict {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "refusal", rename_all = "kebab-case")]
 pub enum Refusal {
-    /// Whoever sees a minority may be the one who is cut off.
+    /// A function that sees only a minority may be the one that is cut off.
     NoMajority {
-        /// Members that took part.
+        /// Core slots that took part.
         answered: usize,
-        /// Members it takes.
+        /// Core slots that are needed: a majority.
         needed: usize,
     },
     /// One answer may be late or wrong.
     Unconfirmed {
-        /// The claimant.
+        /// Address of the claimant.
         address: IpAddr,
         /// Rounds in a row that it was the only claimant.
         rounds: u32,
-        /// Rounds it takes; more when masters changed often lately.
+        /// Rounds that are needed; more when masters changed often lately.
         needed: u32,
     },
-    /// Not every task could be listed, and the claimant does not report that it hears a majority: the master may be a task that was not
-    /// asked.
+    /// Not every task could be listed, and the claimant does not report that it hears a majority: the master
+    /// may be a task that was not asked.
     Unbacked {
-        /// The claimant.
+        /// Address of the claimant.
         address: IpAddr,
     },
-    /// A slave is never registered as a writer because there is no master.
+    /// There is no master, and a slave is never registered as a writer for want of one.
     NobodyToFollow,
-    /// A node is silent, and a firm slave proves that a master lives: it may be the silent node, so no node is fenced for want of
-    /// a master.
+    /// A node is silent, and a firm slave proves that a master lives. That may be the silent node, so no node
+    /// is fenced for want of a master.
     StillFollowed {
-        /// The silent node.
+        /// Address of the silent node.
         address: IpAddr,
-        /// The slaves.
+        /// Addresses of the firm slaves.
         slaves: Vec<IpAddr>,
     },
-    /// A slave-only node can not be elected: its claim is a fault of its own.
+    /// A slave-only node cannot be elected: its claim is a fault of its own.
     SlaveOnlyClaims {
-        /// The node.
+        /// Address of the slave-only node.
         address: IpAddr,
     },
-    /// Two masters, and none of them is the one that was followed: list order decides nothing.
+    /// Several claimants, and no evidence for one of them: list order decides nothing.
     NoEvidence {
-        /// The claimants.
+        /// Addresses of the claimants.
         claimants: Vec<IpAddr>,
     },
     /// Not every task could be listed, so absence proves nothing.
@@ -132,85 +135,86 @@ pub enum Refusal {
     },
     /// Fencing is switched off.
     FencingOff {
-        /// The silent node.
+        /// Address of the silent node.
         address: IpAddr,
     },
     /// A node is frozen only when it has been silent for long enough.
     NotLongSilent {
-        /// The silent node.
+        /// Address of the silent node.
         address: IpAddr,
-        /// For how long, seconds.
+        /// How long it has been silent, seconds.
         silent: u64,
-        /// How long it takes, seconds.
+        /// How long it must be silent, seconds.
         needed: u64,
     },
     /// A fence needs that every other node answers.
     SeveralMissing {
-        /// Nodes that are listed and did not answer.
+        /// Addresses of nodes that are listed and did not answer.
         addresses: Vec<IpAddr>,
     },
-    /// The silent node is not the one that was followed: somebody else was the master, and is not any more.
+    /// The silent node is not the last master: another node was, and is not the master any more.
     NotTheLastMaster {
-        /// The silent node.
+        /// Address of the silent node.
         address: IpAddr,
         /// The slot of the last master.
         master: String,
     },
-    /// The master reports that it hears the silent member: the way from this function to it is broken, not the member.
+    /// The master reports that it hears the silent member: the way from this function to it
+    /// is broken, not the member.
     StillHeard {
-        /// The silent node.
+        /// Address of the silent node.
         address: IpAddr,
     },
     /// The master did not report whether it hears the silent member, or hears no majority itself.
     MasterDoesNotSay {
-        /// The silent node.
+        /// Address of the silent node.
         address: IpAddr,
     },
-    /// Not every task could be listed: who else is missing is not known.
+    /// Not every task could be listed: it is not known which other nodes are missing.
     MissingUnknown {
-        /// The silent node.
+        /// Address of the silent node.
         address: IpAddr,
     },
     /// One fence per hold-off.
     HoldOff {
-        /// The silent node.
+        /// Address of the silent node.
         address: IpAddr,
         /// The slot that was fenced last.
         fenced: String,
-        /// Seconds until another one may be.
+        /// Seconds until another node may be fenced.
         seconds: u64,
     },
-    /// Its task was asked to stop a moment ago.
+    /// ECS was asked to stop its task a moment ago.
     FenceUnderWay {
-        /// The node.
+        /// Address of the fenced node.
         address: IpAddr,
-        /// Seconds since then.
+        /// Seconds since the first request.
         seconds: u64,
     },
     /// A fence was asked for, and ECS still does not report the task STOPPED.
     FenceFailed {
-        /// The slot.
+        /// The slot: the name of its ECS service.
         slot: String,
         /// ARN of the task.
         task: String,
-        /// Seconds since it was asked for.
+        /// Seconds since the first request.
         seconds: u64,
         /// Whether ECS has accepted the call: it means to stop the task, and the host's agent does not do it.
         accepted: bool,
     },
     /// Another invocation acts.
     Leased {
-        /// The invocation.
+        /// Owner of the lease: request id and a random part.
         owner: String,
     },
-    /// Nothing is done until somebody resumes, or the pause ends by itself.
+    /// Nothing is done until an operator resumes, or the pause ends by itself.
     Paused {
-        /// Who asked for it.
+        /// The operator who asked for it.
         owner: String,
         /// Seconds that are left.
         seconds: u64,
     },
-    /// A group without targets refuses everybody.
+    /// A group without targets refuses every client.
     WouldEmpty {
         /// The group's port.
         port: u16,

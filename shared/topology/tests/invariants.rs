@@ -32,7 +32,7 @@ fn answer() -> impl Strategy<Value = Option<Answer>> {
     ]
 }
 
-/// Answers of five nodes (none: no task), whether the listing was complete, and which calls fail.
+/// Answers of five nodes (`None`: no task), whether the listing was complete, and which calls fail.
 type Round = (Vec<Option<Answer>>, bool, bool);
 
 fn rounds() -> impl Strategy<Value = (BTreeSet<u8>, Vec<Round>)> {
@@ -105,7 +105,7 @@ proptest! {
             match decision.verdict {
                 Verdict::DualMaster => {
                     let armed = decision.actions.iter().filter(|action| matches!(action, Action::Register { .. }));
-                    prop_assert!(armed.count() <= 1, "armed somebody beside the incumbent");
+                    prop_assert!(armed.count() <= 1, "armed an address beside the incumbent");
                 }
                 Verdict::NoMaster => {
                     let registers = decision.actions.iter().any(|action| matches!(action, Action::Register { .. }));

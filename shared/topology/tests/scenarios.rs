@@ -1,8 +1,8 @@
-//! Golden scenarios: a folder each, `rounds.txt` in, `expected.txt` out. `UPDATE_GOLDEN=1` writes what comes out, to be
-//! read before it is committed.
+//! Golden scenarios: a folder each, `rounds.txt` in, `expected.txt` out. `UPDATE_GOLDEN=1` writes what comes
+//! out, to be read before it is committed.
 //!
-//! `rounds.txt`: a policy line, then rounds. Groups are given once and follow the decided actions, but for the calls
-//! that a round says fail; a round says only what changes of the nodes.
+//! `rounds.txt`: a policy line, then rounds. Groups are given once and follow the decided actions, but for
+//! the calls that a round says fail; a round says only what changes of the nodes.
 //!
 //! ```text
 //! policy core=3 slave-only=0 rearm=60 confirmations=2
@@ -14,8 +14,8 @@
 //! through 20 every 2
 //! ```
 //!
-//! A round in which a node is late or silent was asked for [`PATIENCE`] before its time. `through` plays rounds without telling
-//! them, unless they act.
+//! In a round with a late or silent node the questions were sent [`PATIENCE`] before its time. `through`
+//! plays rounds and prints only those that act.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -43,7 +43,7 @@ fn every_scenario_ends_as_expected() {
             let name = file.unwrap().file_name();
             assert!(
                 name == "rounds.txt" || name == "expected.txt",
-                "{}: {name:?} is read by nobody",
+                "{}: {name:?} is a file that no test reads",
                 folder.display()
             );
         }
@@ -62,12 +62,12 @@ fn every_scenario_ends_as_expected() {
     assert!(untold.is_empty(), "no scenario has {untold:?}");
 }
 
-/// A cluster as a scenario tells it.
+/// A cluster as a scenario describes it.
 struct Stage {
     policy: Policy,
     groups: Vec<Group>,
     readers: Vec<Group>,
-    /// Which members a node says are alive.
+    /// The members that a node reports alive.
     alive: BTreeMap<String, BTreeSet<u32>>,
     /// Tasks that ECS reports STOPPED.
     ended: BTreeSet<String>,
@@ -190,7 +190,7 @@ impl Stage {
                         let until = now.after(Duration::from_secs(seconds.parse().unwrap()));
                         self.state.pause(now, Some(Pause { owner: "ada".into(), until }));
                     }
-                    // Another invocation has the lease for so long.
+                    // Another invocation has the lease for this many seconds.
                     Some(("leased", seconds)) => {
                         let until = now.after(Duration::from_secs(seconds.parse().unwrap()));
                         self.state.lease = Some(Lease { owner: "other".into(), until });

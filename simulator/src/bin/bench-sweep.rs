@@ -1,4 +1,4 @@
-//! One sweep over a thousand nodes, every tenth of them silent: how long it takes beside one deadline, and the memory.
+//! One sweep over a thousand nodes, every tenth of them silent: its time beyond one deadline, and its memory.
 //! The nodes are served by a process of their own.
 
 use std::{
@@ -17,7 +17,7 @@ use tokio::{
 use topology::{Answer, NotKnown, PATIENCE as DEADLINE};
 
 const NODES: usize = 1_000;
-/// What the project promises beside the deadline: time, and kilobytes of memory.
+/// What the project promises: time beyond the deadline, and kilobytes of memory.
 const LIMITS: (Duration, u64) = (Duration::from_millis(100), 40 << 10);
 const RUNS: usize = 5;
 
@@ -38,7 +38,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Prints the addresses of all nodes and answers for them: one master, slaves, and every tenth says nothing.
+/// Prints the addresses of all nodes and answers for them: one master, slaves, and every tenth is silent.
 async fn serve() {
     for number in 0..NODES {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
@@ -66,7 +66,6 @@ async fn serve() {
     std::future::pending::<()>().await;
 }
 
-/// Every tenth.
 fn is_silent(number: usize) -> bool {
     number % 10 == 9
 }
@@ -75,7 +74,7 @@ async fn measure() -> Result<bool, Box<dyn std::error::Error>> {
     let mut server = Command::new(env::current_exe()?).arg("serve").stdout(Stdio::piped()).spawn()?;
     let output = server.stdout.take().ok_or("no output of the nodes")?;
     let lines = BufReader::new(output).lines().map_while(Result::ok).take_while(|line| line != "ready");
-    // Bolt is asked where the role was silent before; the same listener stands for both.
+    // Bolt is asked where the role was silent before; the same listener stands in for both.
     let question =
         |(number, at): (usize, SocketAddr)| Question { role: at, bolt: at, ask_bolt: is_silent(number) };
     let addresses = lines.filter_map(|line| line.parse().ok());

@@ -20,7 +20,8 @@ fn slave_only(number: u8, answer: Answer) -> Sighting {
     Sighting { slot: slot(number, Kind::SlaveOnly), ..running(number, answer, "running") }
 }
 
-/// Name, nodes wanted, whether a master is, what is seen, what is not ready.
+/// Name, nodes wanted, whether a master is wanted, what is seen, and the clause of a
+/// cluster that is not ready.
 type Case = (&'static str, usize, bool, Vec<Sighting>, Option<&'static str>);
 
 #[test]
@@ -42,7 +43,7 @@ fn a_cluster_is_ready_when_enough_are_sure_and_one_of_them_leads() {
             ),
         ),
         (
-            "nobody leads",
+            "no leader",
             2,
             true,
             vec![up(1, Slave), up(2, Slave)],

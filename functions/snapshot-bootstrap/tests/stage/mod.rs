@@ -1,4 +1,5 @@
-//! AWS in memory, as far as these two resources reach: S3 with its conditional writes, and a cluster that follows a script.
+//! AWS in memory, as far as these two resources reach: S3 with its conditional writes, and a
+//! cluster that follows a script.
 
 #![allow(dead_code)] // each test file uses a part of it
 
@@ -39,13 +40,13 @@ struct Inside {
     written: u64,
     /// URIs whose calls fail, and how.
     failing: BTreeMap<String, Kind>,
-    /// What somebody else writes to the founding record just before our next writes.
+    /// What a concurrent writer puts into the founding record just before our next writes.
     rivals: VecDeque<Vec<u8>>,
-    /// Conditional writes that were tried.
+    /// Number of conditional writes that were tried.
     puts: usize,
-    /// So many of the next ones are answered "busy".
+    /// How many of the next ones are answered "busy".
     busy: usize,
-    /// So many of the next ones are done, and their answers lost.
+    /// How many of the next ones succeed, with a lost answer.
     unanswered: usize,
 }
 
@@ -124,7 +125,7 @@ impl Buckets {
         inside.objects.get(&uri(STATE, FOUNDING)).map(|(body, _)| Founding::read(body).unwrap())
     }
 
-    /// Everything that is there, in which version.
+    /// All objects, with their versions.
     pub fn all(&self) -> BTreeMap<String, (Vec<u8>, u64)> {
         self.inside().objects.clone()
     }
@@ -224,7 +225,7 @@ impl Cluster {
         self
     }
 
-    /// What ECS itself says of the services.
+    /// What ECS itself reports about the services.
     #[must_use]
     pub fn saying(self, services: Vec<Service>) -> Self {
         self.stage().services.push_back(services);
@@ -238,18 +239,18 @@ impl Cluster {
         self
     }
 
-    /// Which services each look was for.
+    /// The services of each look.
     pub fn looks(&self) -> Vec<Vec<String>> {
         self.stage().looks.clone()
     }
 
-    /// Who was asked for counts.
+    /// The nodes that were asked for counts.
     pub fn counted(&self) -> Vec<IpAddr> {
         self.stage().counted.clone()
     }
 }
 
-/// The next of a script whose last part stays.
+/// The next scene of a script, whose last one stays.
 fn next<T: Clone>(script: &mut VecDeque<T>) -> Option<T> {
     if script.len() > 1 { script.pop_front() } else { script.front().cloned() }
 }
@@ -258,7 +259,7 @@ impl World for Cluster {
     async fn look(&self, slots: &[&Slot]) -> Result<Vec<Sighting>, Error> {
         let mut stage = self.stage();
         stage.looks.push(slots.iter().map(|slot| slot.name.clone()).collect());
-        let scene = next(&mut stage.scenes).expect("nobody should look")?;
+        let scene = next(&mut stage.scenes).expect("no look is expected")?;
         Ok(scene.into_iter().filter(|sighting| slots.contains(&&sighting.slot)).collect())
     }
 
@@ -273,7 +274,7 @@ impl World for Cluster {
     async fn count(&self, master: IpAddr) -> Result<Counts, Uncounted> {
         let mut stage = self.stage();
         stage.counted.push(master);
-        next(&mut stage.counts).expect("nobody should count")
+        next(&mut stage.counts).expect("no count is expected")
     }
 }
 
@@ -311,7 +312,7 @@ pub fn event_with(name: &str, properties: &[(&str, Value)]) -> Value {
     event
 }
 
-/// The function with everything around it.
+/// The function with all its surroundings.
 pub struct Function {
     pub mailbox: Mailbox,
     pub queue: Queue,
@@ -328,7 +329,7 @@ impl Function {
         Self::all(buckets, cluster, nodes, Slot::numbered(&["core-1", "core-2", "core-3"], &[] as &[&str]))
     }
 
-    /// The same of a cluster with these slots.
+    /// The same for a cluster with these slots.
     pub fn of(buckets: &Buckets, cluster: &Cluster, slots: Vec<Slot>) -> Self {
         Self::all(buckets, cluster, Nodes::Restore, slots)
     }
@@ -355,12 +356,12 @@ impl Function {
         self.protocol.handle(event, Invocation::at(now, Duration::from_secs(60))).await
     }
 
-    /// One invocation, and all that it hands over to; the only answer.
+    /// One invocation, and all that it hands over to; returns the only answer.
     pub async fn answer(&self, event: &Value) -> Value {
         let before = self.mailbox.answers().len();
         let mut event = event.clone();
         while self.invoke(&event).await == Handled::HandedOver {
-            assert_eq!(self.mailbox.answers().len(), before, "whoever hands over does not answer");
+            assert_eq!(self.mailbox.answers().len(), before, "an invocation that hands over does not answer");
             event = self.queue.take().unwrap();
         }
         let mut answers = self.mailbox.answers().split_off(before);

@@ -1,4 +1,4 @@
-//! Requests that fail and are rolled back, come late or twice, or come while something else is under way.
+//! Requests that fail and are rolled back, come late or twice, or come while other work is in progress.
 
 use std::time::Duration;
 
@@ -7,8 +7,8 @@ use serde_json::json;
 
 use crate::stage::{APP_PASSWORD, APP_SECRET, Stage, create, delete, event, logs::Logs, stage_like};
 
-/// Of a rename that failed because a node was away, CloudFormation takes back what it can: an Update to the old properties. No Delete
-/// of the new login ever comes.
+/// CloudFormation undoes a rename that failed because a node was away, with an Update to the old properties.
+/// No Delete of the new login ever comes.
 pub async fn a_failed_rename_takes_the_new_login_away_again(stage: &Stage, logs: &Logs) {
     stage.cloud.node("core-2", Some(stage.address));
     stage.send(event("user-create")).await.succeeded();
@@ -31,7 +31,7 @@ pub async fn a_failed_rename_takes_the_new_login_away_again(stage: &Stage, logs:
     assert_eq!((stage.roles("app-2").await, stage.cloud.record_of("app-2")), (None, None));
 }
 
-/// A node goes away before a role is changed, and is away still when CloudFormation changes it back.
+/// A node goes away before a role is changed, and is still away when CloudFormation changes the role back.
 pub async fn a_failed_change_of_a_role_is_rolled_back_without_the_node_that_is_away(
     stage: &Stage,
     logs: &Logs,
@@ -58,7 +58,7 @@ pub async fn a_rename_to_a_login_of_another_resource_leaves_that_one_its_login(s
     let mut other = create("app-2", Role::Reader);
     stage.send(other.clone()).await.succeeded();
     stage.send(event("user-create")).await.succeeded();
-    // Away for the rename only.
+    // Away during the rename only.
     stage.cloud.node("core-2", None);
     stage.send(event("user-rename")).await.failed();
     stage.cloud.node("core-2", Some(stage.address));
@@ -69,7 +69,8 @@ pub async fn a_rename_to_a_login_of_another_resource_leaves_that_one_its_login(s
     assert_eq!(stage.roles("app-2").await, None);
 }
 
-/// The reconcile has read both records, or the one record, when an Update of the second user is done and answered.
+/// The reconcile has read both records, or the one record, when an Update of the second
+/// user is done and answered.
 pub async fn a_user_suspended_during_a_reconcile_stays_suspended(stage: &Stage, _: &Logs) {
     let first = "arn:aws:secretsmanager:us-east-1:000000000000:secret:first";
     stage.cloud.secret(first, APP_PASSWORD, None);
@@ -98,7 +99,7 @@ pub async fn a_user_deleted_during_a_reconcile_stays_deleted(stage: &Stage, _: &
         stage_like(stage).send(event("user-delete")).await.succeeded();
         held.open();
     };
-    // It has read the record, and makes the user again where it is missing.
+    // The reconcile has read the record, and makes the user again where it is missing.
     let (summary, ()) = tokio::join!(stage.reconcile(), deleted);
     assert_eq!((summary.applied, summary.in_order()), (2, true), "{summary:?}");
     assert_eq!((stage.roles("app").await, stage.cloud.record_of("app")), (None, None));
@@ -200,7 +201,8 @@ pub async fn a_late_second_try_of_a_failure_fails_as_before(stage: &Stage, _: &L
     assert_eq!((stage.roles("app").await, stage.cloud.record_of("app")), (None, None));
 }
 
-/// The second delivery has asked what was said, and is slow: the first one is answered, and the user deleted, before it writes.
+/// The second delivery has looked for an answer, and is slow: the first one is answered, and the user
+/// deleted, before it writes.
 pub async fn a_second_delivery_that_is_overtaken_makes_no_user(stage: &Stage, _: &Logs) {
     for held_at in ["nodes", "record app", "write app"] {
         let twice = event("user-create");

@@ -1,4 +1,5 @@
-//! AWS in memory: nodes, secrets and records that a test sets, calls that fail or wait as it says, and counts of them.
+//! AWS in memory: nodes, secrets and records that a test sets, calls that fail or wait as it
+//! wants, and counts of them.
 
 use std::{
     collections::BTreeMap,
@@ -23,14 +24,14 @@ pub struct Cloud {
     pub secrets: Mutex<BTreeMap<(String, Stage), String>>,
     pub records: Mutex<BTreeMap<String, String>>,
     pub requests: Mutex<BTreeMap<String, String>>,
-    /// Whether the cluster or all its services are.
+    /// Whether the cluster or all its services are gone.
     pub gone: AtomicBool,
     calls: Mutex<Vec<String>>,
     gates: Mutex<Vec<(String, Arc<Gate>)>>,
     failures: Mutex<Vec<(String, Kind)>>,
 }
 
-/// A call that waits until a test lets it go on.
+/// A call that waits until a test releases it.
 #[derive(Default)]
 pub struct Gate {
     reached: Notify,
@@ -38,7 +39,7 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// Until the call is made.
+    /// Waits until the call is made.
     pub async fn reached(&self) {
         let reached = timeout(Duration::from_secs(30), self.reached.notified()).await;
         reached.expect("the call is made");
@@ -65,14 +66,14 @@ impl Cloud {
         }
     }
 
-    /// The next call of that name waits: `nodes`, `write app`, `secret arn:...`.
+    /// Makes the next call of that name wait: `nodes`, `write app`, `secret arn:...`.
     pub fn hold(&self, call: &str) -> Arc<Gate> {
         let gate = Arc::new(Gate::default());
         self.gates.lock().unwrap().push((call.to_owned(), Arc::clone(&gate)));
         gate
     }
 
-    /// The next `times` calls whose name starts so fail.
+    /// Makes the next `times` calls fail whose name starts with `call`.
     pub fn fail(&self, call: &str, kind: Kind, times: usize) {
         self.failures.lock().unwrap().extend(std::iter::repeat_n((call.to_owned(), kind), times));
     }
@@ -86,12 +87,12 @@ impl Cloud {
         self.calls.lock().unwrap().len()
     }
 
-    /// How many calls there were whose name starts so.
+    /// How many calls there were whose name starts with `call`.
     pub fn count(&self, call: &str) -> usize {
         self.calls.lock().unwrap().iter().filter(|name| name.starts_with(call)).count()
     }
 
-    /// How many failures no call has met; they are taken back.
+    /// How many failures no call has met; they are withdrawn.
     pub fn spare_failures(&self) -> usize {
         std::mem::take(&mut *self.failures.lock().unwrap()).len()
     }

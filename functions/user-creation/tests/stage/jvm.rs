@@ -11,7 +11,7 @@ use std::{
 
 const STARTS_WITHIN: Duration = Duration::from_secs(120);
 
-/// A Neo4j that ends with this value, or with the process of the test, however that ends.
+/// A Neo4j that ends when this value is dropped, or when the process of the test ends, however that ends.
 pub struct Jvm {
     pub address: IpAddr,
     dir: PathBuf,
@@ -59,7 +59,7 @@ pub const V5_26: Release = Release {
 impl Jvm {
     /// Starts it on a loopback address of its own, and waits until it answers.
     pub fn start(release: &Release) -> Self {
-        // Below the repository's root, wherever the crate of the test is.
+        // Below the repository's root, wherever the test's crate is.
         let above = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
         let mut homes = above.map(|dir| dir.join(".local").join(release.home));
         // Neo4j 5 refuses a path that is not normalized.
@@ -73,7 +73,8 @@ impl Jvm {
         }
         fs::write(dir.join("conf/neo4j.conf"), (release.settings)(address, &dir)).expect("a configuration");
         let console = fs::File::create(dir.join("console.log")).expect("a log");
-        // The shell ends the JVM when its input ends, which it does when this process does, and ends with it.
+        // The shell ends the JVM when its input ends, which happens when this process
+        // ends, and then ends itself.
         let watch = "\"$0\" console & jvm=$!; exec 3<&0; { read -r _ <&3; kill -KILL $jvm; } & wait $jvm";
         let mut shell = Command::new("bash")
             .args(["-c", watch])
@@ -97,7 +98,7 @@ impl Jvm {
             let at = SocketAddr::from((address, port));
             std::net::TcpStream::connect_timeout(&at, Duration::from_millis(200)).is_ok()
         };
-        // Bolt comes first; when HTTP answers all of it is up.
+        // Bolt comes first; when HTTP answers, everything is up.
         while !(answers(7687) && answers(7474)) {
             let console = || fs::read_to_string(self.dir.join("console.log")).unwrap_or_default();
             let ended = self.shell.try_wait().expect("bash");
@@ -109,14 +110,14 @@ impl Jvm {
 
 impl Drop for Jvm {
     fn drop(&mut self) {
-        // Closing its input would do; a line does it without waiting for the field's own drop.
+        // Closing its input would be enough; a line does it without waiting for the field's own drop.
         let _told = self.input.write_all(b"end\n");
         let _ended = self.shell.wait();
         let _removed = fs::remove_dir_all(&self.dir);
     }
 }
 
-/// A loopback address on which both ports are free; others on this machine have other ones.
+/// A loopback address on which both ports are free; other tests on this machine have other addresses.
 pub fn free_address() -> IpAddr {
     let process = std::process::id();
     let candidates = (0..200).map(|step| {

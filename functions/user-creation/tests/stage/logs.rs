@@ -1,4 +1,4 @@
-//! Everything that is logged, at every level, to be searched for secrets.
+//! Everything that is logged, at every level, so that it can be searched for secrets.
 
 use std::{
     io,
@@ -11,7 +11,7 @@ use tracing_subscriber::fmt::MakeWriter;
 pub struct Logs(Arc<Mutex<Vec<u8>>>);
 
 impl Logs {
-    /// Takes all log lines of this process from now on.
+    /// Captures all log lines of this process from now on.
     pub fn capture() -> Self {
         let logs = Self::default();
         tracing_subscriber::fmt()
@@ -22,12 +22,11 @@ impl Logs {
         logs
     }
 
-    /// All of it since the start.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
     }
 
-    /// The last lines, from byte `start` on.
+    /// The log from byte `start` on.
     pub fn since(&self, start: usize) -> String {
         self.text()[start..].to_owned()
     }

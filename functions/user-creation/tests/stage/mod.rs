@@ -1,4 +1,4 @@
-//! The function as CloudFormation sees it, with AWS in memory and Neo4j for real.
+//! The function as CloudFormation sees it, with AWS in memory and a real Neo4j.
 
 #![allow(dead_code, unused_imports, unused_macros)] // three test programs, each of which uses a part
 
@@ -30,7 +30,7 @@ use neo4j::{Administration, Credentials, Denied, Instance, Role, UserName};
 use serde_json::{Value, json};
 use user_creation::{Config, Neo4jUser, Summary, UserRecords, reconcile};
 
-/// The administrator's password once the function has been there.
+/// The administrator's password once the function has run.
 pub const ADMIN_PASSWORD: &str = "Adm1n-of-all-nodes";
 /// The secret that the events name.
 pub const APP_SECRET: &str = "arn:aws:secretsmanager:us-east-1:000000000000:secret:app";
@@ -49,7 +49,7 @@ pub struct Stage {
 /// One test, on a node that has no user but the administrator.
 pub type Test = for<'a> fn(&'a Stage, &'a Logs) -> Pin<Box<dyn Future<Output = ()> + 'a>>;
 
-/// The tests of those names, in that order.
+/// The tests with those names, in that order.
 macro_rules! tests {
     ($($name:ident),* $(,)?) => {
         vec![$((stringify!($name), (|stage, logs| Box::pin($name(stage, logs))) as $crate::stage::Test)),*]
@@ -61,7 +61,7 @@ pub(crate) use tests;
 pub fn run(release: &Release, administration: Administration, tests: Vec<(&'static str, Test)>) -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads = Some(1);
-    // To be listed the tests need no node.
+    // Listing the tests needs no node.
     let node = (!arguments.list).then(|| (Logs::capture(), Jvm::start(release)));
     let place = node.as_ref().map(|(logs, jvm)| (logs.clone(), jvm.address));
     let trials = tests.into_iter().map(|(name, test)| {
@@ -83,7 +83,7 @@ pub fn run(release: &Release, administration: Administration, tests: Vec<(&'stat
     conclusion.exit_code()
 }
 
-/// What an event came to.
+/// The answer to an event.
 pub struct Answer {
     pub value: Value,
     pub took: Duration,
@@ -119,7 +119,7 @@ impl Stage {
         Self::on(cloud, address, config)
     }
 
-    /// A further function on a cloud that is there.
+    /// A further function on an existing cloud.
     pub fn on(cloud: Arc<Cloud>, address: IpAddr, config: Config) -> Self {
         let (mailbox, queue) = (Mailbox::new(), Queue::new());
         let protocol = Protocol::new(mailbox.clone(), queue.clone())
@@ -163,14 +163,14 @@ impl Stage {
         self.instance().login(&credentials(user, password)).await
     }
 
-    /// Whether the node has `user`, and its roles.
+    /// The roles of `user` on the node; `None` if it is absent.
     pub async fn roles(&self, user: &str) -> Option<Vec<String>> {
         let accounts = self.instance().accounts(&admin()).await.expect("a list of users");
         let account = accounts.into_iter().find(|account| account.name == user)?;
         Some(account.roles.unwrap_or_default().into_iter().collect())
     }
 
-    /// Removes what a test may have left.
+    /// Removes what an earlier test may have left.
     pub async fn clear(&self) {
         let none = secrecy::SecretString::default();
         // Before the first resource the administrator has another password, and there is no user to remove.
@@ -204,7 +204,7 @@ pub fn stage_like(stage: &Stage) -> Stage {
     Stage::on(Arc::clone(&stage.cloud), stage.address, stage.config.clone())
 }
 
-/// One of the files below `events`, as a request of its own: CloudFormation gives no two the same id.
+/// One of the files below `events`, as a request of its own: CloudFormation never repeats an id.
 pub fn event(name: &str) -> Value {
     static NUMBER: AtomicUsize = AtomicUsize::new(0);
     let file = format!("{}/../../events/{name}.json", env!("CARGO_MANIFEST_DIR"));
@@ -214,7 +214,7 @@ pub fn event(name: &str) -> Value {
     event
 }
 
-/// The event that makes `user` with `role`.
+/// The event that creates `user` with `role`.
 pub fn create(user: &str, role: Role) -> Value {
     let mut event = event("user-create");
     event["LogicalResourceId"] =
@@ -224,7 +224,7 @@ pub fn create(user: &str, role: Role) -> Value {
     event
 }
 
-/// The event that deletes what `created` made.
+/// The event that deletes what `created` created.
 pub fn delete(created: &Value) -> Value {
     let mut event = created.clone();
     event["RequestType"] = json!("Delete");
@@ -234,7 +234,7 @@ pub fn delete(created: &Value) -> Value {
     event
 }
 
-/// The administrator, once the function has been there.
+/// The administrator, once the function has run.
 pub fn admin() -> Credentials {
     credentials("neo4j", ADMIN_PASSWORD)
 }

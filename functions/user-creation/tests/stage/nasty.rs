@@ -1,5 +1,5 @@
-//! Two hundred passwords that something between a template and a disk likes to change. Each has a word of its own in it that
-//! no encoding changes, so that it can be searched for in logs.
+//! Two hundred passwords that some layer between a template and a disk may change. Each contains a word of
+//! its own that no encoding changes, so that logs can be searched for it.
 
 /// `(password, its word)`.
 pub fn passwords() -> Vec<(String, String)> {
@@ -83,14 +83,14 @@ pub fn passwords() -> Vec<(String, String)> {
     }
     add(&|word| format!("{word}{}", "x".repeat(1000)));
     add(&|word| format!("{}{word}", "\u{e4}\"\\".repeat(400)));
-    // Not the secret in an object, but a password that looks like one that is cut off.
+    // Not the secret in an object, but a password that looks like a truncated one.
     add(&|word| format!("{{\"password\":\"{word}"));
     add(&|word| format!("\"{word}\""));
     add(&|word| format!("') CALL dbms.security.deleteUser('neo4j') //{word}"));
     nasty
 }
 
-/// What a careless carrier would make of `password`; never the same.
+/// What a careless layer would make of `password`; it always differs.
 pub fn variant(password: &str) -> String {
     let trimmed = password.trim();
     let ascii: String = password.chars().map(|c| if c.is_ascii() { c } else { '?' }).collect();

@@ -80,7 +80,8 @@ async fn nothing_is_described_when_nothing_is_listed_or_remembered() {
     assert_eq!(fake.asked().len(), 3, "a remembered one is described although nothing is listed");
 }
 
-/// With a dead agent `lastStatus` stays RUNNING. On the way down it is DEACTIVATING, STOPPING, DEPROVISIONING.
+/// With a dead agent `lastStatus` stays RUNNING. On the way down it is DEACTIVATING,
+/// STOPPING, DEPROVISIONING.
 #[tokio::test]
 async fn a_remembered_task_is_stopping_until_it_is_stopped() {
     for last in ["RUNNING", "DEACTIVATING", "STOPPING", "DEPROVISIONING"] {
@@ -92,7 +93,7 @@ async fn a_remembered_task_is_stopping_until_it_is_stopped() {
     let fake =
         ecs(&["b"], &[described("a", "STOPPED", "STOPPED"), described("b", "STOPPED", "STOPPED")], &[]).await;
     let look = look(&fake, &["a"]).await.unwrap();
-    assert_eq!((arns(&look), &look.ended), (vec![], &ended(&["a"])), "nobody asked for b");
+    assert_eq!((arns(&look), &look.ended), (vec![], &ended(&["a"])), "b was not remembered");
 }
 
 #[tokio::test]
@@ -101,11 +102,12 @@ async fn a_task_that_ecs_does_not_know_has_ended_only_when_it_is_not_listed_eith
     let fake = ecs(&["b"], &known, &[("a", "MISSING")]).await;
     let gone = look(&fake, &["a"]).await.unwrap();
     assert_eq!((arns(&gone), &gone.ended), (vec!["b"], &ended(&["a"])));
-    // Listed and not remembered: too new to be described, or it ended between the calls. It is absent, and no error.
+    // Listed and not remembered: too new to be described, or ended between the calls. It is
+    // absent, without an error.
     let fake = ecs(&["a", "b"], &known, &[("a", "MISSING")]).await;
     let new = look(&fake, &[]).await.unwrap();
     assert_eq!((arns(&new), &new.ended), (vec!["b"], &ended(&[])));
-    // The two calls contradict each other, and that is no evidence of an end.
+    // The two calls contradict each other, which is no evidence of an end.
     let torn = look(&fake, &["a"]).await.unwrap();
     assert_eq!((arns(&torn), &torn.ended), (vec!["b"], &ended(&[])));
 }

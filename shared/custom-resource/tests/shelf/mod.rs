@@ -43,10 +43,10 @@ pub struct Shelf {
     pub password: Option<SecretString>,
     #[serde(default)]
     pub manner: Manner,
-    /// Bytes of a failure's sentence, or of an attribute.
+    /// Length of a failure's sentence, or of an attribute, in bytes.
     #[serde(default)]
     pub size: u16,
-    /// Calls, and seconds between them, of a shelf that `Waits`.
+    /// Number of calls, and seconds between them, of a shelf that `Waits`.
     #[serde(default)]
     pub calls: u64,
     #[serde(default)]
