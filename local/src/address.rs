@@ -1,14 +1,14 @@
 //! Addresses for everything the local cloud runs, so that two runs never meet.
 
 use std::{
-    collections::hash_map::RandomState,
-    hash::{BuildHasher, Hasher},
     net::Ipv4Addr,
     sync::{
         Arc,
         atomic::{AtomicU16, Ordering},
     },
 };
+
+use crate::random::random;
 
 /// Hands out distinct addresses of one block of 253, each at most once: an address is never given to a second
 /// task, because a client that still holds the old one must not reach somebody else by accident.
@@ -41,11 +41,6 @@ impl AddressPool {
         let [a, b, c] = self.block;
         Ipv4Addr::new(a, b, c, last)
     }
-}
-
-/// Random as the keys of the standard hasher are: enough for names that shall not meet.
-pub(crate) fn random() -> u64 {
-    RandomState::new().build_hasher().finish()
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ use crate::{
     control::{Act, Order, Status},
     demo, deploy, http as wire,
     layout::Layout,
+    observe,
     processes::{self, Processes},
     report,
     stack::Stack,
@@ -279,9 +280,9 @@ async fn up(layout: Layout, options: &Options) -> Outcome {
     deploy::deploy(&layout, at, stack, &[]).await?;
     println!("{}", report::left_out(&status(&layout).await?));
     println!("waiting for the cluster to form");
-    let status = demo::until(demo::FORMING, || async {
+    let status = observe::until(observe::FORMING, || async {
         let status = status(&layout).await.ok()?.of(stack);
-        demo::formed(&status, demo::CORE_SIZE).then_some(status)
+        observe::formed(&status, observe::CORE_SIZE).then_some(status)
     });
     let status = status.await.ok_or("the cluster did not form; `local status` shows what each node says")?;
     print!("{}", report::status(&status));

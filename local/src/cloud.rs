@@ -204,7 +204,7 @@ fn image(layout: &Layout) -> Image {
 }
 
 async fn serve(gateway: Gateway, listener: TcpListener) {
-    if let Err(error) = gateway.serve(listener).await {
+    if let Err(error) = gateway.serve(listener, control::routes()).await {
         warn!(%error, "the gateway ended");
     }
 }

@@ -12,7 +12,6 @@ use serde_json::Value;
 use tokio::process::{Child, Command};
 
 use crate::{
-    gateway::queue::Limits,
     http as wire,
     layout::Layout,
     processes::{Processes, tail},
@@ -66,6 +65,22 @@ pub enum Ran {
     Failed,
     /// It did not run: too many of it do, or Lambda itself failed.
     Throttled,
+}
+
+/// A function's `EventInvokeConfig`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// `MaximumEventAgeInSeconds`: older than this it is dropped.
+    pub age: Duration,
+    /// `MaximumRetryAttempts`, of errors of the function; being throttled does not count.
+    pub retries: u32,
+}
+
+impl Default for Limits {
+    /// What a function has without one: six hours, two retries.
+    fn default() -> Self {
+        Self { age: Duration::from_secs(6 * 3600), retries: 2 }
+    }
 }
 
 /// Where the emulator listens. Clones are the same emulator.

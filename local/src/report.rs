@@ -1,8 +1,12 @@
-//! What people see: plain tables.
+//! What operators see: plain tables.
 
 use std::{collections::BTreeSet, fmt::Write, net::SocketAddr};
 
-use crate::{control::Status, stack::Stack};
+use crate::{
+    control::Status,
+    elb::{ListenerStatus, TargetStatus},
+    stack::Stack,
+};
 
 /// Nodes, then each listener with its targets; of several stacks one after the other.
 pub fn status(status: &Status) -> String {
@@ -19,7 +23,7 @@ pub fn status(status: &Status) -> String {
 fn of_one(status: &Status) -> String {
     let mut text = String::new();
     let mut line = |cells: [&str; 4]| {
-        let _infallible = writeln!(text, "  {:<28} {:<16} {:<12} {}", cells[0], cells[1], cells[2], cells[3]);
+        let _infallible = writeln!(text, "  {:<38} {:<16} {:<12} {}", cells[0], cells[1], cells[2], cells[3]);
     };
     line(["NODE", "ADDRESS", "TASK", "ROLE"]);
     for node in &status.nodes {
@@ -31,9 +35,9 @@ fn of_one(status: &Status) -> String {
     }
     line(["LISTENER", "TARGET", "HEALTH", "REASON"]);
     for balancer in &status.balancers {
-        for listener in &balancer.listeners {
+        for (ports, listener) in folded(&balancer.listeners) {
             let whom = if listener.admits_the_master_alone() { "write" } else { "read" };
-            let at = format!("{whom} {}:{}", balancer.address, listener.port);
+            let at = format!("{whom} {}:{ports}", balancer.address);
             if listener.targets.is_empty() {
                 line([&at, "(none)", "", ""]);
             }
@@ -44,6 +48,23 @@ fn of_one(status: &Status) -> String {
         }
     }
     text
+}
+
+/// Listeners that say the same of the same nodes are one, with all their ports: a node's ports share one health check, so that they
+/// differ for a moment only, and then the difference shows.
+fn folded(listeners: &[ListenerStatus]) -> Vec<(String, &ListenerStatus)> {
+    let says = |listener: &ListenerStatus| {
+        let of = |target: &TargetStatus| (target.ip, target.state.clone(), target.reason.clone());
+        (listener.check.clone(), listener.targets.iter().map(of).collect::<BTreeSet<_>>())
+    };
+    let mut folded: Vec<(String, &ListenerStatus)> = Vec::new();
+    for listener in listeners {
+        match folded.iter_mut().find(|(_, first)| says(first) == says(listener)) {
+            Some((ports, _)) => *ports += &format!(",{}", listener.port),
+            None => folded.push((listener.port.to_string(), listener)),
+        }
+    }
+    folded
 }
 
 /// What of the template is not deployed here.
@@ -74,4 +95,26 @@ pub fn what_next(gateway: SocketAddr, status: &Status) -> String {
          nodes, groups, health\n  target/debug/local kill|freeze|thaw|lose master  break things\n  make down                  \
          \u{20}                the end"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listener(port: u16, state: &str) -> ListenerStatus {
+        let target = |last| TargetStatus {
+            ip: [127, 0, 0, last].into(),
+            port,
+            state: if last == 1 { "healthy".to_owned() } else { state.to_owned() },
+            reason: None,
+        };
+        ListenerStatus { port, check: "/role".to_owned(), targets: vec![target(1), target(2)] }
+    }
+
+    #[test]
+    fn ports_that_say_the_same_are_one_line_and_one_that_differs_is_its_own() {
+        let listeners = [listener(7473, "unhealthy"), listener(7474, "initial"), listener(7687, "unhealthy")];
+        let ports: Vec<String> = folded(&listeners).into_iter().map(|(ports, _)| ports).collect();
+        assert_eq!(ports, ["7473,7687", "7474"]);
+    }
 }

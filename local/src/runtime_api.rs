@@ -95,6 +95,16 @@ impl Shared {
     }
 }
 
+/// What the template sets for every function, as the benchmarks give it: of a cluster that is not there.
+pub const TEMPLATE: [(&str, &str); 6] = [
+    ("DIALECT", "HA"),
+    ("NEO4J_VERSION", "3.4.6"),
+    ("CLUSTER", "bench"),
+    ("CORE_SERVICES", "core-1,core-2,core-3"),
+    ("STACK", "bench"),
+    ("ADMIN_SECRET_ARN", "arn:aws:secretsmanager:us-east-1:000000000000:secret:bench/admin-AbCdEf"),
+];
+
 /// What Lambda itself sets for a function, whose Runtime API is at `runtime`.
 pub fn environment(function: &str, runtime: SocketAddr) -> [(&'static str, String); 9] {
     [

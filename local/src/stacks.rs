@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::{
     emulator::{KEY, REGION},
-    gateway::encode,
+    form::encode,
     http as wire,
 };
 

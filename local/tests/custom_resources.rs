@@ -3,11 +3,9 @@
 //! Pages are of docs.aws.amazon.com: `cfn/...` of CloudFormation's user guide, `lambda/...` of Lambda's developer guide. What they
 //! do not say is marked as such.
 
-mod account;
-
 use std::time::{Duration, SystemTime};
 
-use account::{Account, PATIENCE};
+use crate::account::{Account, PATIENCE};
 use local::gateway::{
     Twice,
     deliveries::{Events, When},

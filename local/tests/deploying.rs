@@ -1,10 +1,8 @@
 //! `deploy`: the real `sam deploy`, again and again on a running cloud, and what the stack says when it fails.
 
-mod account;
-
 use std::{fs, os::unix::fs::symlink};
 
-use account::{Account, PATIENCE};
+use crate::account::{Account, PATIENCE};
 use local::{deploy, stack::Stack, stacks};
 
 const CONFIGURATION: &str = r#"

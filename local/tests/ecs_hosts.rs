@@ -2,15 +2,13 @@
 //!
 //! Pages are of docs.aws.amazon.com: `dev/...` of ECS's developer guide, `cfn/...` of CloudFormation's template reference.
 
-mod account;
-
 use std::{
     fs,
     path::PathBuf,
     time::{Duration, Instant},
 };
 
-use account::{Account, PATIENCE};
+use crate::account::{Account, PATIENCE};
 use local::{ecs::Task, layout::Layout};
 use serde_json::{Value, json};
 
@@ -96,7 +94,7 @@ fn volume(account: &Account, slot: &str) -> PathBuf {
 async fn with_nodes(name: &str) -> (Account, Value) {
     let program = Layout::find("unused").unwrap().node_program();
     assert!(program.exists(), "{} is not built: run `make release`", program.display());
-    let account = Account::with_tasks(name, &format!("exec {}", program.display())).await;
+    let account = Account::with_tasks(name, &format!("exec {} run", program.display())).await;
     let home = account.layout.run.join("home");
     fs::create_dir_all(home.join("bin")).unwrap();
     let neo4j = home.join("bin/neo4j");

@@ -2,11 +2,9 @@
 //!
 //! Pages are of docs.aws.amazon.com: `API/...` of the ECS API reference, `dev/...` of its developer guide.
 
-mod account;
-
 use std::time::{Duration, Instant};
 
-use account::{Account, PATIENCE};
+use crate::account::{Account, PATIENCE};
 use serde_json::{Value, json};
 
 const TARGET: &str = "AmazonEC2ContainerServiceV20141113";

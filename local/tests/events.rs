@@ -17,11 +17,12 @@ use axum::{
     routing::{get, post},
 };
 use local::{
+    emulator::Limits,
     emulator::{Emulator, Ran},
     gateway::{
         deliveries::Deliveries,
         events, pattern,
-        queue::{self, Limits, Tries},
+        queue::{self, Tries},
     },
 };
 use serde_json::{Value, json};

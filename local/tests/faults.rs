@@ -11,6 +11,7 @@ use axum::{Router, body::Bytes, extract::State, http::Uri, routing::put};
 use http::{Method, Request};
 use http_body_util::Full;
 use local::{
+    control,
     ecs::{Ecs, Image},
     elb::Elb,
     emulator::Emulator,
@@ -52,7 +53,7 @@ async fn gateway() -> (Gateway, SocketAddr, Written) {
     let at = listener.local_addr().unwrap();
     let ecs = Ecs::new(emulator, at, image, Processes::new(nowhere), network);
     let gateway = Gateway::new(emulator, ecs, elb);
-    tokio::spawn(gateway.clone().serve(listener));
+    tokio::spawn(gateway.clone().serve(listener, control::routes()));
     (gateway, at, written)
 }
 

@@ -3,9 +3,7 @@
 //! Pages are of docs.aws.amazon.com: `cfn/...` of CloudFormation's template reference and user guide, `sam/...` of SAM's guide,
 //! `s3/...` of S3's user guide.
 
-mod account;
-
-use account::{Account, PATIENCE};
+use crate::account::{Account, PATIENCE};
 use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;

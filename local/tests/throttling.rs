@@ -3,11 +3,9 @@
 //! `general/ssm` of AWS's general reference: PutParameter has three transactions a second by default; the error is `ThrottlingException: Rate
 //! exceeded`.
 
-mod account;
-
 use std::time::Instant;
 
-use account::Account;
+use crate::account::Account;
 use serde_json::json;
 
 #[tokio::test]

@@ -10,20 +10,15 @@ use std::{
     time::Duration,
 };
 
-use neo4j::Dialect;
+use neo4j::{
+    Dialect,
+    ports::{BACKUP, COORDINATION, DATA, DISCOVERY, RAFT, TRANSACTION},
+};
 use topology::{Kind, Slot};
 use tracing::warn;
 
-use crate::{Failure, Replication, Settings};
+use crate::{Replication, Settings};
 
-/// Where members of the cluster talk to each other; each has an address of its own, so the ports are the same.
-const COORDINATION_PORT: u16 = 5001;
-const DATA_PORT: u16 = 6001;
-const BACKUP_PORT: u16 = 6362;
-/// The same of causal clustering.
-const DISCOVERY_PORT: u16 = 5000;
-const TRANSACTION_PORT: u16 = 6000;
-const RAFT_PORT: u16 = 7000;
 /// Role checks share the workers with queries (facts: a busy master of as many workers as processors answers its own
 /// check late, and the balancer throws it out), so there are always more than queries alone would need. And a slave passes a
 /// write on to its master: when that one is frozen a worker waits for the read timeout with each of them (measured: with 16,
@@ -33,9 +28,52 @@ const FEWEST_WORKERS: usize = 200;
 /// Permissions of `neo4j.conf`.
 const OWNERS: u32 = 0o600;
 
-/// The lines of a `neo4j.conf`, sorted by name.
+/// The lines of a `neo4j.conf`, by name.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Conf(BTreeMap<String, String>);
+pub struct Conf(BTreeMap<String, Line>);
+
+/// The value of a setting, and what it follows from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    pub value: String,
+    pub origin: Origin,
+}
+
+/// What a line follows from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// This program alone; another value would break the cluster.
+    Fixed,
+    /// This program, unless users set another value.
+    Default,
+    /// A variable of the task definition that is not a setting of Neo4j.
+    Variable(&'static str),
+    /// The task's address.
+    Address,
+    /// The task's slot.
+    Slot,
+    /// The addresses of the core slots.
+    Peers,
+    /// Whether there is a store on the slot's volume.
+    Volume,
+    /// The users of the stack, and where they gave it.
+    Override(String),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fixed => out.write_str("this program; no other value works"),
+            Self::Default => out.write_str("this program's default; Neo4jSettings may set another value"),
+            Self::Variable(name) => write!(out, "the variable {name}"),
+            Self::Address => out.write_str("the task's address"),
+            Self::Slot => out.write_str("the task's slot"),
+            Self::Peers => out.write_str("the addresses of the core slots, as ECS lists them"),
+            Self::Volume => out.write_str("the slot's volume, on which there is a store or not"),
+            Self::Override(given) => out.write_str(given),
+        }
+    }
+}
 
 /// A setting that would write what it must not into `neo4j.conf`. Its value is not repeated.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -109,16 +147,17 @@ pub fn conf(
         Dialect::Cluster(_) => owned.extend(causal(settings, address, hosts)),
         Dialect::Single => {}
     }
-    let mut lines: BTreeMap<String, String> = defaults(settings).into_iter().map(named).collect();
+    let mut lines: BTreeMap<String, Line> = defaults(settings).into_iter().map(named).collect();
     for setting in &settings.overrides {
-        if owned.iter().any(|(own, _)| *own == setting.name) {
+        if owned.iter().any(|(own, ..)| *own == setting.name) {
             return Err(NotASetting::NotOurs(setting.name.clone()));
         }
-        lines.insert(setting.name.clone(), setting.value.clone());
+        let line = Line { value: setting.value.clone(), origin: Origin::Override(setting.given()) };
+        lines.insert(setting.name.clone(), line);
     }
     lines.extend(owned.into_iter().map(named));
     // Directories are variables of the task too.
-    match lines.iter().find(|(name, value)| !is_one_line(name, value)) {
+    match lines.iter().find(|(name, line)| !is_one_line(name, &line.value)) {
         Some((name, _)) => Err(NotASetting::NotOneLine(name.clone())),
         None => Ok(Conf(lines)),
     }
@@ -131,27 +170,27 @@ pub(crate) fn is_one_line(name: &str, value: &str) -> bool {
     name.chars().all(is_name) && !value.contains(is_control) && !value.ends_with('\\')
 }
 
-type Line = (&'static str, String);
+type Own = (&'static str, String, Origin);
 
-fn named((name, value): Line) -> (String, String) {
-    (name.to_owned(), value)
+fn named((name, value, origin): Own) -> (String, Line) {
+    (name.to_owned(), Line { value, origin })
 }
 
-/// What people may set otherwise.
-fn defaults(settings: &Settings) -> Vec<Line> {
+/// What users may set otherwise.
+fn defaults(settings: &Settings) -> Vec<Own> {
     let workers = (settings.processors * WORKERS_PER_PROCESSOR).max(FEWEST_WORKERS);
     vec![
-        ("dbms.threads.worker_count", workers.to_string()),
-        ("dbms.tx_log.rotation.retention_policy", "100M size".into()),
+        ("dbms.threads.worker_count", workers.to_string(), Origin::Default),
+        ("dbms.tx_log.rotation.retention_policy", "100M size".into(), Origin::Default),
         // 3.4.6 leaks disk space with its default provider.
-        ("dbms.index.default_schema_provider", "lucene+native-2.0".into()),
-        ("dbms.udc.enabled", "false".into()),
+        ("dbms.index.default_schema_provider", "lucene+native-2.0".into(), Origin::Default),
+        ("dbms.udc.enabled", "false".into(), Origin::Default),
         // With a certificate of its own unless one is put into the certificates' directory.
-        ("dbms.connector.https.enabled", "true".into()),
+        ("dbms.connector.https.enabled", "true".into(), Origin::Default),
     ]
 }
 
-fn common(settings: &Settings, address: IpAddr, volume: Volume) -> Vec<Line> {
+fn common(settings: &Settings, address: IpAddr, volume: Volume) -> Vec<Own> {
     // A blank slave throws its own store away while it still starts. If the backup server is bound at that moment, 3.4.6
     // fails half-way through the copy and goes on with a transaction log that is deleted on disk (seen in one of about
     // ten formations): it cannot serve as a master, and its log is gone at the next start. So the backup server comes
@@ -159,68 +198,92 @@ fn common(settings: &Settings, address: IpAddr, volume: Volume) -> Vec<Line> {
     let backup = settings.cluster.dialect != Dialect::Ha || volume == Volume::Filled;
     let below = |name: &str| settings.data.join(name).display().to_string();
     vec![
-        ("dbms.connectors.default_listen_address", address.to_string()),
-        ("dbms.connectors.default_advertised_address", address.to_string()),
-        ("dbms.connector.bolt.enabled", "true".into()),
-        ("dbms.connector.http.enabled", "true".into()),
+        ("dbms.connectors.default_listen_address", address.to_string(), Origin::Address),
+        ("dbms.connectors.default_advertised_address", address.to_string(), Origin::Address),
+        ("dbms.connector.bolt.enabled", "true".into(), Origin::Fixed),
+        ("dbms.connector.http.enabled", "true".into(), Origin::Fixed),
         // Backups come from other hosts; the port has no password, so it is the security group that guards it.
-        ("dbms.backup.enabled", backup.to_string()),
-        ("dbms.backup.address", format!("{address}:{BACKUP_PORT}")),
-        ("dbms.directories.data", settings.data.display().to_string()),
-        ("dbms.directories.certificates", below("certificates")),
-        ("dbms.directories.run", settings.logs.display().to_string()),
-        ("dbms.directories.logs", settings.logs.display().to_string()),
+        ("dbms.backup.enabled", backup.to_string(), Origin::Volume),
+        ("dbms.backup.address", format!("{address}:{BACKUP}"), Origin::Address),
+        ("dbms.directories.data", settings.data.display().to_string(), Origin::Variable("DATA_DIR")),
+        ("dbms.directories.certificates", below("certificates"), Origin::Variable("DATA_DIR")),
+        ("dbms.directories.run", settings.logs.display().to_string(), Origin::Variable("LOG_DIR")),
+        ("dbms.directories.logs", settings.logs.display().to_string(), Origin::Variable("LOG_DIR")),
     ]
 }
 
-fn high_availability(settings: &Settings, slot: &Slot, address: IpAddr, hosts: &[IpAddr]) -> Vec<Line> {
+fn high_availability(settings: &Settings, slot: &Slot, address: IpAddr, hosts: &[IpAddr]) -> Vec<Own> {
     let is_core = slot.kind == Kind::Core;
-    let hosts: Vec<String> = hosts.iter().map(|host| format!("{host}:{COORDINATION_PORT}")).collect();
+    let hosts: Vec<String> = hosts.iter().map(|host| format!("{host}:{COORDINATION}")).collect();
     let (push_factor, pull_interval) = match settings.replication {
         Replication::Push => ("1", "1s"),
         Replication::Pull => ("0", "100ms"),
     };
     vec![
-        ("dbms.mode", "HA".into()),
-        ("ha.server_id", slot.server_id.to_string()),
-        ("ha.slave_only", (!is_core).to_string()),
+        ("dbms.mode", "HA".into(), Origin::Variable("DIALECT")),
+        ("ha.server_id", slot.server_id.to_string(), Origin::Slot),
+        ("ha.slave_only", (!is_core).to_string(), Origin::Slot),
         // A cluster that a slave-only node founded would have no master, ever. 3.4.6 founds none from a node that is not one of its
         // own initial hosts (tried: it ends after 95 s); this says the same to any other version.
-        ("ha.allow_init_cluster", is_core.to_string()),
-        ("ha.initial_hosts", hosts.join(",")),
-        ("ha.host.coordination", format!("{address}:{COORDINATION_PORT}")),
-        ("ha.host.data", format!("{address}:{DATA_PORT}")),
-        ("ha.heartbeat_interval", millis(settings.heartbeat_interval)),
-        ("ha.heartbeat_timeout", millis(settings.heartbeat_timeout)),
+        ("ha.allow_init_cluster", is_core.to_string(), Origin::Slot),
+        ("ha.initial_hosts", hosts.join(","), Origin::Peers),
+        ("ha.host.coordination", format!("{address}:{COORDINATION}"), Origin::Address),
+        ("ha.host.data", format!("{address}:{DATA}"), Origin::Address),
+        (
+            "ha.heartbeat_interval",
+            millis(settings.heartbeat_interval),
+            Origin::Variable("HEARTBEAT_INTERVAL_MS"),
+        ),
+        (
+            "ha.heartbeat_timeout",
+            millis(settings.heartbeat_timeout),
+            Origin::Variable("HEARTBEAT_TIMEOUT_MS"),
+        ),
         // Below the ten seconds of a role switch, so that survivors of a frozen master elect by themselves.
-        ("ha.slave_read_timeout", millis(settings.slave_read_timeout)),
-        ("ha.slave_lock_timeout", "20s".into()),
-        ("ha.tx_push_factor", push_factor.into()),
-        ("ha.tx_push_strategy", "fixed_ascending".into()),
-        ("ha.pull_interval", pull_interval.into()),
+        (
+            "ha.slave_read_timeout",
+            millis(settings.slave_read_timeout),
+            Origin::Variable("SLAVE_READ_TIMEOUT_SECONDS"),
+        ),
+        ("ha.slave_lock_timeout", "20s".into(), Origin::Fixed),
+        ("ha.tx_push_factor", push_factor.into(), Origin::Variable("REPLICATION")),
+        ("ha.tx_push_strategy", "fixed_ascending".into(), Origin::Fixed),
+        ("ha.pull_interval", pull_interval.into(), Origin::Variable("REPLICATION")),
         // The balancer asks without a password.
-        ("dbms.security.ha_status_auth_enabled", "false".into()),
+        ("dbms.security.ha_status_auth_enabled", "false".into(), Origin::Fixed),
     ]
 }
 
-fn causal(settings: &Settings, address: IpAddr, hosts: &[IpAddr]) -> Vec<Line> {
-    let hosts: Vec<String> = hosts.iter().map(|host| format!("{host}:{DISCOVERY_PORT}")).collect();
+fn causal(settings: &Settings, address: IpAddr, hosts: &[IpAddr]) -> Vec<Own> {
+    let hosts: Vec<String> = hosts.iter().map(|host| format!("{host}:{DISCOVERY}")).collect();
     let majority = settings.cluster.core().count() / 2 + 1;
     vec![
-        ("dbms.mode", "CORE".into()),
-        ("causal_clustering.initial_discovery_members", hosts.join(",")),
-        ("causal_clustering.discovery_listen_address", format!("{address}:{DISCOVERY_PORT}")),
-        ("causal_clustering.discovery_advertised_address", format!("{address}:{DISCOVERY_PORT}")),
-        ("causal_clustering.transaction_listen_address", format!("{address}:{TRANSACTION_PORT}")),
-        ("causal_clustering.transaction_advertised_address", format!("{address}:{TRANSACTION_PORT}")),
-        ("causal_clustering.raft_listen_address", format!("{address}:{RAFT_PORT}")),
-        ("causal_clustering.raft_advertised_address", format!("{address}:{RAFT_PORT}")),
+        ("dbms.mode", "CORE".into(), Origin::Variable("DIALECT")),
+        ("causal_clustering.initial_discovery_members", hosts.join(","), Origin::Peers),
+        ("causal_clustering.discovery_listen_address", format!("{address}:{DISCOVERY}"), Origin::Address),
+        ("causal_clustering.discovery_advertised_address", format!("{address}:{DISCOVERY}"), Origin::Address),
+        ("causal_clustering.transaction_listen_address", format!("{address}:{TRANSACTION}"), Origin::Address),
+        (
+            "causal_clustering.transaction_advertised_address",
+            format!("{address}:{TRANSACTION}"),
+            Origin::Address,
+        ),
+        ("causal_clustering.raft_listen_address", format!("{address}:{RAFT}"), Origin::Address),
+        ("causal_clustering.raft_advertised_address", format!("{address}:{RAFT}"), Origin::Address),
         // A majority is what may form a cluster here, so Neo4j must not wait for more.
-        ("causal_clustering.minimum_core_cluster_size_at_formation", majority.to_string()),
+        (
+            "causal_clustering.minimum_core_cluster_size_at_formation",
+            majority.to_string(),
+            Origin::Variable("CORE_SERVICES"),
+        ),
         // Raft sends its heartbeats three times in this.
-        ("causal_clustering.leader_election_timeout", millis(settings.heartbeat_timeout)),
+        (
+            "causal_clustering.leader_election_timeout",
+            millis(settings.heartbeat_timeout),
+            Origin::Variable("HEARTBEAT_TIMEOUT_MS"),
+        ),
         // The balancer asks without a password.
-        ("dbms.security.causal_clustering_status_auth_enabled", "false".into()),
+        ("dbms.security.causal_clustering_status_auth_enabled", "false".into(), Origin::Fixed),
     ]
 }
 
@@ -229,15 +292,21 @@ fn millis(duration: Duration) -> String {
 }
 
 impl Conf {
+    /// The lines, sorted by name.
+    pub fn lines(&self) -> impl Iterator<Item = (&str, &Line)> {
+        self.0.iter().map(|(name, line)| (name.as_str(), line))
+    }
+
     /// Writes the file, and makes the directories it names.
-    pub(crate) fn write(&self, settings: &Settings) -> Result<(), Failure> {
+    ///
+    /// # Errors
+    /// What was tried, and what the system said.
+    pub(crate) fn write(&self, settings: &Settings) -> Result<(), (String, io::Error)> {
         for dir in [&settings.conf, &settings.logs] {
-            fs::create_dir_all(dir)
-                .map_err(|error| Failure::Io { what: format!("making {}", dir.display()), error })?;
+            fs::create_dir_all(dir).map_err(|error| (format!("making {}", dir.display()), error))?;
         }
-        let file = settings.conf.join("neo4j.conf");
-        write(&file, &self.to_string())
-            .map_err(|error| Failure::Io { what: format!("writing {}", file.display()), error })
+        let file = settings.neo4j_conf();
+        write(&file, &self.to_string()).map_err(|error| (format!("writing {}", file.display()), error))
     }
 }
 
@@ -254,6 +323,6 @@ fn write(file: &Path, text: &str) -> io::Result<()> {
 
 impl fmt::Display for Conf {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|(name, value)| writeln!(out, "{name}={value}"))
+        self.lines().try_for_each(|(name, line)| writeln!(out, "{name}={}", line.value))
     }
 }

@@ -1,17 +1,8 @@
-//! The node program: PID 1 beside Neo4j.
+//! The node program: PID 1 beside Neo4j, and the operator's tool in its container.
 
 use std::process::ExitCode;
 
-use runtime::{Environment, Sink, log_json};
-
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    log_json(Sink::Container);
-    match node::run(&Environment::of_process()).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!(event = error.event(), "{error}");
-            ExitCode::FAILURE
-        }
-    }
+    node::main().await
 }

@@ -7,8 +7,6 @@ use http::Uri;
 use serde::Deserialize;
 use tokio::net::lookup_host;
 
-use crate::Failure;
-
 /// The agent is on the same host.
 const AGENT: Duration = Duration::from_secs(2);
 const TRIES: u32 = 15;
@@ -16,6 +14,11 @@ const TRIES: u32 = 15;
 const AGAIN: Duration = Duration::from_secs(1);
 /// Task metadata is a few kilobytes.
 const LARGEST: usize = 256 << 10;
+
+/// The agent did not report the task's own address.
+#[derive(Debug, thiserror::Error)]
+#[error("the task's own address is not known: {0}; without it peers cannot reach this node")]
+pub struct NoAddress(String);
 
 /// The own task.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,7 +35,7 @@ pub struct Own {
 ///
 /// # Errors
 /// When there is no address after several tries.
-pub async fn own(base: &str) -> Result<Own, Failure> {
+pub async fn own(base: &str) -> Result<Own, NoAddress> {
     let mut reason = String::new();
     for _try in 0..TRIES {
         match ask(&format!("{base}/task")).await {
@@ -41,7 +44,7 @@ pub async fn own(base: &str) -> Result<Own, Failure> {
         }
         tokio::time::sleep(AGAIN).await;
     }
-    Err(Failure::Address(reason))
+    Err(NoAddress(reason))
 }
 
 async fn ask(url: &str) -> Result<Own, String> {

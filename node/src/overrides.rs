@@ -33,6 +33,16 @@ pub enum Source {
     Line(usize),
 }
 
+impl Override {
+    /// Where it was given, in words.
+    pub fn given(&self) -> String {
+        match self.source {
+            Source::Variable => format!("the variable {}", variable(&self.name)),
+            Source::Line(line) => format!("line {line} of {PARAMETER}"),
+        }
+    }
+}
+
 impl fmt::Display for Override {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.source {

@@ -8,7 +8,10 @@ use runtime::Cluster;
 use topology::{Kind, Slot};
 use tracing::warn;
 
-use crate::{Failure, Settings, metadata};
+use crate::{
+    Settings,
+    metadata::{self, NoAddress},
+};
 
 /// A role of a task may be known everywhere only seconds after the task has started.
 const TRIES: u32 = 10;
@@ -23,7 +26,16 @@ pub struct Place {
     pub slot: Slot,
 }
 
-/// Why a task has no place in the cluster.
+/// Why the place is not known.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    NoSlot(#[from] NoSlot),
+    #[error(transparent)]
+    NoAddress(#[from] NoAddress),
+}
+
+/// Why a task has no slot in the cluster.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoSlot {
     /// Started by `RunTask`, most likely.
@@ -59,7 +71,7 @@ pub enum NoSlot {
 ///
 /// # Errors
 /// When it is not known, or the task is not of the cluster.
-pub async fn find(settings: &Settings) -> Result<Place, Failure> {
+pub async fn find(settings: &Settings) -> Result<Place, Error> {
     let cluster = &settings.cluster;
     let Some(base) = &settings.metadata else {
         // Only SINGLE does without an agent, and it has exactly one slot.
@@ -111,15 +123,9 @@ mod tests {
     use runtime::Environment;
 
     fn cluster(changed: &[(&'static str, &'static str)]) -> Cluster {
-        let stack = [
-            ("DIALECT", "HA"),
-            ("NEO4J_VERSION", "3.4.6"),
-            ("CLUSTER", "s"),
-            ("STACK", "s"),
-            ("CORE_SERVICES", "s-core-1,s-core-2,s-core-3"),
-            ("SLAVE_ONLY_SERVICES", "s-slave-1"),
-        ];
-        Cluster::read(&stack.into_iter().chain(changed.iter().copied()).collect::<Environment>()).unwrap()
+        let slots = [("CORE_SERVICES", "s-core-1,s-core-2,s-core-3"), ("SLAVE_ONLY_SERVICES", "s-slave-1")];
+        let all = runtime::example::CLUSTER.into_iter().chain(slots).chain(changed.iter().copied());
+        Cluster::read(&all.collect::<Environment>()).unwrap()
     }
 
     #[test]

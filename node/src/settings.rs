@@ -6,9 +6,31 @@ use neo4j::{Dialect, Release};
 use runtime::{Cluster, Environment, Invalid};
 
 use crate::{
-    Failure,
+    conf::{NotASetting, Volume, conf},
     overrides::{self, Override},
 };
+
+/// What the task definition says is invalid.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("{0}")]
+    Invalid(#[from] Invalid),
+    #[error(transparent)]
+    NotASetting(#[from] NotASetting),
+}
+
+/// Reads and checks all that the task definition says. A setting that is refused must not wait for the agent to be refused, so no
+/// slot is needed for it.
+///
+/// # Errors
+/// The first that is invalid.
+pub fn check(environment: &Environment) -> Result<Settings, Error> {
+    let settings = Settings::read(environment)?;
+    if let Some(any) = settings.cluster.slots.first() {
+        conf(&settings, any, std::net::Ipv4Addr::LOCALHOST.into(), &[], Volume::Blank)?;
+    }
+    Ok(settings)
+}
 
 /// What the task definition says: the cluster a node belongs to, and where its files are. Its slot comes from the task's metadata.
 #[derive(Clone, Debug)]
@@ -76,8 +98,8 @@ impl Settings {
     /// Reads all parameters.
     ///
     /// # Errors
-    /// The first that is of no use, in one sentence that names it.
-    pub fn read(environment: &Environment) -> Result<Self, Failure> {
+    /// The first that is invalid, in one sentence that names it.
+    pub fn read(environment: &Environment) -> Result<Self, Error> {
         let cluster = Cluster::read(environment)?;
         let overrides = overrides::read(environment)?;
         let path = |name, default: &str| PathBuf::from(environment.text(name).unwrap_or(default));
@@ -105,6 +127,11 @@ impl Settings {
         };
         settings.check(environment)?;
         Ok(settings)
+    }
+
+    /// Where Neo4j reads its configuration.
+    pub fn neo4j_conf(&self) -> PathBuf {
+        self.conf.join("neo4j.conf")
     }
 
     fn check(&self, environment: &Environment) -> Result<(), Invalid> {
@@ -149,15 +176,10 @@ mod tests {
 
     fn environment(changed: &[(&'static str, &'static str)]) -> Environment {
         let good = [
-            ("DIALECT", "HA"),
-            ("NEO4J_VERSION", "3.4.6"),
-            ("CLUSTER", "c"),
-            ("STACK", "s"),
-            ("CORE_SERVICES", "core-1,core-2,core-3"),
             ("ADMIN_SECRET_ARN", "arn:secret"),
             ("ECS_CONTAINER_METADATA_URI_V4", "http://169.254.170.2/v4/x"),
         ];
-        good.into_iter().chain(changed.iter().copied()).collect()
+        runtime::example::CLUSTER.into_iter().chain(good).chain(changed.iter().copied()).collect()
     }
 
     #[test]
@@ -179,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn every_parameter_of_no_use_is_named_in_one_sentence() {
+    fn every_invalid_parameter_is_named_in_one_sentence() {
         // Twice as much would overflow.
         const ABSURD: &str = "18446744073709551615";
         let table = [

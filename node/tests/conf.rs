@@ -2,26 +2,22 @@
 
 use std::{env, fs, net::IpAddr, path::Path};
 
-use node::{Failure, Settings, Volume, conf};
+use node::{Error, Settings, Volume, conf};
 use runtime::Environment;
 
 fn settings(changed: &[(&'static str, &'static str)]) -> Settings {
     read(changed).unwrap()
 }
 
-fn read(changed: &[(&'static str, &'static str)]) -> Result<Settings, Failure> {
+fn read(changed: &[(&'static str, &'static str)]) -> Result<Settings, Error> {
     let stack = [
-        ("DIALECT", "HA"),
-        ("NEO4J_VERSION", "3.4.6"),
-        ("CLUSTER", "c"),
-        ("STACK", "s"),
-        ("CORE_SERVICES", "core-1,core-2,core-3"),
         ("SLAVE_ONLY_SERVICES", "slave-1"),
         ("ADMIN_SECRET_ARN", "arn:secret"),
         ("ECS_CONTAINER_METADATA_URI_V4", "http://agent/v4/x"),
         ("NEO4J_dbms_memory_heap_max__size", "2g"),
     ];
-    let environment: Environment = stack.into_iter().chain(changed.iter().copied()).collect();
+    let environment: Environment =
+        runtime::example::CLUSTER.into_iter().chain(stack).chain(changed.iter().copied()).collect();
     Ok(Settings { processors: 2, ..Settings::read(&environment)? })
 }
 

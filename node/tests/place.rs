@@ -1,15 +1,13 @@
 //! The node program as a process, before it starts Neo4j: which slot it is in, and whether the data directory is that slot's.
 
-mod task;
-
 use std::{
     fs,
     time::{Duration, Instant},
 };
 
+use crate::task::{Node, OBEYS, THREE, Task};
 use rustix::process::Signal;
 use serde_json::{Value, json};
-use task::{Node, OBEYS, THREE, Task};
 
 const SLAVE: (&str, &str) = ("SLAVE_ONLY_SERVICES", "slave-1");
 

@@ -1,8 +1,6 @@
 //! The node program as a process, with a stand-in for Neo4j that a test can steer: it is started, told signals, dies,
 //! freezes. (The real Neo4j is in the end-to-end tests.)
 
-mod task;
-
 use std::{
     fs,
     io::{Read, Write},
@@ -11,9 +9,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::task::{OBEYS, PASSWORD, THREE, Task, alone, fetch, real_neo4j};
 use rustix::process::{Signal, kill_process};
-use task::{OBEYS, PASSWORD, THREE, Task, fetch};
 
+/// From one check of the template's balancer to the next (`HealthCheckIntervalSeconds`), of which two must fail.
+const CUT_OFF: Duration = Duration::from_secs(5);
 const IGNORES: &str = "trap '' TERM; echo started; while :; do sleep 0.05; done";
 
 #[test]
@@ -184,7 +184,8 @@ fn send(task: &Task, path: &str, statement: &str) -> std::io::Result<String> {
 /// Neo4j 3.4.6 as a cluster of one. The balancer's check must not need a worker that queries can take.
 #[test]
 fn a_real_master_whose_http_workers_are_all_taken_is_the_master_and_stops_in_good_order() {
-    let task = Task::new(18, &task::real_neo4j());
+    let _alone = alone();
+    let task = Task::new(18, &real_neo4j());
     let mut node = task.start(&[
         ("DIALECT", "HA"),
         ("CORE_SERVICES", "core-1"),
@@ -205,23 +206,33 @@ fn a_real_master_whose_http_workers_are_all_taken_is_the_master_and_stops_in_goo
     std::thread::scope(|scope| {
         let writers: Vec<_> = (0..300)
             .map(|_| {
+                // As clients come, and not all in one moment.
+                std::thread::sleep(Duration::from_millis(10));
                 scope.spawn(|| send(&task, "/db/data/transaction/commit", "MATCH (l:Lock) SET l.by = 1"))
             })
             .collect();
-        let (mut over_bolt, mut slowest) = (0, Duration::ZERO);
-        let taken = Instant::now() + Duration::from_secs(30);
+        let (mut over_bolt, mut slowest, mut missed) = (0, Duration::ZERO, 0);
+        let (mut admitted, deadline) = (Instant::now(), Instant::now() + Duration::from_secs(120));
         // As many checks as a balancer makes in a minute and a half.
         while over_bolt < 20 {
             let begun = Instant::now();
-            assert_eq!(fetch(&task, "/role"), (200, "true".into()), "a busy master is a master");
+            let answer = fetch(&task, "/role");
             let took = begun.elapsed();
-            slowest = slowest.max(took);
-            // Later than HTTP alone answers: the workers are taken.
-            over_bolt = if took >= Duration::from_millis(250) { over_bolt + 1 } else { 0 };
-            assert!(Instant::now() < taken, "the workers are not taken");
+            if answer == (200, "true".into()) {
+                (admitted, slowest) = (Instant::now(), slowest.max(took));
+                // Later than HTTP alone answers: the workers are taken.
+                over_bolt = if took >= Duration::from_millis(250) { over_bolt + 1 } else { 0 };
+            } else {
+                // The balancer cuts a node off after two failed checks, and not after one: 300 connections at once take all
+                // processors for a moment, and Bolt's first login then takes its time too.
+                let since = admitted.elapsed();
+                assert!(since < CUT_OFF, "a busy master is a master, and said {answer:?} for {since:?}");
+                missed += 1;
+            }
+            assert!(Instant::now() < deadline, "the workers are not taken");
         }
         println!(
-            "with every HTTP worker taken 20 role checks in a row took {} ms at most",
+            "with every HTTP worker taken 20 role checks in a row took {} ms at most, after {missed} missed ones",
             slowest.as_millis()
         );
         assert!(slowest < Duration::from_secs(2), "the balancer would have given up");

@@ -1,12 +1,10 @@
 //! A slave-only node with a real Neo4j 3.4.6: it follows a master, and never becomes or founds anything by itself.
 
-mod task;
-
 use std::time::{Duration, Instant};
 
+use crate::task::{Task, alone, fetch, real_neo4j};
 use rustix::process::Signal;
 use serde_json::json;
-use task::{Task, fetch, real_neo4j};
 
 const STACK: [(&str, &str); 5] = [
     ("DIALECT", "HA"),
@@ -35,6 +33,7 @@ fn is_never_master(task: &Task) {
 
 #[test]
 fn a_slave_only_node_founds_nothing_follows_its_master_and_never_takes_its_place() {
+    let _alone = alone();
     let core = Task::new(40, &real_neo4j());
     let slave = Task::with_metadata(41, &real_neo4j(), &json!({"ServiceName": "slave-1"}));
     std::fs::write(slave.volume.join("slot.json"), r#"{"stack":"s","slot":"slave-1"}"#).unwrap();

@@ -136,7 +136,7 @@ impl World for Seen {
         Millis(self.true_now().saturating_add_signed(self.skew))
     }
 
-    async fn pause(&self, time: Duration) {
+    async fn sleep(&self, time: Duration) {
         sleep(time).await;
         self.step();
     }

@@ -41,8 +41,8 @@ impl World for Tampered {
         self.0.now()
     }
 
-    async fn pause(&self, time: Duration) {
-        World::pause(&self.0, time).await;
+    async fn sleep(&self, time: Duration) {
+        World::sleep(&self.0, time).await;
     }
 
     async fn list(&self, remembered: &[String]) -> Listing {
@@ -81,7 +81,7 @@ impl World for Tampered {
 
     async fn store(&self, state: &State, seen: &Version) -> Result<Stored, Trouble> {
         if self.1 == Wrong::NeverActs {
-            World::pause(&self.0, Duration::from_millis(50)).await;
+            World::sleep(&self.0, Duration::from_millis(50)).await;
             return Ok(Stored::Lost);
         }
         self.0.store(state, seen).await
@@ -220,7 +220,7 @@ fn a_stopping_task_is_listed_only_when_it_is_remembered() {
         let listing = seen.list(&remembered).await;
         assert_eq!(tasks(&listing), ["task-1 false", "task-2 true", "task-3 true"]);
         assert!(listing.ended.is_empty());
-        World::pause(&seen, Duration::from_secs(40)).await;
+        World::sleep(&seen, Duration::from_secs(40)).await;
         let listing = seen.list(&remembered).await;
         assert_eq!(tasks(&listing)[..2], ["task-1 false", "task-2 true"]);
         assert_eq!(listing.ended, BTreeSet::from(["task-3".to_owned()]));

@@ -1,5 +1,5 @@
 //! The protocol of custom resources on the binaries that are shipped: each runs under a Runtime API, answers to a
-//! loopback URL, and calls an AWS that says what the test wants. (What they do to real nodes is in cluster.rs.)
+//! loopback URL, and calls an AWS that says what the test wants. (What they do to real nodes is in cluster/.)
 
 #[path = "answers/killed.rs"]
 mod killed;
@@ -89,16 +89,13 @@ fn binary(name: &str) -> PathBuf {
 
 /// What the template sets, for both functions.
 fn environment(endpoint: &str) -> Vec<(&str, &str)> {
-    vec![
+    let own = [
         ("AWS_ENDPOINT_URL", endpoint),
-        ("DIALECT", "HA"),
-        ("NEO4J_VERSION", "3.4.6"),
-        ("CLUSTER", "c"),
-        ("CORE_SERVICES", "core-1,core-2,core-3"),
         ("STACK", "neo4j"),
         ("ADMIN_SECRET_ARN", "arn:aws:secretsmanager:us-east-1:000000000000:secret:neo4j/admin-AbCdEf"),
         ("STATE_BUCKET", "state"),
-    ]
+    ];
+    runtime::example::CLUSTER.into_iter().filter(|(name, _)| *name != "STACK").chain(own).collect()
 }
 
 struct Bench {

@@ -1,27 +1,21 @@
 //! A master whose packets vanish, both ways, while its sockets stay open. Each node has a network namespace of its own, which
 //! takes root; without it the tests are reported as ignored.
 
-// Each suite uses a part of the stage.
-#[allow(dead_code)]
-mod stage;
-
 use std::{
     net::Ipv4Addr,
     process::ExitCode,
     time::{Duration, Instant, SystemTime},
 };
 
-use local::{cloud::Cloud, demo, network::Kind};
-use stage::{
+use end_to_end::stage::{
     Outcome, Stage,
-    election::new_master,
-    freezing::{not_replaced, rejoined, task_of},
+    expect::{new_master, no_node_fenced, not_replaced, rejoined, task_of},
     invoke, master, rest, status,
-    suite::Suite,
-    thawing::nobody_fenced,
+    suite::{self, Suite},
     usable::Sampler,
     wait, write,
 };
+use local::{cloud::Cloud, network::Kind, observe};
 
 /// `FenceAfterSeconds` of this suite. A silent node beside a healthy master is left alone for three times as long, so there
 /// is time to see that: 45 s. More cannot be listened to in one invocation.
@@ -37,7 +31,7 @@ const SUITES: &[Suite] = &[Suite {
 }];
 
 fn main() -> ExitCode {
-    stage::suite::main(SUITES)
+    suite::main(SUITES)
 }
 
 /// The survivors elect, the isolated one steps down by itself, the group follows, nobody is fenced once a new master
@@ -59,7 +53,7 @@ fn black_holed(stage: &Stage) -> Outcome {
         rejoined(cloud, old.1).await?;
         rest(cloud).await?;
         sampler.end()?;
-        nobody_fenced(cloud, since)?;
+        no_node_fenced(cloud, since)?;
         not_replaced(cloud, &old.0, &task)
     })
 }
@@ -73,7 +67,7 @@ async fn isolated(cloud: &Cloud, service: &str, old: Ipv4Addr, begun: Instant) -
     .await?;
     // The bells of the nodes make the function look; an invocation of ours would listen to the silence to its end.
     wait("the write groups follow the new master", || async {
-        let groups = demo::registered(&status(cloud).await.balancers);
+        let groups = observe::registered(&status(cloud).await.balancers);
         groups.iter().all(|targets| targets.contains(&new) && !targets.contains(&old)).then_some(())
     })
     .await?;

@@ -1,16 +1,12 @@
 //! The role over Bolt, on a real Neo4j 3.4.6 that is a cluster of one: the same answer as the role endpoint's, also when queries
 //! have taken every worker that could give that.
 
-#[allow(dead_code)] // it starts other releases too
-#[path = "../../functions/user-creation/tests/stage/jvm.rs"]
-mod jvm;
-
 use std::{
     net::SocketAddr,
     time::{Duration, Instant},
 };
 
-use jvm::{Jvm, Release, V3_4_6};
+use end_to_end::jvm::{Jvm, Release, V3_4_6};
 use neo4j::{Administration, Credentials, Denied, Dialect, Hello, Instance, ask_bolt, commit, hello, probe};
 use serde_json::json;
 use tokio::task::JoinSet;

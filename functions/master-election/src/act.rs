@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, time::Duration};
 use topology::{Action, Decision, State};
 use tracing::{error, warn};
 
-use crate::{Stored, Trouble, Version, World, rounds::Invocation};
+use crate::{Stored, Trouble, Version, World, invocation::Invocation};
 
 /// The longest that a call may take, with the SDK's own retries: no call may be under
 /// way when the lease ends.
@@ -15,20 +15,7 @@ const LONGEST_CALL: Duration = Duration::from_secs(10);
 const BUSY: Duration = Duration::from_millis(100);
 const BUSY_TRIES: u32 = 5;
 
-/// The calls that were carried out last.
-#[derive(Default)]
-pub(crate) struct Plan(Vec<Action>);
-
-impl Plan {
-    /// Whether these calls just succeeded and are planned again: they change nothing, and are
-    /// repeated more and more slowly.
-    pub(crate) fn is_repeated_by(&mut self, actions: &[Action]) -> bool {
-        let repeated = !actions.is_empty() && self.0 == actions;
-        self.0 = actions.to_vec();
-        repeated
-    }
-}
-
+/// What became of the lease at the end of an invocation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Released {
     /// This invocation had no lease.
@@ -52,7 +39,7 @@ impl<W: World> Invocation<'_, W> {
             let failure = match self.world.store(state, seen).await {
                 Ok(Stored::Written(version)) => return Ok(Some(version)),
                 Ok(Stored::Busy) => {
-                    self.world.pause(BUSY).await;
+                    self.world.sleep(BUSY).await;
                     continue;
                 }
                 Ok(Stored::Lost) => None,

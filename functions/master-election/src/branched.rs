@@ -35,15 +35,8 @@ mod tests {
     use super::*;
 
     fn cluster() -> Cluster {
-        let variables = [
-            ("DIALECT", "HA"),
-            ("NEO4J_VERSION", "3.4.6"),
-            ("CLUSTER", "c"),
-            ("STACK", "s"),
-            ("CORE_SERVICES", "s-core-1,s-core-2,s-core-3"),
-            ("SLAVE_ONLY_SERVICES", "s-slave-1"),
-        ];
-        Cluster::read(&variables.into_iter().collect()).unwrap()
+        let slots = [("CORE_SERVICES", "s-core-1,s-core-2,s-core-3"), ("SLAVE_ONLY_SERVICES", "s-slave-1")];
+        Cluster::read(&runtime::example::CLUSTER.into_iter().chain(slots).collect()).unwrap()
     }
 
     #[test]

@@ -101,17 +101,12 @@ mod tests {
 
     fn environment(changed: &[(&'static str, &'static str)]) -> Environment {
         let good = [
-            ("DIALECT", "HA"),
-            ("NEO4J_VERSION", "3.4.6"),
-            ("CLUSTER", "c"),
-            ("STACK", "s"),
-            ("CORE_SERVICES", "core-1,core-2,core-3"),
             ("WRITE_GROUPS", "7687=arn:a,7474=arn:b"),
             ("STATE_BUCKET", "b"),
             ("HEARTBEAT_TIMEOUT_MS", "2000"),
             ("FENCE_AFTER_SECONDS", "10"),
         ];
-        good.into_iter().chain(changed.iter().copied()).collect()
+        runtime::example::CLUSTER.into_iter().chain(good).chain(changed.iter().copied()).collect()
     }
 
     #[test]

@@ -50,7 +50,7 @@ impl World for Live {
         Millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
     }
 
-    async fn pause(&self, time: Duration) {
+    async fn sleep(&self, time: Duration) {
         tokio::time::sleep(time).await;
     }
 

@@ -160,7 +160,7 @@ async fn bounded_listing<W: World>(world: &W, state: &State) -> Listing {
     tokio::select! {
         biased;
         listing = world.list(&remembered) => listing,
-        () = world.pause(LISTING) => {
+        () = world.sleep(LISTING) => {
             let (what, reason) = ("the cluster".to_owned(), format!("no answer within {} s", LISTING.as_secs()));
             let failure = aws::Error { call: "ecs:ListTasks", what, reason, kind: aws::Kind::Other };
             Listing { failures: vec![failure], ..Listing::default() }

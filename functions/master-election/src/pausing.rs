@@ -29,7 +29,7 @@ pub async fn pause<W: World>(world: &W, request: &Request, until: Millis) -> Res
         if acting.is_none() || now.after(LOOK) >= until {
             return Ok(Told { acting, ..state.into() });
         }
-        world.pause(LOOK).await;
+        world.sleep(LOOK).await;
     }
 }
 

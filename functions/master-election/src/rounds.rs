@@ -1,15 +1,15 @@
 //! The loop: observe, decide, write, act; again while something is under way.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
 use serde::Serialize;
-use topology::{Decision, Memory, Millis, Policy, Refusal, State, Verdict, decide, give_way};
+use topology::{Decision, Memory, Next, Policy, Refusal, State, Verdict, decide, give_way};
 use tracing::warn;
 
 use crate::{
-    Switch, Tally, Trouble, Version, World,
-    act::{Plan, Released},
-    events::Voice,
+    Switch, Tally, Trouble, World,
+    act::Released,
+    invocation::{Invocation, Invoked},
     look::Eyes,
 };
 
@@ -24,17 +24,6 @@ const WHILE_LEASED: Duration = Duration::from_secs(1);
 /// A round that is not over this long after the invocation's time is given up: what is
 /// left is for the metrics.
 const OVERTIME: Duration = Duration::from_secs(2);
-
-#[derive(Clone, Copy, Debug)]
-pub struct Invoked<'a> {
-    /// Unique, also when one event is delivered twice: two invocations with one name would take each
-    /// other's write for their own.
-    pub owner: &'a str,
-    /// A doorbell, not the schedule: something may have changed. It gives way to an invocation that acts.
-    pub rung: bool,
-    /// When the last round may begin.
-    pub until: Millis,
-}
 
 /// The answer of an invocation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -114,65 +103,7 @@ pub async fn explain<W: World>(world: &W, policy: &Policy) -> Result<Decision, T
     }
 }
 
-pub(crate) struct Invocation<'a, W> {
-    pub(crate) world: &'a W,
-    pub(crate) policy: &'a Policy,
-    until: Millis,
-    /// Whether it gives way to an invocation that acts.
-    rung: bool,
-    /// The state and its version; `None` before it is read, and after a write whose outcome is not known.
-    pub(crate) known: Option<(State, Version)>,
-    pub(crate) memory: Memory,
-    pub(crate) eyes: Eyes,
-    voice: Voice,
-    /// A switch of this invocation whose groups have not been found right yet.
-    switch: Option<Switch>,
-    /// The last executed plan: the same plan again means that it changed nothing.
-    pub(crate) last_plan: Plan,
-    back_off: Duration,
-    /// Another invocation acts.
-    leased: bool,
-    /// Something is left to the next invocation: what AWS denies, or what there was no time for.
-    unfinished: bool,
-    rounds: u32,
-    pub(crate) calls: u32,
-    pub(crate) tally: Tally,
-    /// Groups and tasks on which a call was denied.
-    pub(crate) refused: BTreeSet<String>,
-    /// The last denial, with which the invocation fails at its end.
-    pub(crate) denied: Option<Trouble>,
-}
-
-impl<'a, W: World> Invocation<'a, W> {
-    fn new(world: &'a W, policy: &'a Policy, invoked: Invoked<'_>) -> Self {
-        Self {
-            world,
-            policy,
-            until: invoked.until,
-            rung: invoked.rung,
-            known: None,
-            memory: Memory::of(invoked.owner),
-            eyes: Eyes::new(invoked.rung),
-            voice: Voice::default(),
-            switch: None,
-            last_plan: Plan::default(),
-            back_off: Duration::ZERO,
-            leased: false,
-            unfinished: false,
-            rounds: 0,
-            calls: 0,
-            tally: Tally::default(),
-            refused: BTreeSet::new(),
-            denied: None,
-        }
-    }
-
-    /// Keeps nothing that was listed or read before: a bell may have announced a task that came after it.
-    fn forget_what_was_seen(&mut self) {
-        self.eyes = Eyes::new(true);
-        self.leased = false;
-    }
-
+impl<W: World> Invocation<'_, W> {
     async fn rounds(&mut self) -> Result<Outcome, Trouble> {
         loop {
             let left = self.until.after(OVERTIME).since(self.world.now());
@@ -180,7 +111,7 @@ impl<'a, W: World> Invocation<'a, W> {
             let round = tokio::select! {
                 biased;
                 round = self.round() => round,
-                () = world.pause(left) => Err(Trouble::OutOfTime),
+                () = world.sleep(left) => Err(Trouble::OutOfTime),
             };
             let (outcome, look_again) = match round {
                 Ok((outcome, look_again)) => (Ok(outcome), look_again),
@@ -201,7 +132,7 @@ impl<'a, W: World> Invocation<'a, W> {
                 self.unfinished |= look_again || outcome.is_err();
                 return outcome;
             }
-            self.world.pause(pause).await;
+            self.world.sleep(pause).await;
         }
     }
 
@@ -225,7 +156,9 @@ impl<'a, W: World> Invocation<'a, W> {
         let mut decision = self.decide(&state, &looked.view);
         // A cluster that has changed needs the groups after all; and a plan must start from what is
         // registered now, not some seconds ago.
-        let changed = decision.verdict != Verdict::Steady || decision.writes(&state) || decision.look_again;
+        let changed = decision.verdict != Verdict::Steady
+            || decision.writes(&state)
+            || decision.next == Next::LookAgain;
         if (looked.skipped && changed) || (!looked.fresh && !decision.actions.is_empty()) {
             looked = self.eyes.read_again(self.world, looked).await;
             decision = self.decide(&state, &looked.view);
@@ -259,7 +192,7 @@ impl<'a, W: World> Invocation<'a, W> {
         self.settle(&decision, done);
         let outcome = self.outcome(&decision);
         let look_again = self.goes_on(&decision, done, looked.denied.is_some());
-        self.unfinished = !look_again && (decision.look_again || !decision.actions.is_empty());
+        self.unfinished = !look_again && ((decision.next == Next::LookAgain) || !decision.actions.is_empty());
         if let Some(denied) = looked.denied {
             self.denied = Some(denied.into());
         }
@@ -281,7 +214,7 @@ impl<'a, W: World> Invocation<'a, W> {
         if decision.verdict == Verdict::Steady && (refused || unreadable) {
             return decision.actions.iter().any(|act| !self.is_refused(act));
         }
-        decision.look_again || !done
+        decision.next == Next::LookAgain || !done
     }
 
     fn decide(&self, state: &State, view: &topology::View) -> Decision {

@@ -8,7 +8,7 @@ use topology::{Action, Answer, Decision, Group, Millis, Node, State, UnknownVers
 #[allow(async_fn_in_trait)] // a function handles one event at a time, on one thread
 pub trait World {
     fn now(&self) -> Millis;
-    async fn pause(&self, time: Duration);
+    async fn sleep(&self, time: Duration);
     /// Lists our running tasks, and describes the `remembered` ones (ARNs) with them.
     async fn list(&self, remembered: &[String]) -> Listing;
     /// Asks all `nodes` at once for their role, each with [`topology::PATIENCE`]; answers are in their order.

@@ -4,24 +4,17 @@ use std::process::{Command, Output};
 
 fn start(changed: &[(&str, &str)]) -> Output {
     let good = [
-        ("AWS_REGION", "us-east-1"),
-        ("AWS_LAMBDA_FUNCTION_NAME", "f"),
-        ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128"),
-        ("AWS_LAMBDA_FUNCTION_VERSION", "1"),
-        ("AWS_LAMBDA_LOG_STREAM_NAME", "s"),
-        ("AWS_LAMBDA_LOG_GROUP_NAME", "g"),
         // Nothing listens there: a poll would be an error of its own.
         ("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:1"),
-        ("DIALECT", "HA"),
-        ("NEO4J_VERSION", "3.4.6"),
-        ("CLUSTER", "c"),
-        ("STACK", "s"),
-        ("CORE_SERVICES", "core-1,core-2,core-3"),
         ("WRITE_GROUPS", "7687=arn:a,7474=arn:b"),
         ("STATE_BUCKET", "b"),
         ("HEARTBEAT_TIMEOUT_MS", "2000"),
     ];
-    let environment = good.into_iter().chain(changed.iter().copied());
+    let environment = runtime::example::LAMBDA
+        .into_iter()
+        .chain(runtime::example::CLUSTER)
+        .chain(good)
+        .chain(changed.iter().copied());
     Command::new(env!("CARGO_BIN_EXE_master-election")).env_clear().envs(environment).output().unwrap()
 }
 

@@ -134,7 +134,7 @@ impl World for Told {
         Millis(self.clock.get())
     }
 
-    async fn pause(&self, time: Duration) {
+    async fn sleep(&self, time: Duration) {
         self.clock.set(self.clock.get() + u64::try_from(time.as_millis()).unwrap());
     }
 
@@ -170,7 +170,7 @@ impl World for Told {
             return answers.to_vec();
         }
         let early = enough(&so_far);
-        self.pause(if early { GRACE } else { PATIENCE }).await;
+        self.sleep(if early { GRACE } else { PATIENCE }).await;
         let waited = nodes.iter().zip(answers).map(|(node, answer)| match answer {
             answer if !answer.is_unanswered() => answer,
             _ if early => Answer::NotKnown(NotKnown::NotAwaited),

@@ -35,17 +35,9 @@ mod tests {
     use super::*;
 
     fn environment(changed: &[(&'static str, &'static str)]) -> Environment {
-        let good = [
-            ("DIALECT", "HA"),
-            ("NEO4J_VERSION", "3.4.6"),
-            ("CLUSTER", "c"),
-            ("STACK", "s"),
-            ("ADMIN_SECRET_ARN", "arn:admin"),
-            ("CORE_SERVICES", "core-1,core-2,core-3"),
-            ("STATE_BUCKET", "b"),
-            ("AWS_LAMBDA_FUNCTION_NAME", "f"),
-        ];
-        good.into_iter().chain(changed.iter().copied()).collect()
+        let good =
+            [("ADMIN_SECRET_ARN", "arn:admin"), ("STATE_BUCKET", "b"), ("AWS_LAMBDA_FUNCTION_NAME", "f")];
+        runtime::example::CLUSTER.into_iter().chain(good).chain(changed.iter().copied()).collect()
     }
 
     #[test]

@@ -8,7 +8,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use topology::{Answer, Kind};
 
-use crate::{Sighting, Untold, World, ready_resource::PAUSE};
+use crate::{Sighting, Untold, World};
+
+/// The pause between two looks. A look is two ECS calls, and several of these
+/// resources wait at the same time.
+pub(crate) const PAUSE: Duration = Duration::from_secs(2);
 
 /// How long to wait for a master. While no core slot is the master no slot can have a role, so waiting for
 /// one would never end. An election takes seconds.

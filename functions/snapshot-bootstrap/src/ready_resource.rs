@@ -10,16 +10,13 @@ use topology::{Kind, Slot};
 
 use crate::{
     Expected, Readiness, Record, Sighting, Standing, Storage, Uncounted, Wanted, World,
-    progress::Progress,
+    progress::{PAUSE, Progress},
     ready,
     roll::{Degraded, degraded},
     sole_master,
 };
 
 const SUFFIX: &str = "-ready";
-/// The pause between two looks. A look is two ECS calls, and several of these
-/// resources wait at the same time.
-pub(crate) const PAUSE: Duration = Duration::from_secs(2);
 /// The pause after a wrong password, which must not be tried often enough for Neo4j to lock the user out.
 const PAUSE_UNAUTHORIZED: Duration = Duration::from_secs(15);
 

@@ -10,7 +10,11 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use topology::Slot;
 
-use crate::{Readiness, World, progress::Progress, ready_resource::PAUSE, settled};
+use crate::{
+    Readiness, World,
+    progress::{PAUSE, Progress},
+    settled,
+};
 
 const SUFFIX: &str = "-roll";
 /// How long to look: a member that was just replaced is back after some ten seconds, and

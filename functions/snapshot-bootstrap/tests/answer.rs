@@ -1,13 +1,11 @@
 //! Both resources with the real PUT, to a server on this machine.
 
-mod stage;
-
 use std::time::Duration;
 
+use crate::stage::{BACKUPS, Buckets, Cluster, FOUNDING, STATE, event, whole};
 use custom_resource::{Handled, Https, Invocation, OneInvocation, Protocol};
 use serde_json::{Value, json};
 use snapshot_bootstrap::{ClusterReady, Nodes, Record, SnapshotBootstrap};
-use stage::{BACKUPS, Buckets, Cluster, FOUNDING, STATE, event, whole};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,

@@ -26,23 +26,16 @@ impl Started {
         runtime.set_nonblocking(true).unwrap();
         let at = runtime.local_addr().unwrap().to_string();
         let good = [
-            ("AWS_REGION", "us-east-1"),
-            ("AWS_LAMBDA_FUNCTION_NAME", "f"),
-            ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128"),
-            ("AWS_LAMBDA_FUNCTION_VERSION", "1"),
-            ("AWS_LAMBDA_LOG_STREAM_NAME", "s"),
-            ("AWS_LAMBDA_LOG_GROUP_NAME", "g"),
             ("AWS_LAMBDA_RUNTIME_API", at.as_str()),
-            ("DIALECT", "HA"),
-            ("NEO4J_VERSION", "3.4.6"),
-            ("CLUSTER", "c"),
-            ("STACK", "s"),
             ("ADMIN_SECRET_ARN", "arn:admin"),
-            ("CORE_SERVICES", "core-1,core-2,core-3"),
             ("STATE_BUCKET", "b"),
         ];
         let log = std::env::temp_dir().join(format!("init-{}-{test}.log", std::process::id()));
-        let environment = good.into_iter().chain(changed.iter().copied());
+        let environment = runtime::example::LAMBDA
+            .into_iter()
+            .chain(runtime::example::CLUSTER)
+            .chain(good)
+            .chain(changed.iter().copied());
         let function = Command::new(env!("CARGO_BIN_EXE_snapshot-bootstrap"))
             .env_clear()
             .envs(environment)

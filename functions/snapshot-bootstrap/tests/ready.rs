@@ -1,19 +1,17 @@
 //! `Custom::ClusterReady` through the protocol, against a cluster that follows a script. Time is paused: it
 //! advances when all futures wait.
 
-mod stage;
-
 use std::time::Duration;
 
+use crate::stage::{
+    Buckets, Cluster, FOUNDING, Function, NEW, STATE, data, event, event_with, reason, running, waiting,
+    whole,
+};
 use aws::{Error, Kind};
 use backups::{Change, Counts, Founding, Phase, Time};
 use custom_resource::Handled;
 use serde_json::{Value, json};
 use snapshot_bootstrap::{Seen, Sighting, Uncounted};
-use stage::{
-    Buckets, Cluster, FOUNDING, Function, NEW, STATE, data, event, event_with, reason, running, waiting,
-    whole,
-};
 use tokio::time::Instant;
 use topology::{Answer, NotKnown};
 

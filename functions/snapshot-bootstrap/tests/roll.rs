@@ -1,14 +1,12 @@
 //! Rolls through the protocol: the check before the first slot, and the wait between two. Time is paused: it
 //! advances when all futures wait.
 
-mod stage;
-
 use std::time::{Duration, SystemTime};
 
+use crate::stage::{Buckets, Cluster, Function, data, event, event_with, reason, running, waiting, whole};
 use aws::{Ended, Error, Kind, Operation, Service};
 use serde_json::{Value, json};
 use snapshot_bootstrap::{Seen, Sighting};
-use stage::{Buckets, Cluster, Function, data, event, event_with, reason, running, waiting, whole};
 use tokio::time::Instant;
 use topology::{Answer, NotKnown};
 

@@ -1,15 +1,13 @@
 //! `Custom::SnapshotBootstrap` through the protocol, against S3 in memory: what it records, what it refuses,
 //! and that it touches nothing else.
 
-mod stage;
-
+use crate::stage::{
+    BACKUPS, Buckets, Cluster, FOUNDING, Function, NEW, OLD, STATE, data, event, event_with, reason,
+};
 use aws::Kind;
 use backups::{Consistency, Founding, Phase};
 use serde_json::{Value, json};
 use snapshot_bootstrap::Nodes;
-use stage::{
-    BACKUPS, Buckets, Cluster, FOUNDING, Function, NEW, OLD, STATE, data, event, event_with, reason,
-};
 
 fn function(buckets: &Buckets) -> Function {
     Function::new(buckets, &Cluster::default())

@@ -8,10 +8,10 @@ use tokio::time::Instant;
 
 use crate::{
     Desired, Neo4jUser, Record, Trouble, World,
+    converge::{Problem, Proof, Target},
     events::tell,
     everywhere::{Told, done_on, everywhere, problems},
     follow::{Ground, follow, take_back},
-    node::{Problem, Target},
     once::{Progress, Stop, now, said_before, said_to},
     properties::Properties,
     said::{Answer, Said},
@@ -106,7 +106,7 @@ impl<W: World> Neo4jUser<W> {
         }
         call.step(format!("make user {} on {} nodes", desired.user, nodes.len()));
         let target = Target { user: desired.user.clone(), wanted: Some((desired.clone(), passwords)) };
-        let told = everywhere(&self.config, &nodes, &admin, &target, true).await;
+        let told = everywhere(&self.config, &nodes, &admin, &target, Proof::Always).await;
         tell(&desired.user, &told);
         // Once more after the nodes were changed: a Delete may have come meanwhile.
         self.still_wanted(call, &record, &ground).await?;

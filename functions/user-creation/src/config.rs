@@ -68,16 +68,11 @@ mod tests {
 
     fn environment(changed: &[(&'static str, &'static str)]) -> Environment {
         let good = [
-            ("DIALECT", "HA"),
-            ("NEO4J_VERSION", "3.4.6"),
-            ("CLUSTER", "c"),
-            ("CORE_SERVICES", "core-1,core-2,core-3"),
             ("SLAVE_ONLY_SERVICES", "slave-1"),
             ("ADMIN_SECRET_ARN", "arn:admin"),
-            ("STACK", "s"),
             ("AWS_LAMBDA_FUNCTION_NAME", "f"),
         ];
-        good.into_iter().chain(changed.iter().copied()).collect()
+        runtime::example::CLUSTER.into_iter().chain(good).chain(changed.iter().copied()).collect()
     }
 
     #[test]

@@ -5,7 +5,7 @@ use tokio::task::JoinSet;
 
 use crate::{
     Config, Node,
-    node::{Applied, Problem, Target, converge},
+    converge::{Applied, Problem, Proof, Target, converge},
     secrets::Passwords,
 };
 
@@ -23,9 +23,9 @@ pub(crate) async fn everywhere(
     nodes: &[Node],
     admin: &Passwords,
     target: &Target,
-    prove: bool,
+    proof: Proof,
 ) -> Vec<Told> {
-    let told = at_once(config, nodes, admin, target, prove).await;
+    let told = at_once(config, nodes, admin, target, proof).await;
     // A cluster of 4.4 and later has one list of users, which its leader changes; the
     // others have the changes then.
     let (followers, mut told): (Vec<_>, Vec<_>) = told.into_iter().partition(is_a_follower);
@@ -33,7 +33,7 @@ pub(crate) async fn everywhere(
         told.extend(followers);
     } else {
         let nodes: Vec<Node> = followers.into_iter().map(|told| told.node).collect();
-        told.extend(at_once(config, &nodes, admin, target, prove).await);
+        told.extend(at_once(config, &nodes, admin, target, proof).await);
     }
     told.sort_by(|a, b| a.node.slot.cmp(&b.node.slot));
     told
@@ -48,7 +48,7 @@ async fn at_once(
     nodes: &[Node],
     admin: &Passwords,
     target: &Target,
-    prove: bool,
+    proof: Proof,
 ) -> Vec<Told> {
     let mut asked = JoinSet::new();
     for node in nodes.iter().cloned() {
@@ -56,7 +56,7 @@ async fn at_once(
         let (admin, target) = (admin.clone(), target.clone());
         asked.spawn(async move {
             let outcome = match instance {
-                Some(instance) => converge(&instance, &admin, &target, prove).await,
+                Some(instance) => converge(&instance, &admin, &target, proof).await,
                 None => Err(Problem::NoTask),
             };
             Told { node, outcome }

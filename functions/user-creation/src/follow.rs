@@ -6,9 +6,9 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::{
     Config, Node, Record, Trouble, World,
+    converge::{Proof, Target},
     events::tell,
     everywhere::{Told, everywhere},
-    node::Target,
     once::first_pause,
     secrets::Passwords,
 };
@@ -76,7 +76,7 @@ pub(crate) async fn follow<W: World>(
     let Some(mut record) = world.record(user).await? else { return Ok(followed) };
     for _record in 0..MOST_RECORDS {
         let target = target(world, &record).await?;
-        let told = everywhere(config, ground.nodes, ground.admin, &target, false);
+        let told = everywhere(config, ground.nodes, ground.admin, &target, Proof::OfChanges);
         // `None` if time was up. Work that was begun may have been done.
         let told = timeout_at(ground.until, told).await.ok();
         let changes = told.iter().flatten().map(changes).sum::<usize>();
@@ -121,7 +121,7 @@ pub(crate) async fn take_back<W: World>(
 ) -> Result<Vec<Told>, Trouble> {
     world.write(absent).await?;
     let target = Target { user: absent.user.clone(), wanted: None };
-    let told = everywhere(config, ground.nodes, ground.admin, &target, false);
+    let told = everywhere(config, ground.nodes, ground.admin, &target, Proof::OfChanges);
     let Ok(told) = timeout_at(ground.until, told).await else { return Ok(Vec::new()) };
     tell(&absent.user, &told);
     if ground.complete && told.iter().all(|told| told.outcome.is_ok()) {

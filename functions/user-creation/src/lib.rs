@@ -11,12 +11,12 @@
 mod admin;
 mod apply;
 mod config;
+mod converge;
 mod desired;
 mod events;
 mod everywhere;
 mod follow;
 mod live;
-mod node;
 mod once;
 mod plan;
 mod properties;
@@ -37,9 +37,9 @@ use serde_json::json;
 use tokio::time::{Instant, timeout};
 
 pub use config::Config;
+pub use converge::{Applied, Problem, Target};
 pub use desired::{Desired, NotARecord, Record};
 pub use everywhere::Told;
-pub use node::{Applied, Problem, Target};
 pub use plan::{Observed, Password, Refusal, plan};
 pub use properties::Properties;
 pub use reconcile::{Summary, reconcile};

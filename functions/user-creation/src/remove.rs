@@ -9,10 +9,10 @@ use tokio::time::Instant;
 use crate::{
     Neo4jUser, Record, World,
     apply::not_followed,
+    converge::{Problem, Proof, Target},
     events::tell,
     everywhere::{Told, done_on, everywhere, problems},
     follow::{Ground, follow, forget_if_still},
-    node::{Problem, Target},
     once::{Stop, now, said_before},
     secrets::Passwords,
 };
@@ -95,7 +95,7 @@ impl<W: World> Neo4jUser<W> {
         let admin = self.admin().await?;
         call.step(format!("remove user {user} from {} nodes", nodes.len()));
         let target = Target { user: user.clone(), wanted: None };
-        let told = everywhere(&self.config, &nodes, &admin, &target, false).await;
+        let told = everywhere(&self.config, &nodes, &admin, &target, Proof::OfChanges).await;
         tell(user, &told);
         let waited = Duration::from_secs(now().saturating_sub(begun));
         self.removed(&absent, &told, waited < self.config.node_wait).await

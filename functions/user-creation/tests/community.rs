@@ -4,11 +4,12 @@ mod stage;
 
 use std::process::ExitCode;
 
+use end_to_end::jvm::V5_26;
 use neo4j::{Administration, Change, Denied, Role, UserName};
 use serde_json::json;
 use stage::{
-    ADMIN_PASSWORD, APP_SECRET, Stage, admin, cloud::ADMIN_SECRET, create, credentials, delete, jvm::V5_26,
-    logs::Logs, tests,
+    ADMIN_PASSWORD, APP_SECRET, Stage, admin, cloud::ADMIN_SECRET, create, credentials, delete, logs::Logs,
+    tests,
 };
 
 /// Neo4j 5 requires at least eight characters.

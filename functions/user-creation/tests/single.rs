@@ -10,6 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use end_to_end::jvm::{V3_4_6, free_address};
 use neo4j::{Administration, Denied, Role, commit};
 use overtaken::{
     a_failed_change_of_a_role_is_rolled_back_without_the_node_that_is_away,
@@ -24,12 +25,8 @@ use overtaken::{
 };
 use serde_json::{Value, json};
 use stage::{
-    ADMIN_PASSWORD, APP_PASSWORD, APP_SECRET, Stage, admin,
-    cloud::ADMIN_SECRET,
-    create, credentials, delete, event,
-    jvm::{V3_4_6, free_address},
-    logs::Logs,
-    nasty, stage_like, tests,
+    ADMIN_PASSWORD, APP_PASSWORD, APP_SECRET, Stage, admin, cloud::ADMIN_SECRET, create, credentials, delete,
+    event, logs::Logs, nasty, stage_like, tests,
 };
 
 fn main() -> ExitCode {

@@ -18,11 +18,12 @@ use super::{
     table::{Measured, Sample},
 };
 use crate::{
+    client::{self, User, Write, Writer},
     cloud::Cloud,
     control::{HTTP_PORT, Node, Status},
-    demo::{self, Watch, Write, Writer},
-    login::User,
+    observe,
     processes::{Processes, Signal, children, signal, signal_group},
+    watch::Watch,
 };
 
 const RESTING: Duration = Duration::from_secs(240);
@@ -53,14 +54,14 @@ pub async fn play(cloud: &Cloud, series: &Series, samples: &mut Vec<Sample>) -> 
 }
 
 async fn once(cloud: &Cloud, play: Play) -> Result<Measured, String> {
-    let before = demo::at_rest(cloud, RESTING + play.propagation * 2).await?;
+    let before = observe::at_rest(cloud, RESTING + play.propagation * 2).await?;
     forget_faults(cloud).await?;
     let victim = victim(&before, play.fault)?;
     let nodes: Vec<Ipv4Addr> = before.nodes.iter().map(|node| node.address).collect();
     let haproxy =
         Haproxy::start(&cloud.layout, &Processes::new(cloud.layout.journal()), cloud.endpoint.ip(), &nodes)
             .await?;
-    let endpoint = demo::write_endpoint(&before, HTTP_PORT).ok_or("no listener")?;
+    let endpoint = observe::write_endpoint(&before, HTTP_PORT).ok_or("no listener")?;
     let login = cloud.login(User::Writer).await?;
     let clients = [
         Writer::start(endpoint, login.clone(), CLIENTS[0]),
@@ -70,7 +71,7 @@ async fn once(cloud: &Cloud, play: Play) -> Result<Measured, String> {
         let wrote = || async {
             clients.iter().all(|client| client.acknowledged_since(since) >= writes).then_some(())
         };
-        demo::until(within, wrote).await.ok_or_else(|| format!("not observed within {within:?}: {what}"))
+        observe::until(within, wrote).await.ok_or_else(|| format!("not observed within {within:?}: {what}"))
     };
     both_wrote("writes before the fault", Instant::now(), WARM, MOVING).await?;
     let others = nodes.iter().copied().filter(|node| *node != victim.address).collect();
@@ -90,7 +91,7 @@ async fn once(cloud: &Cloud, play: Play) -> Result<Measured, String> {
         watch.seen().elected.into_values().min()
     } else {
         let seen = || async { watch.seen().elected.into_values().min() };
-        Some(demo::until(MOVING, seen).await.ok_or("not observed: a new master")?)
+        Some(observe::until(MOVING, seen).await.ok_or("not observed: a new master")?)
     };
     let since = if play.fault == Fault::FreezeSlave { Instant::now() } else { at };
     both_wrote("writes after the fault", since, 1, MOVING + play.propagation * 2).await?;
@@ -108,7 +109,7 @@ async fn once(cloud: &Cloud, play: Play) -> Result<Measured, String> {
     });
     let outage = |writes: &[Write]| match play.fault {
         Fault::FreezeSlave => longest_gap(writes, at),
-        _ => demo::outage(writes, at).map(|(from, to)| to.saturating_duration_since(from)),
+        _ => client::outage(writes, at).map(|(from, to)| to.saturating_duration_since(from)),
     };
     let outages: Vec<Duration> = writes.iter().filter_map(|writes| outage(writes)).collect();
     let [ours, theirs] = outages[..] else { return Err("the outage cannot be measured".into()) };
@@ -169,7 +170,7 @@ async fn over(cloud: &Cloud, victim: &Node, play: Play) -> Result<(), String> {
         let tasks = cloud.tasks();
         tasks.iter().any(|task| task.id() == victim.task && task.stopped.is_some()).then_some(())
     };
-    demo::until(MOVING, ended).await.ok_or_else(|| "the watchdog did not end the frozen slave".into())
+    observe::until(MOVING, ended).await.ok_or_else(|| "the watchdog did not end the frozen slave".into())
 }
 
 fn first_deregistration(cloud: &Cloud, since: SystemTime) -> Option<SystemTime> {
@@ -180,14 +181,14 @@ fn first_deregistration(cloud: &Cloud, since: SystemTime) -> Option<SystemTime> 
 /// How many acknowledged writes are not on the master; all are forgotten afterwards.
 async fn lost(cloud: &Cloud, writes: &[Vec<Write>; 2]) -> Result<usize, String> {
     let reader = cloud.login(User::Reader).await?;
-    let master = || async { demo::master(&cloud.status().await) };
-    let (_, master, _) = demo::until(MOVING, master).await.ok_or("there is no master at the end")?;
+    let master = || async { observe::master(&cloud.status().await) };
+    let (_, master, _) = observe::until(MOVING, master).await.ok_or("there is no master at the end")?;
     let node = SocketAddr::from((master, HTTP_PORT));
     let mut lost = 0;
     for (client, writes) in CLIENTS.iter().zip(writes) {
-        lost += demo::lost(writes, &demo::stored(node, &reader, client).await?).len();
+        lost += client::lost(writes, &client::stored(node, &reader, client).await?).len();
     }
-    demo::forget(node, &cloud.login(User::Writer).await?).await?;
+    client::forget(node, &cloud.login(User::Writer).await?).await?;
     Ok(lost)
 }
 

@@ -9,7 +9,7 @@ mod series;
 mod stall;
 mod table;
 
-use crate::{cloud::Cloud, demo, deploy};
+use crate::{cloud::Cloud, deploy, observe};
 
 pub use failover::play;
 pub use figures::Figures;
@@ -22,5 +22,5 @@ pub use table::{Sample, table};
 async fn form(cloud: &Cloud, overrides: &[(&str, &str)]) -> Result<(), String> {
     deploy::build(&cloud.layout, cloud.endpoint).await.map_err(|error| error.to_string())?;
     cloud.deploy(overrides).await.map_err(|error| error.to_string())?;
-    demo::form(cloud).await.map(drop)
+    observe::form(cloud).await.map(drop)
 }

@@ -9,7 +9,7 @@ use std::{
 use serde_json::{Value, json};
 
 use super::prices;
-use crate::{cloud::Cloud, demo, stacks};
+use crate::{cloud::Cloud, observe, stacks};
 
 /// From the last call of one sweep to the first of the next one most of a minute passes.
 const QUIET: Duration = Duration::from_secs(10);
@@ -44,7 +44,7 @@ struct Seen {
 /// The step that was not observed, or that more was asked for than the goal is.
 pub async fn run(cloud: &Cloud, minutes: u32) -> Result<(), String> {
     super::form(cloud, &[]).await?;
-    demo::at_rest(cloud, RESTING).await?;
+    observe::at_rest(cloud, RESTING).await?;
     let before = quiet(cloud).await?;
     let (begun, logged) = (SystemTime::now(), task_logs(cloud));
     println!("at rest; counting for {minutes} minutes");
@@ -80,7 +80,9 @@ async fn quiet(cloud: &Cloud) -> Result<BTreeMap<String, u64>, String> {
         }
         Some(before)
     };
-    demo::until(RESTING, still).await.ok_or_else(|| format!("AWS was called again and again for {RESTING:?}"))
+    observe::until(RESTING, still)
+        .await
+        .ok_or_else(|| format!("AWS was called again and again for {RESTING:?}"))
 }
 
 /// What the functions logged since `begun`: their invocations, and what is ingested.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::demo::Write;
+use crate::client::Write;
 
 /// The longest time without an acknowledged write, from the last one before `since` on; none without one before and one
 /// after.
@@ -26,6 +26,7 @@ mod tests {
             number: number as u64,
             sent: start,
             acknowledged: acknowledged.map(at),
+            refused: None,
         };
         let acknowledged = [Some(0), Some(900), Some(1000), None, Some(1100), Some(5100), Some(5200)];
         let writes: Vec<Write> = acknowledged.into_iter().enumerate().map(write).collect();

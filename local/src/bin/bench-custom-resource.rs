@@ -3,7 +3,11 @@
 
 use std::{process::ExitCode, time::Duration};
 
-use local::{bench::Figures, layout::Layout, runtime_api::Function};
+use local::{
+    bench::Figures,
+    layout::Layout,
+    runtime_api::{Function, TEMPLATE},
+};
 use serde_json::{Value, json};
 
 const RUNS: usize = 200;
@@ -24,16 +28,9 @@ async fn main() -> ExitCode {
 }
 
 async fn measure() -> Result<bool, String> {
-    let environment = [
-        // Nobody is there, and nobody may be asked: the event is bad.
-        ("AWS_ENDPOINT_URL", "http://127.0.0.1:1"),
-        ("DIALECT", "HA"),
-        ("NEO4J_VERSION", "3.4.6"),
-        ("CLUSTER", "bench"),
-        ("CORE_SERVICES", "core-1,core-2,core-3"),
-        ("STACK", "bench"),
-        ("ADMIN_SECRET_ARN", "arn:aws:secretsmanager:us-east-1:000000000000:secret:bench/admin-AbCdEf"),
-    ];
+    // Nobody is there, and nobody may be asked: the event is bad.
+    let mut environment = vec![("AWS_ENDPOINT_URL", "http://127.0.0.1:1")];
+    environment.extend(TEMPLATE);
     let log = std::env::temp_dir().join(format!("bench-custom-resource-{}.log", std::process::id()));
     let binary = Layout::find("run").map_err(|error| error.to_string())?.binary("user-creation");
     let function = Function::start(&binary, &environment, &log)

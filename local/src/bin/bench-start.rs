@@ -12,7 +12,7 @@ use std::{
 
 use local::{
     layout::{Layout, NODE},
-    runtime_api::environment,
+    runtime_api::{TEMPLATE, environment},
 };
 
 const RUNS: usize = 21;
@@ -83,6 +83,7 @@ fn start(binary: &Path) -> Result<(Duration, u64), Box<dyn Error>> {
         .env_clear()
         .envs(environment("bench", runtime.local_addr()?))
         .envs(TEMPLATE)
+        .envs(OWN)
         .spawn()?;
     let polled = runtime.accept().and_then(|(mut stream, _)| {
         let mut head = [0; 512];
@@ -104,18 +105,12 @@ fn start(binary: &Path) -> Result<(Duration, u64), Box<dyn Error>> {
     Ok((took, memory.trim().trim_end_matches(" kB").parse()?))
 }
 
-/// What the template gives the functions, beside what Lambda sets.
-const TEMPLATE: [(&str, &str); 10] = [
-    ("DIALECT", "HA"),
-    ("NEO4J_VERSION", "3.4.6"),
-    ("CLUSTER", "bench"),
-    ("CORE_SERVICES", "core-1,core-2,core-3"),
+/// What the template sets for one function alone.
+const OWN: [(&str, &str); 4] = [
     ("SLAVE_ONLY_SERVICES", ""),
     ("WRITE_GROUPS", "7687=arn:bolt,7474=arn:http"),
     ("STATE_BUCKET", "bench"),
     ("HEARTBEAT_TIMEOUT_MS", "4000"),
-    ("STACK", "bench"),
-    ("ADMIN_SECRET_ARN", "arn:aws:secretsmanager:us-east-1:000000000000:secret:bench/admin-AbCdEf"),
 ];
 
 #[allow(clippy::cast_precision_loss)] // sizes of files and memory are far below 2^52

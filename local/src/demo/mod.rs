@@ -1,41 +1,31 @@
 //! The demo: deploy, write, kill the master, watch the writes move on. Every step is observed or the demo fails.
 
 mod phases;
-mod users;
-mod watch;
-mod writer;
 
 use std::{
-    future::Future,
     net::{Ipv4Addr, SocketAddr},
     time::{Duration, Instant, SystemTime},
 };
 
-pub use phases::{Phases, table};
-pub use users::Users;
-pub use watch::{Seen, Watch};
-pub use writer::{Write, Writer, forget, lost, outage, run as cypher, stored};
+use phases::{Phases, table};
 
 use crate::{
+    client::{Users, Writer, lost, outage, stored},
     cloud::Cloud,
     control::{HTTP_PORT, Status},
     deploy,
-    elb::{BalancerStatus, ListenerStatus},
-    processes::{Signal, children, deleted_files, signal_group},
+    observe::{CORE_SIZE, at_rest, form, formed, master, observed, registered, until, write_endpoint},
+    processes::{Signal, signal_group},
     report,
+    watch::Watch,
 };
 
-/// Core nodes of the local stack.
-pub const CORE_SIZE: usize = 3;
-/// Three JVMs start on two cores and elect in 25 to 45 s.
-pub const FORMING: Duration = Duration::from_secs(180);
 /// One sweep a minute, the balancer's checks and a look of the emulator's scheduler every ten seconds.
 const SWEEPING: Duration = Duration::from_secs(150);
 /// A restarted node copies what it missed and rejoins in about 10 s; a join that fails ends after 120 s.
 const REJOINING: Duration = Duration::from_secs(240);
 /// A node that rings has its users within seconds; the schedule is every five minutes.
 const USERS: Duration = Duration::from_secs(330);
-const LOOK: Duration = Duration::from_millis(100);
 /// What the demo's client calls its writes.
 const CLIENT: &str = "Demo";
 /// Writes that have to succeed in a row before the master is killed.
@@ -184,110 +174,6 @@ async fn lose_a_volume(
         blank.elapsed().as_secs()
     ));
     Ok(())
-}
-
-/// Waits until `CORE_SIZE` nodes have one master among them.
-pub async fn form(cloud: &Cloud) -> Result<Status, String> {
-    let formed = until(FORMING, || async {
-        let status = cloud.status().await;
-        formed(&status, CORE_SIZE).then_some(status)
-    });
-    let status = observed(formed, "the nodes did not form a cluster; their logs are in .local").await?;
-    let volumes = cloud.layout.run.join("hosts");
-    let jvms = status.nodes.iter().flat_map(|node| children(node.pid));
-    let deleted: Vec<String> = jvms.flat_map(|jvm| deleted_files(jvm, &volumes)).collect();
-    let logs: Vec<&String> = deleted.iter().filter(|file| file.contains("neostore.transaction")).collect();
-    if logs.is_empty() {
-        Ok(status)
-    } else {
-        Err(format!("a node writes to a transaction log that is deleted: {logs:?}"))
-    }
-}
-
-/// Waits until every node is registered in every write group and the balancer lets in the master alone.
-pub async fn at_rest(cloud: &Cloud, within: Duration) -> Result<Status, String> {
-    let rest = until(within, || async {
-        let status = cloud.status().await;
-        let (_, master, _) = master(&status)?;
-        let groups = registered(&status.balancers);
-        let all = groups.iter().all(|targets| targets.len() == CORE_SIZE) && !groups.is_empty();
-        let ports =
-            status.balancers.iter().flat_map(|balancer| &balancer.listeners).map(|listener| listener.port);
-        let alone = ports.into_iter().all(|port| healthy(&status.balancers, port) == [master]);
-        // A standby that was never checked to its end would be let in by one good check instead of two.
-        let checked =
-            |listener: &ListenerStatus| listener.targets.iter().all(|target| target.state != "initial");
-        let checked = writers(&status.balancers).all(|(_, listener)| checked(listener));
-        (all && alone && checked && formed(&status, CORE_SIZE)).then_some(status)
-    });
-    observed(rest, "the write groups did not come to rest; the function's log is in CloudWatch Logs").await
-}
-
-/// Whether `size` nodes run, one of them the master and all others slaves.
-pub fn formed(status: &Status, size: usize) -> bool {
-    let count = |role: &str| status.nodes.iter().filter(|node| node.role == role).count();
-    count("master") == 1 && count("slave") == size - 1 && status.nodes.len() == size
-}
-
-/// `(service, address, process)` of the master.
-pub fn master(status: &Status) -> Option<(String, Ipv4Addr, i32)> {
-    let node = status.nodes.iter().find(|node| node.role == "master")?;
-    Some((node.service.clone(), node.address, node.pid))
-}
-
-/// The listeners whose check lets in the master alone, with the address of their balancer.
-pub fn writers(balancers: &[BalancerStatus]) -> impl Iterator<Item = (Ipv4Addr, &ListenerStatus)> {
-    let all =
-        balancers.iter().flat_map(|balancer| balancer.listeners.iter().map(|one| (balancer.address, one)));
-    all.filter(|(_, listener)| listener.admits_the_master_alone())
-}
-
-/// Where clients that write connect for `port`.
-pub fn write_endpoint(status: &Status, port: u16) -> Option<SocketAddr> {
-    let (address, _) = writers(&status.balancers).find(|(_, listener)| listener.port == port)?;
-    Some((address, port).into())
-}
-
-/// The addresses of each write group, sorted, without those that only drain.
-pub fn registered(balancers: &[BalancerStatus]) -> Vec<Vec<Ipv4Addr>> {
-    writers(balancers)
-        .map(|(_, listener)| {
-            let registered = listener.targets.iter().filter(|target| target.state != "draining");
-            let mut targets: Vec<Ipv4Addr> = registered.map(|target| target.ip).collect();
-            targets.sort();
-            targets
-        })
-        .collect()
-}
-
-/// The addresses that the balancer's own check lets in to write on `port`.
-pub fn healthy(balancers: &[BalancerStatus], port: u16) -> Vec<Ipv4Addr> {
-    writers(balancers)
-        .filter(|(_, listener)| listener.port == port)
-        .flat_map(|(_, listener)| admitted(listener))
-        .collect()
-}
-
-fn admitted(listener: &ListenerStatus) -> Vec<Ipv4Addr> {
-    listener.targets.iter().filter(|target| target.state == "healthy").map(|target| target.ip).collect()
-}
-
-/// Asks until there is an answer, or none in time.
-pub async fn until<T, F: Future<Output = Option<T>>>(within: Duration, ask: impl Fn() -> F) -> Option<T> {
-    let deadline = Instant::now() + within;
-    loop {
-        if let Some(found) = ask().await {
-            return Some(found);
-        }
-        if Instant::now() > deadline {
-            return None;
-        }
-        tokio::time::sleep(LOOK).await;
-    }
-}
-
-async fn observed<T>(step: impl Future<Output = Option<T>>, otherwise: &str) -> Result<T, String> {
-    step.await.ok_or_else(|| format!("not observed: {otherwise}"))
 }
 
 /// The Lambda's own account of the switch to `new`.

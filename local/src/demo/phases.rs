@@ -7,8 +7,7 @@ use std::{
 
 use serde_json::Value;
 
-use super::Seen;
-use crate::gateway::Call;
+use crate::{gateway::Call, watch::Seen};
 
 /// What was observed of one fail-over.
 #[derive(Clone, Debug)]

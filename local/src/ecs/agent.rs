@@ -9,8 +9,8 @@ use tracing::info;
 
 use super::{Ecs, Running, run, task::Stopped};
 use crate::{
-    address::random,
     processes::{Signal, signal_group},
+    random::random,
 };
 
 /// What dead agents have not heard, and not reported.

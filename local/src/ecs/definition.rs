@@ -16,6 +16,8 @@ pub struct Definition {
     pub family: String,
     /// The container's name.
     pub container: String,
+    /// Its arguments; without any the image has its own.
+    pub command: Vec<String>,
     /// Its environment.
     pub environment: Vec<(String, String)>,
     /// Every mount.
@@ -56,6 +58,7 @@ pub fn parse(definition: &Value) -> Result<Definition, NoContainer> {
         arn,
         family: text(&definition["family"]),
         container: text(&container["name"]),
+        command: list(&container["command"]).iter().map(text).collect(),
         environment: list(&container["environment"])
             .iter()
             .map(|pair| (text(&pair["name"]), text(&pair["value"])))
@@ -99,11 +102,11 @@ mod tests {
     fn the_essential_container_is_what_runs() {
         let definition = json!({"taskDefinitionArn": "arn:d:1", "family": "d", "containerDefinitions": [
             {"name": "sidecar", "essential": false},
-            {"name": "neo4j", "essential": true, "stopTimeout": "90",
+            {"name": "neo4j", "essential": true, "stopTimeout": "90", "command": ["run"],
              "environment": [{"name": "STACK", "value": "s"}],
              "mountPoints": [{"sourceVolume": "data", "containerPath": "/data"}]}]});
         let parsed = parse(&definition).unwrap();
-        assert_eq!(parsed.container, "neo4j");
+        assert_eq!((parsed.container.as_str(), &parsed.command[..]), ("neo4j", &["run".to_owned()][..]));
         assert_eq!(parsed.stop_timeout, Duration::from_secs(90));
         assert_eq!(parsed.environment, [("STACK".to_owned(), "s".to_owned())]);
     }

@@ -30,14 +30,15 @@ pub use host::Host;
 pub use place::{Constraint, Unplaced};
 pub use plan::{Service, Step, reconcile};
 pub use run::Image;
+use run::Placed;
 pub use task::{Stopped, Task};
 pub use told::Told;
 
 use crate::{
-    address::random,
     emulator::{Emulator, Error},
     network::Network,
     processes::{Processes, Signal, signal_group},
+    random::random,
 };
 
 const PREFIX: &str = "AmazonEC2ContainerServiceV20141113";
@@ -265,9 +266,10 @@ impl Ecs {
             Err(error) => return warn!(service = service.name, %error, "a task gets no network"),
         };
         let stop_timeout = definition.stop_timeout;
-        let own = (service.name.as_str(), id.as_str(), &host);
-        let place = (&inner.network, address);
-        let child = match run::start(&inner.image, &inner.processes, own, &definition, place, inner.gateway) {
+        let placed =
+            Placed { service: &service.name, id: &id, host: &host, definition: &definition, address };
+        let started = run::start(&inner.image, &inner.processes, &inner.network, inner.gateway, &placed);
+        let child = match started {
             Ok(child) => child,
             Err(error) => {
                 running.told.did_not_start(&service.name, SystemTime::now());

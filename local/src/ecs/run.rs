@@ -27,7 +27,7 @@ use crate::{
 pub struct Image {
     /// The container's PID 1.
     pub program: PathBuf,
-    /// Its arguments.
+    /// Its arguments (`CMD`), unless the task definition has a command.
     pub arguments: Vec<String>,
     /// The image's own environment, such as where Neo4j is.
     pub environment: Vec<(String, String)>,
@@ -46,17 +46,28 @@ pub struct Stop {
     pub code: &'static str,
 }
 
-/// Starts the processes of task `id` of `service` on `host`, at its address in the network.
+/// A task that is placed and connected, and does not run yet.
+pub struct Placed<'a> {
+    pub service: &'a str,
+    pub id: &'a str,
+    pub host: &'a Host,
+    pub definition: &'a Definition,
+    pub address: Ipv4Addr,
+}
+
+/// Starts the processes of a task, with `gateway` as its cloud.
 pub fn start(
     image: &Image,
     processes: &Processes,
-    (service, id, host): (&str, &str, &Host),
-    definition: &Definition,
-    (network, address): (&Network, Ipv4Addr),
+    network: &Network,
     gateway: SocketAddr,
+    placed: &Placed<'_>,
 ) -> io::Result<Child> {
+    let Placed { service, id, host, definition, address } = *placed;
     let mut command = network.command(address, &image.program);
-    command.args(&image.arguments).env_clear().env("PATH", "/usr/bin:/bin").envs(cloud_environment(gateway));
+    // `API_ContainerDefinition.html`: a command replaces the image's `CMD`, and its `ENTRYPOINT` stays.
+    let arguments = if definition.command.is_empty() { &image.arguments } else { &definition.command };
+    command.args(arguments).env_clear().env("PATH", "/usr/bin:/bin").envs(cloud_environment(gateway));
     command.envs(image.environment.iter().cloned()).envs(definition.environment.iter().cloned());
     command.env("ECS_CONTAINER_METADATA_URI_V4", format!("http://{gateway}/_local/metadata/{id}"));
     // There is no mount namespace, so variables name the container's paths for the program. Logs and configuration are the task's own.

@@ -16,7 +16,7 @@ use super::{
     plan::Service,
     task::{Task, epoch},
 };
-use crate::gateway::uuid;
+use crate::random::uuid;
 
 /// `DescribeServices` shows so many.
 const SHOWN: usize = 100;

@@ -13,8 +13,8 @@ use std::{
 use serde_json::Value;
 use tracing::info;
 
-use super::queue::{self, Ended, Limits};
-use crate::emulator::Emulator;
+use super::queue::{self, Ended};
+use crate::emulator::{Emulator, Limits};
 
 /// So many events of each function can be asked for again.
 const REMEMBERED: usize = 100;

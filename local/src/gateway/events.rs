@@ -18,6 +18,7 @@ use super::{deliveries::Deliveries, pattern};
 use crate::{
     ecs::{Changes, api::Refusal},
     emulator::{Emulator, REGION},
+    random::uuid,
 };
 
 /// Entries of one `PutEvents`.
@@ -84,7 +85,7 @@ fn event(source: &str, kind: &str, resources: &Value, detail: &Value) -> Value {
     let now = DateTime::from_secs(DateTime::from(SystemTime::now()).secs());
     json!({
         "version": "0",
-        "id": super::uuid(),
+        "id": uuid(),
         "detail-type": kind,
         "source": source,
         "account": ACCOUNT,

@@ -4,11 +4,11 @@ use axum::response::{IntoResponse, Response};
 use http::{Method, StatusCode, header};
 use serde_json::{Value, json};
 
-use super::{
-    deliveries::Deliveries,
-    request::{Parsed, decode, decode_form},
+use super::{deliveries::Deliveries, request::Parsed};
+use crate::{
+    emulator::Error,
+    form::{decode, decode_form},
 };
-use crate::emulator::Error;
 
 /// Payloads of asynchronous invocations end at 1 MB.
 const LONGEST_PAYLOAD: usize = 1 << 20;

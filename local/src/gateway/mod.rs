@@ -12,7 +12,7 @@ mod rates;
 mod request;
 mod stacks;
 
-use std::{collections::BTreeMap, convert::Infallible, net::SocketAddr, sync::Arc, time::Instant};
+use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Instant};
 
 use axum::{
     Router,
@@ -35,16 +35,14 @@ pub use calls::{Call, Calls};
 pub use deliveries::{Deliveries, Twice};
 pub use faults::{Fault, Faults, How};
 pub use rates::Rates;
-pub use request::encode;
-use request::{Parsed, decode_form, encode_form};
+use request::Parsed;
 pub use stacks::LeftOut;
 
 use crate::{
-    address::random,
-    control,
     ecs::{Ecs, api},
     elb::Elb,
     emulator::Emulator,
+    form::{decode_form, encode_form},
 };
 
 /// The largest request: a function's zip, base64 in JSON.
@@ -98,10 +96,10 @@ impl Gateway {
         }
     }
 
-    /// Serves until the process ends.
-    pub async fn serve(self, listener: TcpListener) -> std::io::Result<()> {
+    /// Serves AWS's API, and `control` below `/_local`, until the process ends.
+    pub async fn serve(self, listener: TcpListener, control: Router<Self>) -> std::io::Result<()> {
         let app = Router::new()
-            .nest("/_local", control::routes())
+            .nest("/_local", control)
             .fallback(handle)
             .layer(DefaultBodyLimit::disable())
             .with_state(self);
@@ -260,22 +258,6 @@ fn answered(answer: Result<Value, api::Refusal>) -> Response {
 fn json_response(status: StatusCode, body: &Value) -> Response {
     (status, [(header::CONTENT_TYPE, "application/x-amz-json-1.1")], body.to_string()).into_response()
 }
-
-/// A random identifier in the form of a UUID.
-pub(crate) fn uuid() -> String {
-    let (high, low) = (random(), random());
-    format!(
-        "{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}",
-        high >> 32,
-        high >> 16 & 0xffff,
-        high & 0xfff,
-        low >> 48 & 0x3fff | 0x8000,
-        low & 0xffff_ffff_ffff
-    )
-}
-
-/// The parameters of a query-protocol call.
-type Form = BTreeMap<String, String>;
 
 /// Where a gateway listens on its own address: the port people know from other emulators.
 pub fn address(ip: std::net::Ipv4Addr) -> SocketAddr {

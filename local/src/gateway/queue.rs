@@ -8,29 +8,13 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tracing::warn;
 
-use crate::emulator::{Emulator, Error, Ran};
+use crate::emulator::{Emulator, Error, Limits, Ran};
 
 /// After a throttled try the wait is a second, doubled each time up to five minutes.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
 /// After an error of the function itself: a minute, then two.
 const AFTER_ERROR: Duration = Duration::from_secs(60);
-
-/// A function's `EventInvokeConfig`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// `MaximumEventAgeInSeconds`: older than this it is dropped.
-    pub age: Duration,
-    /// `MaximumRetryAttempts`, of errors of the function; being throttled does not count.
-    pub retries: u32,
-}
-
-impl Default for Limits {
-    /// What a function has without one: six hours, two retries.
-    fn default() -> Self {
-        Self { age: Duration::from_secs(6 * 3600), retries: 2 }
-    }
-}
 
 /// What became of the tries so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

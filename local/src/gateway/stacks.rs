@@ -7,8 +7,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use super::Form;
-use crate::{emulator::Emulator, templates};
+use crate::{emulator::Emulator, form::Form, templates};
 
 /// The resources that were left out of what was deployed, each as `Logical (Type)`. Clones are the same list.
 #[derive(Clone, Debug, Default)]

@@ -1,7 +1,5 @@
 //! An account for tests: the real emulator behind the real gateway, a function that keeps a journal, and no nodes.
 
-#![allow(dead_code, reason = "each suite uses a part")]
-
 use std::{
     fs,
     net::SocketAddr,
@@ -13,6 +11,7 @@ use axum::body::Bytes;
 use http::Request;
 use http_body_util::Full;
 use local::{
+    control,
     ecs::{Ecs, Image},
     elb::Elb,
     emulator::Emulator,
@@ -65,7 +64,7 @@ impl Account {
         };
         let elb = Elb::new(&format!("http://{}", emulator.at), network.services.clone(), Duration::ZERO);
         let gateway = Gateway::new(emulator, Ecs::new(emulator, at, image, processes, network), elb);
-        tokio::spawn(gateway.clone().serve(listener));
+        tokio::spawn(gateway.clone().serve(listener, control::routes()));
         let ecs = gateway.ecs.clone();
         tokio::spawn(async move {
             loop {

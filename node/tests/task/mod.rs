@@ -1,7 +1,5 @@
 //! A task for tests: the node program as a process, with a cloud of its own and a stand-in for Neo4j that a test can steer.
 
-#![allow(dead_code, reason = "each suite uses a part")]
-
 use std::{
     fs,
     io::{Read, Write},
@@ -10,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
@@ -97,13 +95,18 @@ impl Task {
 
     /// Starts it with these variables changed.
     pub fn start(&self, changed: &[(&str, &str)]) -> Node {
+        let log = self.dir.join("log");
+        let output = fs::File::create(&log).unwrap();
+        let child = self.command(&["run"], changed).stdout(output).spawn().unwrap();
+        Node { child, log }
+    }
+
+    /// The program with these words and these variables changed.
+    pub fn command(&self, words: &[&str], changed: &[(&str, &str)]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_node"));
-        command.env_clear().envs([
+        command.args(words).env_clear().envs(runtime::example::CLUSTER).envs([
             ("PATH", "/usr/bin:/bin"),
             ("DIALECT", "SINGLE"),
-            ("NEO4J_VERSION", "3.4.6"),
-            ("CLUSTER", "c"),
-            ("STACK", "s"),
             ("CORE_SERVICES", "core-1"),
             ("NEO4J_dbms_security_auth__enabled", "false"),
             ("STOP_TIMEOUT_SECONDS", "30"),
@@ -117,10 +120,8 @@ impl Task {
             command.env(name, self.dir.join(dir));
         }
         command.env("DATA_DIR", &self.volume).env("ROOT_DISK", &self.dir);
-        let log = self.dir.join("log");
-        let output = fs::File::create(&log).unwrap();
-        command.envs(changed.iter().copied()).stdin(Stdio::null()).stdout(output);
-        Node { child: command.spawn().unwrap(), log }
+        command.envs(changed.iter().copied()).stdin(Stdio::null());
+        command
     }
 }
 
@@ -261,6 +262,12 @@ pub fn fetch(task: &Task, path: &str) -> (u16, String) {
     stream.read_to_string(&mut answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     (head[9..12].parse().unwrap(), body.to_owned())
+}
+
+/// Held by the test that runs a real Neo4j: beside the start of another JVM an answer may be late on two cores.
+pub fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The script of a task with a real Neo4j 3.4.6.

@@ -4,18 +4,12 @@
 use std::collections::BTreeSet;
 
 use backups::Version;
-use neo4j::Dialect;
+use neo4j::{Dialect, ports};
 use topology::{Kind, Slot};
 
 use crate::{Environment, Invalid};
 
-/// Port of Neo4j's HTTP.
-pub const HTTP_PORT: u16 = 7474;
-/// Port of the node program: the role of its node, and what the node sees of the other members.
-pub const STATUS_PORT: u16 = 7475;
-/// Port of Neo4j's Bolt.
-pub const BOLT_PORT: u16 = 7687;
-
+/// One cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cluster {
     /// How its nodes are clustered and report their role.
@@ -52,9 +46,9 @@ impl Cluster {
                 &environment.list("SLAVE_ONLY_SERVICES"),
             ),
             // The template opens exactly the default ports; tests run several nodes at one address.
-            http_port: environment.parse_or("HTTP_PORT", HTTP_PORT)?,
-            bolt_port: environment.parse_or("BOLT_PORT", BOLT_PORT)?,
-            status_port: environment.parse_or("STATUS_PORT", STATUS_PORT)?,
+            http_port: environment.parse_or("HTTP_PORT", ports::HTTP)?,
+            bolt_port: environment.parse_or("BOLT_PORT", ports::BOLT)?,
+            status_port: environment.parse_or("STATUS_PORT", ports::STATUS)?,
         };
         cluster.check(environment)?;
         Ok(cluster)
@@ -113,14 +107,7 @@ mod tests {
     use super::*;
 
     fn environment(changed: &[(&'static str, &'static str)]) -> Environment {
-        let good = [
-            ("DIALECT", "HA"),
-            ("NEO4J_VERSION", "3.4.6"),
-            ("CLUSTER", "c"),
-            ("STACK", "s"),
-            ("CORE_SERVICES", "core-1,core-2,core-3"),
-        ];
-        good.into_iter().chain(changed.iter().copied()).collect()
+        crate::example::CLUSTER.into_iter().chain(changed.iter().copied()).collect()
     }
 
     #[test]

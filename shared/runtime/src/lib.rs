@@ -3,10 +3,11 @@
 
 mod cluster;
 mod config;
+pub mod example;
 mod logs;
 mod metrics;
 
-pub use cluster::{BOLT_PORT, Cluster, HTTP_PORT, STATUS_PORT};
+pub use cluster::Cluster;
 pub use config::{Environment, Invalid};
 pub use logs::{Sink, log_json, name_slot};
 pub use metrics::{Metric, Unit, emit};

@@ -9,7 +9,7 @@ use std::{
 use crate::{
     Action, Answer, Kind, Millis, Mode, Node, NotKnown, Observation, PATIENCE, Policy, Rearm, Refusal,
     Silence, State, Verdict, View,
-    fence::{self, Finding},
+    fence::{self, Finding, Look},
     groups::{arm, clean, cut},
     readers, sentence,
     state::Lease,
@@ -85,7 +85,7 @@ pub struct Decision {
     /// What the next round of this invocation needs.
     pub memory: Memory,
     /// Whether something is under way that the next sweep would be too late for.
-    pub look_again: bool,
+    pub next: Next,
 }
 
 impl Decision {
@@ -113,26 +113,41 @@ pub fn decide(now: Millis, policy: &Policy, state: &State, memory: &Memory, view
         refusals: Vec::new(),
     };
     round.expire_pause();
-    let (verdict, hot) = if let Some(pause) = &round.state.pause {
+    let (verdict, next) = if let Some(pause) = &round.state.pause {
         // An operator may be working on the nodes, so what they answer now must not count in later rounds.
         let seconds = pause.until.since(now).as_secs();
         round.refusals.push(Refusal::Paused { owner: pause.owner.clone(), seconds });
         round.memory.forget();
-        (Verdict::Paused, false)
+        (Verdict::Paused, Next::Rest)
     } else if answered < policy.majority() {
         // This function may be the one that is cut off. Once an invocation has seen the cluster
         // without a master it stays in the hot loop, even if it loses its majority: waiting for the
         // next sweep would delay the switch.
-        let hot = round.state.no_master_since.is_some();
+        let next = Next::look_again_if(round.state.no_master_since.is_some());
         round.memory.forget();
         round.refusals.push(Refusal::NoMajority { answered, needed: policy.majority() });
-        (if answered == 0 { Verdict::Blind } else { Verdict::PartialView }, hot)
+        (if answered == 0 { Verdict::Blind } else { Verdict::PartialView }, next)
     } else {
         // A majority of the core slots answers, so this function is not the side that is cut off.
         round.with_majority()
     };
     round.memory.last_round = Some(now);
-    round.finish(state, verdict, hot)
+    round.finish(state, verdict, next)
+}
+
+/// What follows a round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Nothing until the next sweep or bell.
+    Rest,
+    /// Another round of this invocation.
+    LookAgain,
+}
+
+impl Next {
+    fn look_again_if(something_is_under_way: bool) -> Self {
+        if something_is_under_way { Self::LookAgain } else { Self::Rest }
+    }
 }
 
 struct Round<'a> {
@@ -150,7 +165,7 @@ struct Round<'a> {
     refusals: Vec<Refusal>,
 }
 
-impl Round<'_> {
+impl<'a> Round<'a> {
     fn expire_pause(&mut self) {
         if self.state.pause.as_ref().is_some_and(|pause| self.now >= pause.until) {
             self.state.pause = None;
@@ -158,7 +173,7 @@ impl Round<'_> {
         }
     }
 
-    fn with_majority(&mut self) -> (Verdict, bool) {
+    fn with_majority(&mut self) -> (Verdict, Next) {
         // Counted only with a majority: with fewer answers this function itself may be cut off.
         fence::note_silence(self.now, self.view, &mut self.memory);
         // An incomplete listing must not replace the nodes that were known: absence proves nothing then.
@@ -170,18 +185,24 @@ impl Round<'_> {
         // claim is a fault of its own.
         self.refusals.extend(impostors.iter().map(|node| Refusal::SlaveOnlyClaims { address: node.address }));
         let claimants = self.view.claimants();
-        let (verdict, waits) = match claimants[..] {
+        let (verdict, mut next) = match claimants[..] {
             [] => self.no_master(),
             [node] => self.one(node),
             ref several => self.several(several),
         };
-        // `|`, not `||`: an outstanding fence must be pursued in every round.
-        let waits = waits | self.pursue_fence();
+        // In every round, also in one that looks again for another reason.
+        if self.pursue_fence() {
+            next = Next::LookAgain;
+        }
         // After all other plans, because it must know them: no group may end up empty.
         clean(self.view, &mut self.state.missing, &mut self.actions, &mut self.refusals);
         // A round that did not read the groups cannot know, so it keeps what the last reading found.
-        self.state.at_rest = self.is_at_rest(verdict, waits).unwrap_or(self.state.at_rest);
-        (verdict, waits)
+        self.state.at_rest = self.is_at_rest(verdict, next).unwrap_or(self.state.at_rest);
+        (verdict, next)
+    }
+
+    fn look(&self) -> Look<'_, 'a> {
+        Look { now: self.now, policy: self.policy, state: &self.state, memory: &self.memory, view: self.view }
     }
 
     /// Asks for an earlier fence again until it has worked. Returns whether it still has time to work.
@@ -197,27 +218,27 @@ impl Round<'_> {
     }
 
     /// Whether a sweep need not read the groups; `None` when this round did not read them itself.
-    fn is_at_rest(&self, verdict: Verdict, waits: bool) -> Option<bool> {
+    fn is_at_rest(&self, verdict: Verdict, next: Next) -> Option<bool> {
         let nodes = || self.view.observations.iter().filter(|seen| seen.node.kind == Kind::Core);
         let armed = |address: &IpAddr| self.view.groups.iter().all(|group| group.targets.contains(address));
         // A standby that is not registered yet will be, and perhaps no bell announces when it can be.
         let all_armed = self.policy.rearm == Rearm::Never || nodes().all(|seen| armed(&seen.node.address));
         let all_well = self.view.observations.iter().all(|seen| seen.answer.is_firm() && !seen.node.stopping);
-        let quiet = !waits && self.actions.is_empty() && self.state.missing.is_empty();
+        let quiet = next == Next::Rest && self.actions.is_empty() && self.state.missing.is_empty();
         (self.view.read && self.view.readers_read)
             .then_some(verdict == Verdict::Steady && quiet && all_armed && all_well)
     }
 
     /// Holds the last known target: the balancer's own check knows better than this function which
     /// node is the next master.
-    fn no_master(&mut self) -> (Verdict, bool) {
+    fn no_master(&mut self) -> (Verdict, Next) {
         // A round without a claimant ends the row of rounds that confirms one.
         self.memory.claim = None;
         // Kept from the first such round: every clock starts when the function itself
         // first saw the condition.
         self.state.no_master_since.get_or_insert(self.now);
         self.refusals.push(Refusal::NobodyToFollow);
-        let finding = fence::without_master(self.policy, &self.state, &self.memory, self.now, self.view);
+        let finding = self.look().without_master();
         let verdict = match finding {
             // Only in HA: followers of Raft say the same with and without a leader.
             _ if self.policy.mode == Mode::Ha && !self.view.slaves().is_empty() => Verdict::MasterUnseen,
@@ -229,7 +250,7 @@ impl Round<'_> {
         self.fence(finding, true);
         // Looks again: the next master must be followed as soon as it appears, and the next
         // sweep may be a minute away.
-        (verdict, true)
+        (verdict, Next::LookAgain)
     }
 
     /// Plans the actions and refusals that follow from a finding.
@@ -251,21 +272,23 @@ impl Round<'_> {
         }
     }
 
-    fn one(&mut self, node: &Node) -> (Verdict, bool) {
+    fn one(&mut self, node: &Node) -> (Verdict, Next) {
         // The followed master needs no confirmation, so that a cluster at rest costs one round.
         if self.state.follows(node) {
             // The followed master is back, so the rounds of another claimant are not in a row any more.
             (self.state.no_master_since, self.memory.claim) = (None, None);
-            // `|`, not `||`: both must plan their calls.
-            let waits = self.follow(node.address) | self.serve_readers(node.address);
+            let a_standby_is_almost_fit = self.follow(node.address);
+            let a_reader_is_almost_fit = self.serve_readers(node.address);
             // A frozen slave stalls the commits of a healthy master, so silence matters here too.
-            let finding = fence::beside_master(self.policy, &self.state, &self.memory, self.now, self.view);
+            let finding = self.look().beside_master();
             // A silence must be listened to within one invocation, and a node that was late
             // once may be a silent one.
-            let waits = waits | fence::keeps_looking(&finding) | self.newly_late;
+            let listens = fence::keeps_looking(&finding) || self.newly_late;
             self.fence(finding, false);
             // Looks again after calls: one may have failed, and the next round plans on what is really there.
-            return (Verdict::Steady, waits || !self.actions.is_empty());
+            let calls = !self.actions.is_empty();
+            let again = a_standby_is_almost_fit || a_reader_is_almost_fit || listens || calls;
+            return (Verdict::Steady, Next::look_again_if(again));
         }
         // Another node: one answer may be late or wrong, so several rounds in a row must
         // find it the only claimant.
@@ -291,7 +314,7 @@ impl Round<'_> {
             self.follow(node.address);
         }
         // Looks again: the claim is not confirmed yet, or no round has found the groups cut yet.
-        (Verdict::NewMaster, true)
+        (Verdict::NewMaster, Next::LookAgain)
     }
 
     /// Plans what the read groups need. Returns whether a node is about to become fit.
@@ -306,7 +329,7 @@ impl Round<'_> {
     /// Follows one claimant, never several: the one whose own members are a majority, if every other one
     /// reports that its own are not; otherwise the incumbent, unless it reports a minority itself. If neither
     /// exists, none is preferred. No standby is armed until one claimant is left.
-    fn several(&mut self, claimants: &[&Node]) -> (Verdict, bool) {
+    fn several(&mut self, claimants: &[&Node]) -> (Verdict, Next) {
         // Two claimants end the row of rounds that confirms a single one.
         self.memory.claim = None;
         self.state.no_master_since = None;
@@ -335,7 +358,7 @@ impl Round<'_> {
             let claimants = claimants.iter().map(|node| node.address).collect();
             self.refusals.push(Refusal::NoEvidence { claimants });
         }
-        (Verdict::DualMaster, true)
+        (Verdict::DualMaster, Next::LookAgain)
     }
 
     /// Whether the claimant's own member view backs it: a claimant that hears no majority is a stale master.
@@ -387,7 +410,7 @@ impl Round<'_> {
         almost.iter().any(|address| self.view.groups.iter().any(|group| !group.targets.contains(address)))
     }
 
-    fn finish(mut self, before: &State, verdict: Verdict, look_again: bool) -> Decision {
+    fn finish(mut self, before: &State, verdict: Verdict, next: Next) -> Decision {
         // Registrations first (the order of the variants), so that no group is emptied on the way.
         self.actions.sort();
         self.state.forget_old_switches(self.now);
@@ -415,7 +438,7 @@ impl Round<'_> {
             self.state = before.clone();
         }
         let Self { actions, refusals, state, memory, .. } = self;
-        Decision { verdict, actions, refusals, sentence, state, memory, look_again }
+        Decision { verdict, actions, refusals, sentence, state, memory, next }
     }
 }
 

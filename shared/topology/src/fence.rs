@@ -75,87 +75,136 @@ pub(crate) fn keeps_looking(finding: &Finding<'_>) -> bool {
     }
 }
 
-/// Without a master: the one node that is missing, if it is silent and was the last master.
-pub(crate) fn without_master<'a>(
-    policy: &Policy,
-    state: &State,
-    memory: &Memory,
-    now: Millis,
-    view: &'a View,
-) -> Finding<'a> {
-    // Raft elects beside a frozen leader, and its followers say the same with and without one: a leader that
-    // only this function does not reach looks frozen.
-    if policy.mode != Mode::Ha {
-        return Finding::NoneSilent;
-    }
-    let missing = view.missing();
-    let Some(node) = silent_among(&missing, view) else { return Finding::NoneSilent };
-    let (address, slaves) = (node.address, view.slaves());
-    // However long it is silent: slaves that have a master do not wait for one. The silent node
-    // may well be that master.
-    if !slaves.is_empty() {
-        return Finding::Refused(Refusal::StillFollowed { address, slaves });
-    }
-    // It is not known what the other missing node does or waits for.
-    if missing.len() > 1 {
-        return Finding::Refused(several(&missing));
-    }
-    let patience = match &state.master {
-        // The silence of the last master explains why there is none, so the plain time is enough.
-        Some(master) if master.task == node.task => 1,
-        // The last master was another node. What the other nodes wait for now is not known,
-        // and may not be this one.
-        Some(master) => {
-            return Finding::Refused(Refusal::NotTheLastMaster { address, master: master.slot.clone() });
-        }
-        // A slave-only node was never the master, so no election waits for it.
-        None if node.kind == Kind::SlaveOnly => return Finding::NoneSilent,
-        // The state was lost, so that any core node may have been the master.
-        None => OTHERS,
-    };
-    judge(now, policy, state, memory, (node, view.complete), patience)
+/// What a fence is judged by: one round, and what is remembered.
+pub(crate) struct Look<'r, 'v> {
+    pub now: Millis,
+    pub policy: &'r Policy,
+    pub state: &'r State,
+    pub memory: &'r Memory,
+    pub view: &'v View,
 }
 
-/// Beside a healthy master: a frozen slave stalls its commits. A majority stays without the slave, because a
-/// majority answers while it does not; and the master itself must report that it does not hear the slave.
-pub(crate) fn beside_master<'a>(
-    policy: &Policy,
-    state: &State,
-    memory: &Memory,
-    now: Millis,
-    view: &'a View,
-) -> Finding<'a> {
-    // Raft commits with a majority beside a frozen follower.
-    if policy.mode != Mode::Ha {
-        return Finding::NoneSilent;
+impl<'v> Look<'_, 'v> {
+    /// Without a master: the one node that is missing, if it is silent and was the last master.
+    pub(crate) fn without_master(&self) -> Finding<'v> {
+        let Self { policy, state, view, .. } = *self;
+        // Raft elects beside a frozen leader, and its followers say the same with and without one: a leader that
+        // only this function does not reach looks frozen.
+        if policy.mode != Mode::Ha {
+            return Finding::NoneSilent;
+        }
+        let missing = view.missing();
+        let Some(node) = silent_among(&missing, view) else { return Finding::NoneSilent };
+        let (address, slaves) = (node.address, view.slaves());
+        // However long it is silent: slaves that have a master do not wait for one. The silent node
+        // may well be that master.
+        if !slaves.is_empty() {
+            return Finding::Refused(Refusal::StillFollowed { address, slaves });
+        }
+        // It is not known what the other missing node does or waits for.
+        if missing.len() > 1 {
+            return Finding::Refused(several(&missing));
+        }
+        let patience = match &state.master {
+            // The silence of the last master explains why there is none, so the plain time is enough.
+            Some(master) if master.task == node.task => 1,
+            // The last master was another node. What the other nodes wait for now is not known,
+            // and may not be this one.
+            Some(master) => {
+                return Finding::Refused(Refusal::NotTheLastMaster { address, master: master.slot.clone() });
+            }
+            // A slave-only node was never the master, so no election waits for it.
+            None if node.kind == Kind::SlaveOnly => return Finding::NoneSilent,
+            // The state was lost, so that any core node may have been the master.
+            None => OTHERS,
+        };
+        self.judge(node, patience)
     }
-    let missing = view.missing();
-    let Some(node) = silent_among(&missing, view) else { return Finding::NoneSilent };
-    if missing.len() > 1 {
-        return Finding::Refused(several(&missing));
+
+    /// Beside a healthy master: a frozen slave stalls its commits. A majority stays without the slave, because a
+    /// majority answers while it does not; and the master itself must report that it does not hear the slave.
+    pub(crate) fn beside_master(&self) -> Finding<'v> {
+        let Self { policy, state, memory, view, .. } = *self;
+        // Raft commits with a majority beside a frozen follower.
+        if policy.mode != Mode::Ha {
+            return Finding::NoneSilent;
+        }
+        let missing = view.missing();
+        let Some(node) = silent_among(&missing, view) else { return Finding::NoneSilent };
+        if missing.len() > 1 {
+            return Finding::Refused(several(&missing));
+        }
+        let address = node.address;
+        let master = view.observations.iter().find(|seen| state.follows(&seen.node));
+        // A master that hears no majority is stale, and does not hear members that are well:
+        // its report is no evidence.
+        let alive = master.and_then(|seen| seen.alive.as_ref()).filter(|alive| policy.carries(alive));
+        let heard = alive.map(|alive| alive.contains(&node.id));
+        let silent = memory.silent.get(&node.task).copied().unwrap_or_default().time;
+        match (self.judge(node, OTHERS), heard) {
+            // The master had the time to notice that the slave is gone, and hears it: listening
+            // longer finds nothing more.
+            (_, Some(true)) if silent >= policy.heartbeat_timeout.saturating_mul(2) => {
+                Finding::Refused(Refusal::StillHeard { address })
+            }
+            // The way from this function to the node is broken, not the node.
+            (Finding::Fence(_) | Finding::Again(..), Some(true)) => {
+                Finding::Refused(Refusal::StillHeard { address })
+            }
+            // Without the master's own report this function may be the only one that does not reach the slave.
+            (Finding::Fence(_) | Finding::Again(..), None) => {
+                Finding::Refused(Refusal::MasterDoesNotSay { address })
+            }
+            (finding, _) => finding,
+        }
     }
-    let address = node.address;
-    let master = view.observations.iter().find(|seen| state.follows(&seen.node));
-    // A master that hears no majority is stale, and does not hear members that are well:
-    // its report is no evidence.
-    let alive = master.and_then(|seen| seen.alive.as_ref()).filter(|alive| policy.carries(alive));
-    let heard = alive.map(|alive| alive.contains(&node.id));
-    let silent = memory.silent.get(&node.task).copied().unwrap_or_default().time;
-    match (judge(now, policy, state, memory, (node, view.complete), OTHERS), heard) {
-        // The master had the time to notice that the slave is gone, and hears it: listening
-        // longer finds nothing more.
-        (_, Some(true)) if silent >= policy.heartbeat_timeout.saturating_mul(2) => {
-            Finding::Refused(Refusal::StillHeard { address })
+
+    fn judge(&self, node: &'v Node, patience: u32) -> Finding<'v> {
+        let Self { now, policy, state, memory, view } = *self;
+        let address = node.address;
+        let silence = memory.silent.get(&node.task).copied().unwrap_or_default();
+        // With fencing off the word "frozen" still needs a time: a dead host is silent too, and its
+        // survivors elect meanwhile.
+        let after = if policy.fence_after.is_zero() {
+            policy.heartbeat_timeout.saturating_mul(3)
+        } else {
+            policy.fence_after
+        };
+        let needed = after.saturating_mul(patience);
+        let long = silence.rounds >= SILENT_ROUNDS && silence.time >= needed;
+        let off = policy.fence_after.is_zero();
+        // Off stops the call, not the finding: a frozen master keeps its verdict and its alarm.
+        if off {
+            let refusal = Refusal::FencingOff { address };
+            return if long { Finding::Frozen(refusal) } else { Finding::Suspect(refusal) };
         }
-        // The way from this function to the node is broken, not the node.
-        (Finding::Fence(_) | Finding::Again(..), Some(true)) => {
-            Finding::Refused(Refusal::StillHeard { address })
+        // One slow answer, or one pause of a JVM, is not a freeze.
+        if !long {
+            let (silent, needed) = (silence.time.as_secs(), needed.as_secs());
+            return Finding::Suspect(Refusal::NotLongSilent { address, silent, needed });
         }
-        // Without the master's own report this function may be the only one that does not reach the slave.
-        (Finding::Fence(_) | Finding::Again(..), None) => {
-            Finding::Refused(Refusal::MasterDoesNotSay { address })
+        // A node that is not listed now may be the one that all others wait for.
+        if !view.complete {
+            return Finding::Frozen(Refusal::MissingUnknown { address });
         }
-        (finding, _) => finding,
+        // Without an earlier fence no other one can still be at work.
+        let Some(last) = &state.fence else { return Finding::Fence(node) };
+        // The fence was requested and not accepted, for the task is still listed as running: `pursue` requests it
+        // again, now that this invocation has evidence too.
+        if last.task == node.task && !last.verified {
+            return Finding::Again(outstanding(now, policy, last, address, node.stopping));
+        }
+        // Counted from the last StopTask request, not the first: a fence that has not worked yet may
+        // still work. A fence that has failed is requested once a sweep, and those requests must not hold
+        // off other fences for ever.
+        let asked = last.asked.min(last.at.after(policy.fence_verify));
+        let left = policy.fence_hold_off.saturating_sub(now.since(asked));
+        // A second frozen node within the hold-off is left to operators.
+        if last.task != node.task && !left.is_zero() {
+            let seconds = left.as_secs();
+            return Finding::Frozen(Refusal::HoldOff { address, fenced: last.slot.clone(), seconds });
+        }
+        Finding::Fence(node)
     }
 }
 
@@ -168,60 +217,6 @@ fn silent_among<'a>(missing: &[&'a Node], view: &View) -> Option<&'a Node> {
         view.of(&node.task).is_some_and(|seen| seen.answer == Answer::NotKnown(NotKnown::Silent))
     };
     missing.iter().find(silent).copied()
-}
-
-fn judge<'a>(
-    now: Millis,
-    policy: &Policy,
-    state: &State,
-    memory: &Memory,
-    (node, complete): (&'a Node, bool),
-    patience: u32,
-) -> Finding<'a> {
-    let address = node.address;
-    let silence = memory.silent.get(&node.task).copied().unwrap_or_default();
-    // With fencing off the word "frozen" still needs a time: a dead host is silent too, and its
-    // survivors elect meanwhile.
-    let after = if policy.fence_after.is_zero() {
-        policy.heartbeat_timeout.saturating_mul(3)
-    } else {
-        policy.fence_after
-    };
-    let needed = after.saturating_mul(patience);
-    let long = silence.rounds >= SILENT_ROUNDS && silence.time >= needed;
-    let off = policy.fence_after.is_zero();
-    // Off stops the call, not the finding: a frozen master keeps its verdict and its alarm.
-    if off {
-        let refusal = Refusal::FencingOff { address };
-        return if long { Finding::Frozen(refusal) } else { Finding::Suspect(refusal) };
-    }
-    // One slow answer, or one pause of a JVM, is not a freeze.
-    if !long {
-        let (silent, needed) = (silence.time.as_secs(), needed.as_secs());
-        return Finding::Suspect(Refusal::NotLongSilent { address, silent, needed });
-    }
-    // A node that is not listed now may be the one that all others wait for.
-    if !complete {
-        return Finding::Frozen(Refusal::MissingUnknown { address });
-    }
-    // Without an earlier fence no other one can still be at work.
-    let Some(last) = &state.fence else { return Finding::Fence(node) };
-    // The fence was requested and not accepted, for the task is still listed as running: `pursue` requests it
-    // again, now that this invocation has evidence too.
-    if last.task == node.task && !last.verified {
-        return Finding::Again(outstanding(now, policy, last, address, node.stopping));
-    }
-    // Counted from the last StopTask request, not the first: a fence that has not worked yet may
-    // still work. A fence that has failed is requested once a sweep, and those requests must not hold
-    // off other fences for ever.
-    let asked = last.asked.min(last.at.after(policy.fence_verify));
-    let left = policy.fence_hold_off.saturating_sub(now.since(asked));
-    // A second frozen node within the hold-off is left to operators.
-    if last.task != node.task && !left.is_zero() {
-        let seconds = left.as_secs();
-        return Finding::Frozen(Refusal::HoldOff { address, fenced: last.slot.clone(), seconds });
-    }
-    Finding::Fence(node)
 }
 
 /// The call that stops `node`; the state remembers it.

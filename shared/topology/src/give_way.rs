@@ -1,6 +1,6 @@
 //! A bell that comes while another invocation acts.
 
-use crate::{Decision, Memory, Millis, Refusal, State, Verdict};
+use crate::{Decision, Memory, Millis, Next, Refusal, State, Verdict};
 
 /// What a bell decides before it looks: nothing, when another invocation has the lease. `None`: this
 /// invocation has to look itself.
@@ -26,7 +26,7 @@ pub fn give_way(now: Millis, state: &State, memory: &Memory) -> Option<Decision>
         refusals: vec![refusal],
         state: state.clone(),
         memory: memory.clone(),
-        look_again: false,
+        next: Next::Rest,
     })
 }
 
@@ -44,7 +44,7 @@ mod tests {
         let (now, own) = (Millis(1_000), Memory::of("own"));
         let decision = give_way(now, &held("other", 1_001), &own).unwrap();
         assert_eq!(decision.verdict, Verdict::Leased);
-        assert!(decision.actions.is_empty() && !decision.look_again);
+        assert!(decision.actions.is_empty() && decision.next == Next::Rest);
         assert!(!decision.writes(&held("other", 1_001)));
         for state in [State::default(), held("own", 2_000), held("other", 1_000)] {
             assert_eq!(give_way(now, &state, &own), None);

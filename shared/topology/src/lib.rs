@@ -26,7 +26,7 @@ mod view;
 
 pub use action::Action;
 pub use answer::{Answer, NotKnown};
-pub use decide::{Decision, Memory, decide};
+pub use decide::{Decision, Memory, Next, decide};
 pub use enough::{GRACE, PATIENCE, enough};
 pub use fence::Silence;
 pub use give_way::give_way;

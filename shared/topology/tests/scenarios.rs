@@ -26,8 +26,8 @@ use std::{
 };
 
 use topology::{
-    Action, Answer, Group, Kind, Lease, Memory, Millis, Mode, Node, NotKnown, Observation, PATIENCE, Pause,
-    Policy, Rearm, Refusal, State, Verdict, View, decide, give_way,
+    Action, Answer, Group, Kind, Lease, Memory, Millis, Mode, Next, Node, NotKnown, Observation, PATIENCE,
+    Pause, Policy, Rearm, Refusal, State, Verdict, View, decide, give_way,
 };
 
 #[test]
@@ -242,7 +242,7 @@ impl Stage {
         if decision.writes(&self.state) {
             told += &format!(", writes generation {}", decision.state.generation);
         }
-        if decision.look_again {
+        if decision.next == Next::LookAgain {
             told += ", looks again";
         }
         told += &format!("\n  {}\n", decision.sentence);

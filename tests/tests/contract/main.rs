@@ -5,13 +5,10 @@ mod compare;
 mod evaluate;
 mod programs;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fs,
-    path::Path,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use compare::{Case, compare};
+use end_to_end::repository::template;
 use evaluate::{Parameters, Stack, Templates};
 use local::templates;
 use programs::{COMMON, PROGRAMS, Program};
@@ -45,11 +42,9 @@ const RELATED: [&str; 5] = [
 const ONE_WAY: [(&str, &str); 1] = [("HasSnapshot", "NothingIsRestoredYet")];
 
 fn templates() -> Templates {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let read = |path: &str| templates::read(&fs::read_to_string(folder.join(path)).unwrap()).unwrap();
-    let root = read("template.yml");
+    let root = template("template.yml");
     let nested: Vec<String> = templates::nested(&root).into_iter().map(|(_, url)| url).collect();
-    let mut all: Templates = nested.into_iter().map(|url| (url.clone(), read(&url))).collect();
+    let mut all: Templates = nested.into_iter().map(|url| (url.clone(), template(&url))).collect();
     all.insert(String::new(), root);
     all
 }

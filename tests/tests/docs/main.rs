@@ -10,46 +10,8 @@ mod figures;
 mod links;
 mod parameters;
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
-
-use local::templates;
+use end_to_end::repository::{files, root, templates as all_templates, text};
 use serde_json::Value;
-
-fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
-}
-
-fn text(name: &str) -> String {
-    let file = root().join(name);
-    fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
-}
-
-/// `(name below the root, text)` of every file below these folders whose name ends so, in order.
-fn files(folders: &[&str], ending: &str) -> Vec<(String, String)> {
-    fn walk(folder: &Path, ending: &str, found: &mut Vec<PathBuf>) {
-        for entry in fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                walk(&path, ending, found);
-            } else if path.to_string_lossy().ends_with(ending) {
-                found.push(path);
-            }
-        }
-    }
-    let (root, mut found) = (root(), Vec::new());
-    folders.iter().for_each(|folder| walk(&root.join(folder), ending, &mut found));
-    found.sort();
-    let named =
-        |path: PathBuf| (path.strip_prefix(&root).unwrap().to_string_lossy().into_owned(), read(&path));
-    found.into_iter().map(named).collect()
-}
-
-fn read(path: &Path) -> String {
-    fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
 
 /// This test, which speaks of what is not there.
 const OWN: &str = "tests/tests/docs/";
@@ -63,12 +25,6 @@ fn pages() -> Vec<(String, String)> {
         pages.push((name.to_owned(), text(name)));
     }
     pages
-}
-
-fn all_templates() -> Vec<(String, Value)> {
-    let mut files = files(&["cluster"], ".yml");
-    files.push(("template.yml".to_owned(), text("template.yml")));
-    files.into_iter().map(|(name, text)| (name, templates::read(&text).unwrap())).collect()
 }
 
 fn none(complaints: &[String]) {

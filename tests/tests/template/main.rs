@@ -8,22 +8,8 @@ mod network;
 mod parameters;
 mod slots;
 
-use std::{fs, path::PathBuf};
-
-use local::templates;
+use end_to_end::repository::{of_type, root, template, text};
 use serde_json::Value;
-
-fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
-}
-
-fn text(name: &str) -> String {
-    fs::read_to_string(root().join(name)).unwrap()
-}
-
-fn template(name: &str) -> Value {
-    templates::read(&text(name)).unwrap()
-}
 
 const ALL: [&str; 7] = [
     "template.yml",
@@ -34,12 +20,6 @@ const ALL: [&str; 7] = [
     "cluster/slot.yml",
     "cluster/task.yml",
 ];
-
-/// `(logical id, properties)` of every resource of a type.
-fn of_type<'a>(template: &'a Value, kind: &str) -> Vec<(&'a str, &'a Value)> {
-    let resources = template["Resources"].as_object().unwrap().iter();
-    resources.filter(|(_, r)| r["Type"] == *kind).map(|(name, r)| (name.as_str(), &r["Properties"])).collect()
-}
 
 fn attribute<'a>(list: &'a Value, key: &str) -> &'a str {
     let pairs = list.as_array().unwrap();

@@ -1,8 +1,6 @@
 //! AWS in memory, as far as these two resources reach: S3 with its conditional writes, and a
 //! cluster that follows a script.
 
-#![allow(dead_code)] // each test file uses a part of it
-
 use std::{
     collections::{BTreeMap, VecDeque},
     fs,

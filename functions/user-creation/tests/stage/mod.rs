@@ -3,7 +3,6 @@
 #![allow(dead_code, unused_imports, unused_macros)] // three test programs, each of which uses a part
 
 pub mod cloud;
-pub mod jvm;
 pub mod logs;
 pub mod nasty;
 
@@ -23,7 +22,7 @@ use custom_resource::{
     Invocation, Protocol,
     twins::{Mailbox, Queue},
 };
-use jvm::{Jvm, Release};
+use end_to_end::jvm::{Jvm, Release};
 use libtest_mimic::{Arguments, Failed, Trial};
 use logs::Logs;
 use neo4j::{Administration, Credentials, Denied, Instance, Role, UserName};
@@ -98,14 +97,14 @@ impl Stage {
         };
         let variables = [
             ("DIALECT", dialect),
-            ("NEO4J_VERSION", "3.4.6"),
             ("CLUSTER", "neo4j-local"),
             ("STACK", "neo4j-local"),
             ("CORE_SERVICES", "core-1"),
             ("ADMIN_SECRET_ARN", ADMIN_SECRET),
             ("AWS_LAMBDA_FUNCTION_NAME", "user-creation"),
         ];
-        let read = Config::read(&variables.into_iter().collect()).expect("parameters that are valid");
+        let variables = runtime::example::CLUSTER.into_iter().chain(variables);
+        let read = Config::read(&variables.collect()).expect("parameters that are valid");
         let config = Config { node_wait: Duration::ZERO, call_deadline: Duration::from_secs(15), ..read };
         Self::with(address, config)
     }

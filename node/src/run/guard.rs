@@ -1,0 +1,128 @@
+//! Looks at the own node many times a second: rings the doorbell, answers for it on the status port, and tells when its
+//! JVM is frozen.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use neo4j::{Dialect, Hello};
+use tokio::time::sleep;
+use topology::{Answer, NotKnown, PATIENCE};
+use tracing::{error, info};
+
+use super::{doorbell::Doorbell, members::MemberLook, role::BESIDE, watch::Watch};
+use crate::Settings;
+
+/// From one look to the next. Neo4j answers its role endpoint in under a millisecond.
+const LOOK: Duration = Duration::from_millis(75);
+const SILENT: Answer = Answer::NotKnown(NotKnown::Silent);
+
+/// The watch over the own node. Clones watch the same node.
+#[derive(Clone)]
+pub struct Guard {
+    dialect: Dialect,
+    http: SocketAddr,
+    bolt: SocketAddr,
+    watch: Arc<Mutex<Watch>>,
+    doorbell: Doorbell,
+    members: MemberLook,
+}
+
+impl Guard {
+    /// Over the node at `address`.
+    pub fn new(settings: &Settings, address: IpAddr, doorbell: Doorbell, members: MemberLook) -> Self {
+        let cluster = &settings.cluster;
+        Self {
+            dialect: cluster.dialect,
+            http: SocketAddr::new(address, cluster.http_port),
+            bolt: SocketAddr::new(address, cluster.bolt_port),
+            watch: Arc::new(Mutex::new(Watch::new(settings.fence_after))),
+            doorbell,
+            members,
+        }
+    }
+
+    /// Neo4j is started now.
+    pub fn start(&self) {
+        self.watch().start();
+    }
+
+    /// Looks until the JVM is frozen; for how long it has been silent then.
+    pub async fn until_frozen(&self) -> Duration {
+        loop {
+            let (asked, answer, bolt) = self.look().await;
+            let now = Instant::now();
+            let (bells, frozen, silent) = {
+                let mut watch = self.watch();
+                (watch.see(asked, answer, bolt), watch.is_frozen(now), watch.silent_for(now))
+            };
+            for bell in bells {
+                info!(event = bell.name(), "the role has changed");
+                self.doorbell.ring(bell);
+            }
+            if frozen {
+                error!(
+                    event = "frozen",
+                    "Neo4j has answered nothing on HTTP and Bolt for {} s",
+                    silent.as_secs()
+                );
+                return silent;
+            }
+            sleep(LOOK).await;
+        }
+    }
+
+    /// Waits until every look for `time` was silent, looks before this call included. Somebody else has to look meanwhile:
+    /// it is beside [`Self::until_frozen`].
+    pub async fn until_silent_for(&self, time: Duration) {
+        while self.watch().silent_for(Instant::now()) < time {
+            sleep(LOOK).await;
+        }
+    }
+
+    /// One look: HTTP, and Bolt beside it when HTTP is late, at once when it was silent before. Each is asked with the whole
+    /// patience. When the last unanswered question was sent, the answer over HTTP, and whether Bolt gave a sign of life.
+    async fn look(&self) -> (Instant, Answer, bool) {
+        let beside = if self.watch().is_silent() { Duration::ZERO } else { BESIDE };
+        let http = neo4j::probe(self.dialect, self.http, PATIENCE);
+        let bolt = async {
+            sleep(beside).await;
+            let asked = Instant::now();
+            (asked, neo4j::hello(self.bolt, PATIENCE).await)
+        };
+        tokio::pin!(http, bolt);
+        let (answer, greeted) = tokio::select! {
+            biased;
+            answer = &mut http => (answer, None),
+            greeted = &mut bolt => (http.await, Some(greeted)),
+        };
+        if answer != SILENT {
+            return (Instant::now(), answer, true);
+        }
+        let (asked, hello) = match greeted {
+            Some(greeted) => greeted,
+            None => bolt.await,
+        };
+        (asked, answer, hello != Hello::Silent)
+    }
+
+    /// What the status port tells, within [`neo4j::STATUS_BUDGET`].
+    pub async fn status(&self) -> neo4j::Status {
+        let members = self.members.view().await;
+        let watch = self.watch();
+        neo4j::Status {
+            phase: watch.phase().to_owned(),
+            role: watch.role().to_owned(),
+            silent_ms: u64::try_from(watch.silent_for(Instant::now()).as_millis()).unwrap_or(u64::MAX),
+            alive: members.as_ref().map(|members| members.alive),
+            last_transaction: members.as_ref().and_then(|members| members.last_transaction),
+            members: members.and_then(|members| members.ids).map(|ids| ids.into_iter().collect()),
+        }
+    }
+
+    fn watch(&self) -> std::sync::MutexGuard<'_, Watch> {
+        self.watch.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,133 @@
+//! `node run`: waits until the whole cluster can be named, runs Neo4j as its child and ends with it.
+//!
+//! ```text
+//! settings --------------------------------+
+//! place: address and slot -----------------+--> conf --+
+//! slot.json   --> identity: its volume ----+           |
+//! ECS (peers) --> forming -----------------------------+--> child: bin/neo4j console <-- signals
+//!                                                           ^
+//! guard: role, every 75 ms --> watch --> doorbell (EventBridge), status port, SIGKILL when it is frozen
+//! status port: GET /role, /read --> role: asks Neo4j now, over HTTP and Bolt
+//! ```
+
+mod admin;
+mod branched;
+mod child;
+mod doorbell;
+mod forming;
+mod guard;
+mod identity;
+mod login;
+mod members;
+mod peers;
+mod role;
+mod status;
+mod watch;
+
+use runtime::{Environment, name_slot};
+
+use crate::{
+    conf::{Volume, conf},
+    place, settings,
+};
+use identity::Refused;
+
+/// Why the program ends other than by an asked and clean stop.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Settings(#[from] settings::Error),
+    #[error(transparent)]
+    Place(#[from] place::Error),
+    /// The data directory is not the slot's.
+    #[error(transparent)]
+    NotItsVolume(#[from] Refused),
+    /// The administrator's password.
+    #[error(
+        "the administrator's password cannot be had ({0}); Neo4j is not started, because it would start with the password \
+         that everybody knows"
+    )]
+    NoPassword(String),
+    /// A file or a process.
+    #[error("{what}: {error}")]
+    Io {
+        /// What was tried.
+        what: String,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// Neo4j ended unasked.
+    #[error("Neo4j ended by itself ({0}); the task ends with it, so that ECS starts a new one")]
+    Died(std::process::ExitStatus),
+    /// Neo4j was frozen.
+    #[error(
+        "Neo4j answered nothing for {0} s and was killed; the task ends with it, so that ECS starts a new one"
+    )]
+    Frozen(u64),
+    /// Neo4j was asked to stop and did not do it in time, or not well.
+    #[error("Neo4j was not stopped cleanly ({0}); it recovers its transaction logs at the next start")]
+    NotClean(std::process::ExitStatus),
+}
+
+impl Error {
+    pub(crate) fn io(what: impl Into<String>, error: std::io::Error) -> Self {
+        Self::Io { what: what.into(), error }
+    }
+
+    /// The log event.
+    pub fn event(&self) -> &'static str {
+        match self {
+            Self::Settings(_) => "bad-parameter",
+            Self::Place(place::Error::NoSlot(_)) => "no-slot",
+            Self::Place(place::Error::NoAddress(_)) => "no-address",
+            Self::NotItsVolume(refused) => refused.event(),
+            Self::NoPassword(_) => "no-admin-password",
+            Self::Io { .. } => "system-error",
+            Self::Died(_) => "neo4j-died",
+            Self::Frozen(_) => "neo4j-frozen",
+            Self::NotClean(_) => "stop-not-clean",
+        }
+    }
+}
+
+/// Runs until Neo4j has ended.
+///
+/// # Errors
+/// Unless Neo4j was stopped cleanly because it was asked to stop.
+pub async fn run(environment: &Environment) -> Result<(), Error> {
+    let settings = settings::check(environment)?;
+    let cluster = &settings.cluster;
+    let mut signals = child::Signals::listen()?;
+    let ready = async {
+        let place = place::find(&settings).await?;
+        name_slot(&place.slot.name);
+        // Before there is a password, a port or a peer: none of them is this task's if the volume is not.
+        identity::check(&settings.data, &settings.root_disk, &cluster.stack, &place.slot)?;
+        let administrator = admin::Administrator::fetch(&settings).await?;
+        let doorbell = doorbell::Doorbell::new(&settings, &place.slot).await;
+        let at = |port| std::net::SocketAddr::new(place.address, port);
+        let (http, bolt) = (at(cluster.http_port), at(cluster.bolt_port));
+        let members = members::MemberLook::new(http, administrator.clone());
+        let guard = guard::Guard::new(&settings, place.address, doorbell.clone(), members);
+        let role = role::RoleCheck::new(cluster.dialect, http, bolt, administrator.clone());
+        tokio::spawn(status::serve(at(cluster.status_port), guard.clone(), role));
+        let hosts = peers::wait_for_all(&settings, &place).await;
+        Ok::<_, Error>((place, administrator, doorbell, guard, hosts))
+    };
+    let (place, administrator, doorbell, guard, hosts) = tokio::select! {
+        ready = ready => ready?,
+        () = signals.stop() => {
+            tracing::info!(event = "stopped", "asked to stop before Neo4j was started");
+            return Ok(());
+        }
+    };
+    let (volume, address) = (Volume::look(&settings), place.address);
+    let conf = conf(&settings, &place.slot, address, &hosts, volume).map_err(settings::Error::from)?;
+    conf.write(&settings).map_err(|(what, error)| Error::io(what, error))?;
+    administrator.prepare(&settings.data)?;
+    let server_id = place.slot.server_id;
+    tracing::info!(event = "configured", server_id, %address, ?hosts, ?volume, "Neo4j is configured");
+    let data = settings.data.clone();
+    tokio::spawn(async move { branched::watch(&data, &doorbell).await });
+    child::run(&settings, address, signals, &guard).await
+}

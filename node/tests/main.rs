@@ -1,0 +1,8 @@
+//! The node program, each file one side of it; one program, because they share a task.
+
+mod conf;
+mod place;
+mod process;
+mod slave_only;
+mod task;
+mod verbs;
