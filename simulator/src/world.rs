@@ -178,6 +178,8 @@ impl World for Seen {
         let index = sim.cluster.of(&node.task).filter(|_| !silent)?;
         let said = sim.cluster.members[index].reachable().then(|| sim.cluster.view_of(index, now));
         sim.checks.reported(&self.owner, node, said.is_some(), now, &sim.cluster);
+        sim.checks
+            .tell(|| format!("{now:>8} {}: {} reports that it hears {said:?}", self.owner, node.address));
         said
     }
 

@@ -31,6 +31,7 @@ pub enum Refused {
 impl Config {
     /// Reads and checks all parameters.
     ///
+    /// # Errors
     /// The first invalid parameter.
     pub fn read(environment: &Environment) -> Result<Self, Refused> {
         let cluster = Cluster::read(environment)?;

@@ -70,7 +70,9 @@ impl Eyes {
         let relist = async { if is_old { Some(bounded_listing(world, state).await) } else { None } };
         // A round that confirms a claim also acts on it, so the groups are read beside the probes.
         let known = self.groups.clone();
-        let known = known.filter(|(_, at)| memory.claim.is_none() && began.since(*at) < READ_AGAIN);
+        let known = known.filter(|(_, at)| {
+            memory.claim.is_none() && memory.backed.is_none() && began.since(*at) < READ_AGAIN
+        });
         let read = async {
             match known {
                 _ if skipped => (Registered::default(), began, false),

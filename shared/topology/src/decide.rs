@@ -1,16 +1,13 @@
 //! One round: what was seen becomes what is done.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::IpAddr,
-    time::Duration,
-};
+use std::{collections::BTreeSet, net::IpAddr, time::Duration};
 
 use crate::{
-    Action, Answer, Kind, Millis, Mode, Node, NotKnown, Observation, PATIENCE, Policy, Rearm, Refusal,
-    Silence, State, Verdict, View,
+    Action, Answer, Decision, Kind, Memory, Millis, Mode, Next, Node, Policy, Rearm, Refusal, State, Verdict,
+    View,
     fence::{self, Finding, Look},
     groups::{arm, clean, cut},
+    memory::{newly_late, remember},
     readers, sentence,
     state::Lease,
 };
@@ -22,78 +19,6 @@ const FIT_ROUNDS: u32 = 3;
 /// invocation gives it back. Longer than the longest call (10 s), so that no call is under way when
 /// another invocation begins.
 const LEASE: Duration = Duration::from_secs(20);
-
-/// How long rounds do not wait for a node after one round has waited for it in vain: the round in which a
-/// claim appears, and those that confirm it.
-const PASSED_OVER: Duration = Duration::from_secs(2 * PATIENCE.as_secs());
-
-/// What an invocation remembers between its own rounds; a new invocation starts with an empty memory.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Memory {
-    /// The name of the invocation, which owns the lease while it acts.
-    pub owner: String,
-    /// The only claimant: its address, in how many rounds in a row, and when the first of them was.
-    pub claim: Option<(IpAddr, u32, Millis)>,
-    /// Rounds in a row with firm answers, by address.
-    pub firm: BTreeMap<IpAddr, u32>,
-    /// Tasks whose role endpoint left a question unanswered for the whole patience and has answered nothing
-    /// since: Bolt is asked too.
-    pub unanswered: BTreeSet<String>,
-    /// When a round last waited for a task for the whole patience in vain.
-    pub waited: BTreeMap<String, Millis>,
-    /// Silence on the role endpoint and on Bolt, by task, counted only while a majority answered.
-    pub silent: BTreeMap<String, Silence>,
-    /// When the last round was decided.
-    pub last_round: Option<Millis>,
-}
-
-impl Memory {
-    /// Drops the claim and the silences: their rounds are not in a row any more.
-    fn forget(&mut self) {
-        self.claim = None;
-        self.silent.clear();
-    }
-
-    /// Tasks that a round which begins at `now` need not wait for, because a recent round has waited for
-    /// them. Rounds that end early learn nothing of these tasks, so this must not last: a node that is back,
-    /// and slow, must not be passed over again and again.
-    pub fn need_not_wait_for(&self, now: Millis) -> BTreeSet<String> {
-        let lately = self.waited.iter().filter(|(_, at)| now.since(**at) <= PASSED_OVER);
-        lately.map(|(task, _)| task.clone()).collect()
-    }
-
-    /// The empty memory of a new invocation.
-    pub fn of(owner: impl Into<String>) -> Self {
-        Self { owner: owner.into(), ..Self::default() }
-    }
-}
-
-/// What follows from a round.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Decision {
-    /// What was found.
-    pub verdict: Verdict,
-    /// What is to be done, registrations first.
-    pub actions: Vec<Action>,
-    /// What is not done, and why.
-    pub refusals: Vec<Refusal>,
-    /// One English sentence: log line and status at once.
-    pub sentence: String,
-    /// The state from now on. Its generation is raised when it must be written: write it before acting, and
-    /// drop the plan when a concurrent write was faster.
-    pub state: State,
-    /// What the next round of this invocation needs.
-    pub memory: Memory,
-    /// Whether something is under way that the next sweep would be too late for.
-    pub next: Next,
-}
-
-impl Decision {
-    /// Whether the state has to be written before the actions are done.
-    pub fn writes(&self, before: &State) -> bool {
-        self.state.generation != before.generation
-    }
-}
 
 /// Decides one round.
 ///
@@ -135,21 +60,6 @@ pub fn decide(now: Millis, policy: &Policy, state: &State, memory: &Memory, view
     round.finish(state, verdict, next)
 }
 
-/// What follows a round.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Next {
-    /// Nothing until the next sweep or bell.
-    Rest,
-    /// Another round of this invocation.
-    LookAgain,
-}
-
-impl Next {
-    fn look_again_if(something_is_under_way: bool) -> Self {
-        if something_is_under_way { Self::LookAgain } else { Self::Rest }
-    }
-}
-
 struct Round<'a> {
     now: Millis,
     policy: &'a Policy,
@@ -185,6 +95,9 @@ impl<'a> Round<'a> {
         // claim is a fault of its own.
         self.refusals.extend(impostors.iter().map(|node| Refusal::SlaveOnlyClaims { address: node.address }));
         let claimants = self.view.claimants();
+        if claimants.len() < 2 {
+            self.memory.backed = None; // two rounds in a row
+        }
         let (verdict, mut next) = match claimants[..] {
             [] => self.no_master(),
             [node] => self.one(node),
@@ -332,7 +245,8 @@ impl<'a> Round<'a> {
     fn several(&mut self, claimants: &[&Node]) -> (Verdict, Next) {
         // Two claimants end the row of rounds that confirms a single one.
         self.memory.claim = None;
-        self.state.no_master_since = None;
+        let before =
+            self.memory.backed.take().filter(|one| claimants.iter().any(|node| node.address == *one));
         let backed: Vec<&&Node> = claimants.iter().filter(|node| self.has_majority(node)).collect();
         // A claimant that does not report its members may have the majority: a failed read
         // is no evidence against it.
@@ -344,20 +258,35 @@ impl<'a> Round<'a> {
                 self.state.follows(node) && self.reports(node).is_none_or(|alive| self.policy.carries(alive))
             }),
         };
-        if let Some(node) = stays {
-            if !self.state.follows(node) {
-                // No confirming rounds: the claimants' own member views are the evidence.
-                self.state.switch(node, self.now);
-            }
-            // The balancer's check admits every claimant, so only the groups keep writers
-            // away from the other ones.
-            self.actions = cut(&self.view.groups, node.address);
-            self.state.uncut |= !self.actions.is_empty();
-        } else {
+        let Some(node) = stays else {
             // No evidence for any of them: the order of a list must not decide.
             let claimants = claimants.iter().map(|node| node.address).collect();
             self.refusals.push(Refusal::NoEvidence { claimants });
+            self.state.no_master_since = None;
+            return (Verdict::DualMaster, Next::LookAgain);
+        };
+        let unconfirmed = if self.state.follows(node) {
+            // It reported a minority a moment ago, and does not report now: a read that failed must not cut the other one.
+            before.filter(|_| self.reports(node).is_none())
+        } else {
+            // A node is asked for its claim first, and for its members after it: a stale master that rejoins in between has claimed,
+            // and hears a majority. Only a claim of the next round is newer than that report.
+            Some(node.address).filter(|address| before != Some(*address))
+        };
+        if let Some(address) = unconfirmed {
+            // Plans nothing that changes the state, as for a single claimant.
+            self.memory.backed = Some(address);
+            self.refusals.push(Refusal::Unconfirmed { address, rounds: 1, needed: 2 });
+            return (Verdict::DualMaster, Next::LookAgain);
         }
+        self.state.no_master_since = None;
+        if !self.state.follows(node) {
+            self.state.switch(node, self.now);
+        }
+        // The balancer's check admits every claimant, so only the groups keep writers
+        // away from the other ones.
+        self.actions = cut(&self.view.groups, node.address);
+        self.state.uncut |= !self.actions.is_empty();
         (Verdict::DualMaster, Next::LookAgain)
     }
 
@@ -440,33 +369,4 @@ impl<'a> Round<'a> {
         let Self { actions, refusals, state, memory, .. } = self;
         Decision { verdict, actions, refusals, sentence, state, memory, next }
     }
-}
-
-/// What every round adds to the memory: firm rounds in a row, and the nodes that left a question unanswered.
-fn remember(now: Millis, memory: &Memory, view: &View) -> Memory {
-    let firm = view.observations.iter().filter(|seen| seen.answer.is_firm()).map(|seen| {
-        let address = seen.node.address;
-        (address, memory.firm.get(&address).copied().unwrap_or(0).saturating_add(1))
-    });
-    let unanswered = view.observations.iter().filter(|seen| {
-        let not_awaited = seen.answer == Answer::NotKnown(NotKnown::NotAwaited);
-        seen.answer.is_unanswered() || (not_awaited && memory.unanswered.contains(&seen.node.task))
-    });
-    let unanswered: BTreeSet<String> = unanswered.map(|seen| seen.node.task.clone()).collect();
-    let waited = unanswered.iter().map(|task| {
-        let not_now = |seen: &&Observation| !seen.answer.is_unanswered();
-        let before = view.of(task).filter(not_now).and_then(|_| memory.waited.get(task).copied());
-        (task.clone(), before.unwrap_or(now))
-    });
-    Memory {
-        firm: firm.collect(),
-        waited: waited.collect(),
-        unanswered: unanswered.clone(),
-        ..memory.clone()
-    }
-}
-
-fn newly_late(memory: &Memory, view: &View) -> bool {
-    let late = |seen: &&Observation| seen.answer == Answer::NotKnown(NotKnown::Late);
-    view.observations.iter().filter(late).any(|seen| !memory.unanswered.contains(&seen.node.task))
 }

@@ -34,7 +34,7 @@ pub(crate) fn arm(groups: &[Group], these: &BTreeSet<IpAddr>) -> Vec<Action> {
 }
 
 /// Deregisters addresses that do not belong in a group (no task of ours; in write groups no core node), when
-/// two complete listings lack them.
+/// two complete listings say so.
 pub(crate) fn clean(
     view: &View,
     missing: &mut BTreeMap<IpAddr, Millis>,

@@ -11,10 +11,12 @@
 mod action;
 mod answer;
 mod decide;
+mod decision;
 mod enough;
 mod fence;
 mod give_way;
 mod groups;
+mod memory;
 mod policy;
 mod readers;
 mod sentence;
@@ -26,10 +28,12 @@ mod view;
 
 pub use action::Action;
 pub use answer::{Answer, NotKnown};
-pub use decide::{Decision, Memory, Next, decide};
+pub use decide::decide;
+pub use decision::{Decision, Next};
 pub use enough::{GRACE, PATIENCE, enough};
 pub use fence::Silence;
 pub use give_way::give_way;
+pub use memory::Memory;
 pub use policy::{Mode, Policy, Rearm, Unfitting};
 pub use slot::Slot;
 pub use state::{Fence, Lease, Master, Past, Pause, State, UnknownVersion};

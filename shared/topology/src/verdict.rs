@@ -97,9 +97,9 @@ pub enum Refusal {
     Unconfirmed {
         /// Address of the claimant.
         address: IpAddr,
-        /// Rounds in a row that it was the only claimant.
+        /// Rounds in a row that it was the only claimant, or the only one of several whose members are a majority.
         rounds: u32,
-        /// Rounds that are needed; more when masters changed often lately.
+        /// Rounds that are needed: of an only claimant more when masters changed often lately, of several two.
         needed: u32,
     },
     /// Not every task could be listed, and the claimant does not report that it hears a majority: the master

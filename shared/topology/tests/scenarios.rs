@@ -123,10 +123,12 @@ fn play(text: &str, seen: &mut BTreeSet<&'static str>) -> String {
 }
 
 impl Stage {
-    /// `SLOT ADDRESS [slave-only] ANSWER [stopping]`, `SLOT gone`, `SLOT ended` or `SLOT sees ID,ID`.
+    /// `SLOT ADDRESS [slave-only] ANSWER [stopping]`, `SLOT gone`, `SLOT ended`, `SLOT sees ID,ID`, or
+    /// `SLOT sees ?` when it does not report.
     fn node(&mut self, line: &str) {
         let words: Vec<&str> = line.split_whitespace().collect();
         match words[..] {
+            [slot, "sees", "?"] => drop(self.alive.remove(slot)),
             [slot, "sees", alive] => {
                 let ids = alive.split(',').map(|id| id.parse().unwrap());
                 self.alive.insert(slot.to_owned(), ids.collect());
