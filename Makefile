@@ -54,7 +54,9 @@ $(LOCAL): FORCE
 	@cargo build --locked -p local
 FORCE:
 
-demo: setup release $(LOCAL) ## Deploys the stack, kills the master, watches the writes move on (DIALECT=CLUSTER too)
+# Three things at once: one waits for the network, and another one links the last of its binaries with one processor.
+demo: prerequisites ## Deploys the stack, kills the master, watches the writes move on (DIALECT=CLUSTER too)
+	@$(MAKE) --no-print-directory --jobs 3 setup release $(LOCAL)
 	@$(LOCAL) demo --dialect $(DIALECT)
 
 up: setup release $(LOCAL) ## Leaves a cluster running and prints its endpoints

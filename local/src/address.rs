@@ -11,7 +11,7 @@ use std::{
 use crate::random::random;
 
 /// Hands out distinct addresses of one block of 253, each at most once: an address is never given to a second
-/// task, because a client that still holds the old one must not reach somebody else by accident.
+/// task, because a client that still holds the old one must not reach another task by accident.
 #[derive(Clone, Debug)]
 pub struct AddressPool {
     block: [u8; 3],

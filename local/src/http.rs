@@ -39,7 +39,7 @@ pub async fn post(to: SocketAddr, path: &str, body: Bytes, within: Duration) -> 
     send(to, request(to, &Method::POST, path, None, body), within).await
 }
 
-/// `POST path` with a JSON body, as somebody who has a password.
+/// `POST path` with a JSON body, with a login.
 pub async fn post_as(
     login: &Login,
     to: SocketAddr,

@@ -118,7 +118,7 @@ impl Network {
         }
     }
 
-    /// From now on every packet from and to the task at `address` is lost, and nobody is told: its port on the bridge
+    /// From now on every packet from and to the task at `address` is lost, without a word to either side: its port on the bridge
     /// passes nothing, while the link stays up and sockets stay open.
     ///
     /// # Errors
@@ -161,7 +161,7 @@ pub fn enter_sandbox() -> Result<(), String> {
         command.args(["--net", "--mount", "sh", "-c", script]);
         command
     };
-    // What the network will need is tried first: after the exec nobody could say why it failed.
+    // What the network will need is tried first: after the exec no one is left to say why it failed.
     let trial = format!("{NAMES} && ip link add {BRIDGE} type bridge && ip netns add trial");
     run(&mut unshare(&trial), "").map_err(|error| {
         format!("network namespaces cannot be made (they take root, unshare and iproute2): {error}")

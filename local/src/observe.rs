@@ -37,7 +37,7 @@ pub async fn form(cloud: &Cloud) -> Result<Status, String> {
     }
 }
 
-/// Waits until every node is registered in every write group and the balancer lets in the master alone.
+/// Waits until every node is registered in every write group and the balancer admits the master alone.
 pub async fn at_rest(cloud: &Cloud, within: Duration) -> Result<Status, String> {
     let rest = until(within, || async {
         let status = cloud.status().await;
@@ -47,7 +47,7 @@ pub async fn at_rest(cloud: &Cloud, within: Duration) -> Result<Status, String> 
         let ports =
             status.balancers.iter().flat_map(|balancer| &balancer.listeners).map(|listener| listener.port);
         let alone = ports.into_iter().all(|port| healthy(&status.balancers, port) == [master]);
-        // A standby that was never checked to its end would be let in by one good check instead of two.
+        // A standby that was never checked to its end would be admitted by one good check instead of two.
         let checked =
             |listener: &ListenerStatus| listener.targets.iter().all(|target| target.state != "initial");
         let checked = writers(&status.balancers).all(|(_, listener)| checked(listener));
@@ -68,7 +68,7 @@ pub fn master(status: &Status) -> Option<(String, Ipv4Addr, i32)> {
     Some((node.service.clone(), node.address, node.pid))
 }
 
-/// The listeners whose check lets in the master alone, with the address of their balancer.
+/// The listeners whose check admits the master alone, with the address of their balancer.
 pub fn writers(balancers: &[BalancerStatus]) -> impl Iterator<Item = (Ipv4Addr, &ListenerStatus)> {
     let all =
         balancers.iter().flat_map(|balancer| balancer.listeners.iter().map(|one| (balancer.address, one)));
@@ -93,7 +93,7 @@ pub fn registered(balancers: &[BalancerStatus]) -> Vec<Vec<Ipv4Addr>> {
         .collect()
 }
 
-/// The addresses that the balancer's own check lets in to write on `port`.
+/// The addresses that the balancer's own check admits for writes on `port`.
 pub fn healthy(balancers: &[BalancerStatus], port: u16) -> Vec<Ipv4Addr> {
     writers(balancers)
         .filter(|(_, listener)| listener.port == port)

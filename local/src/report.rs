@@ -50,8 +50,8 @@ fn of_one(status: &Status) -> String {
     text
 }
 
-/// Listeners that say the same of the same nodes are one, with all their ports: a node's ports share one health check, so that they
-/// differ for a moment only, and then the difference shows.
+/// Listeners that say the same of the same nodes are one, with all their ports: all groups check the same path, so that they differ for a
+/// moment only, and then the difference shows.
 fn folded(listeners: &[ListenerStatus]) -> Vec<(String, &ListenerStatus)> {
     let says = |listener: &ListenerStatus| {
         let of = |target: &TargetStatus| (target.ip, target.state.clone(), target.reason.clone());

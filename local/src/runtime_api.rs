@@ -95,7 +95,8 @@ impl Shared {
     }
 }
 
-/// What the template sets for every function, as the benchmarks give it: of a cluster that is not there.
+/// What the functions that answer CloudFormation need of the template's variables, as the benchmarks give it: of a cluster that is not
+/// there.
 pub const TEMPLATE: [(&str, &str); 6] = [
     ("DIALECT", "HA"),
     ("NEO4J_VERSION", "3.4.6"),
@@ -160,7 +161,7 @@ impl Function {
         Ok(Self { shared, at, serving, child })
     }
 
-    /// Where CloudFormation's answers are taken; with a query like the one of a presigned URL, which nobody may log.
+    /// Where CloudFormation's answers are taken; with a query like the one of a presigned URL, which must not be logged.
     pub fn answer_url(&self) -> String {
         format!("http://{}/answer?X-Amz-Signature=secret-signature", self.at)
     }

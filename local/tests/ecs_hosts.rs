@@ -265,7 +265,7 @@ async fn fault_53_two_slots_on_one_host_are_seen_to_fail() {
     let tasks = account.gateway.ecs.tasks();
     assert!(running(&tasks, "s-core-1").is_some(), "the slot whose host it is goes on: {tasks:#?}");
     let identity = fs::read_to_string(volume(&account, "s-core-1").join("slot.json")).unwrap();
-    assert!(identity.contains("s-core-1"), "nobody but the host writes it: {identity}");
+    assert!(identity.contains("s-core-1"), "only the host writes it: {identity}");
 }
 
 /// Fault 45: the volume is not mounted, and Docker makes the path that is missing.

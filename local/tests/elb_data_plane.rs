@@ -318,7 +318,7 @@ async fn checks_go_on_until_the_target_is_deregistered() {
 async fn silence_is_a_failed_check() {
     let pool = AddressPool::random();
     let frozen = pool.next();
-    // Accepted by the kernel, answered by nobody: what a frozen process looks like.
+    // Accepted by the kernel, never answered: what a frozen process looks like.
     let _silent = TcpListener::bind((frozen, 7475)).await.unwrap();
     let mut rules = rules();
     rules.check.timeout = Duration::from_millis(100);

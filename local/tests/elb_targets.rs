@@ -172,7 +172,7 @@ fn connections_of_a_deregistered_target_end_with_the_delay_only_if_asked_for() {
     }
 }
 
-/// The same page: a target that is deregistered can be registered again; API/RegisterTargets then starts its checks anew.
+/// The same page: a target that is deregistered can be registered again; API/RegisterTargets then starts its checks again.
 #[test]
 fn a_draining_target_that_is_registered_again_starts_anew() {
     let (now, delay) = (Instant::now(), 300 * SECOND);

@@ -1,4 +1,4 @@
-//! Each file holds the local cloud to one part of AWS; one program, because they share an account.
+//! Each file holds the local cloud to one part of AWS; one program, because they share the module `account`.
 
 mod account;
 mod custom_resources;

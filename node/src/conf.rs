@@ -19,12 +19,14 @@ use tracing::warn;
 
 use crate::{Replication, Settings};
 
-/// Role checks share the workers with queries (facts: a busy master of as many workers as processors answers its own
+/// Role checks share the workers with queries (measured: a busy master of as many workers as processors answers its own
 /// check late, and the balancer throws it out), so there are always more than queries alone would need. And a slave passes a
 /// write on to its master: when that one is frozen a worker waits for the read timeout with each of them (measured: with 16,
 /// seven writes a second made both survivors silent, so that nobody could see who was frozen). 200 is Jetty's own default.
 const WORKERS_PER_PROCESSOR: usize = 4;
 const FEWEST_WORKERS: usize = 200;
+/// The first line of the file, by which `node conf` knows it from one that an image has brought.
+pub(crate) const MARK: &str = "# Written by `node run`, which writes it again at every start.";
 /// Permissions of `neo4j.conf`.
 const OWNERS: u32 = 0o600;
 
@@ -46,7 +48,7 @@ pub enum Origin {
     Fixed,
     /// This program, unless users set another value.
     Default,
-    /// A variable of the task definition that is not a setting of Neo4j.
+    /// A variable of the task definition that is not a setting of Neo4j; without it a default of this program.
     Variable(&'static str),
     /// The task's address.
     Address,
@@ -63,9 +65,9 @@ pub enum Origin {
 impl fmt::Display for Origin {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Fixed => out.write_str("this program; no other value works"),
+            Self::Fixed => out.write_str("this program, which refuses another value"),
             Self::Default => out.write_str("this program's default; Neo4jSettings may set another value"),
-            Self::Variable(name) => write!(out, "the variable {name}"),
+            Self::Variable(name) => write!(out, "the variable {name}, or its default"),
             Self::Address => out.write_str("the task's address"),
             Self::Slot => out.write_str("the task's slot"),
             Self::Peers => out.write_str("the addresses of the core slots, as ECS lists them"),
@@ -196,6 +198,7 @@ fn common(settings: &Settings, address: IpAddr, volume: Volume) -> Vec<Own> {
     // ten formations): it cannot serve as a master, and its log is gone at the next start. So the backup server comes
     // with the second start.
     let backup = settings.cluster.dialect != Dialect::Ha || volume == Volume::Filled;
+    let follows = if settings.cluster.dialect == Dialect::Ha { Origin::Volume } else { Origin::Fixed };
     let below = |name: &str| settings.data.join(name).display().to_string();
     vec![
         ("dbms.connectors.default_listen_address", address.to_string(), Origin::Address),
@@ -203,7 +206,7 @@ fn common(settings: &Settings, address: IpAddr, volume: Volume) -> Vec<Own> {
         ("dbms.connector.bolt.enabled", "true".into(), Origin::Fixed),
         ("dbms.connector.http.enabled", "true".into(), Origin::Fixed),
         // Backups come from other hosts; the port has no password, so it is the security group that guards it.
-        ("dbms.backup.enabled", backup.to_string(), Origin::Volume),
+        ("dbms.backup.enabled", backup.to_string(), follows),
         ("dbms.backup.address", format!("{address}:{BACKUP}"), Origin::Address),
         ("dbms.directories.data", settings.data.display().to_string(), Origin::Variable("DATA_DIR")),
         ("dbms.directories.certificates", below("certificates"), Origin::Variable("DATA_DIR")),
@@ -306,7 +309,8 @@ impl Conf {
             fs::create_dir_all(dir).map_err(|error| (format!("making {}", dir.display()), error))?;
         }
         let file = settings.neo4j_conf();
-        write(&file, &self.to_string()).map_err(|error| (format!("writing {}", file.display()), error))
+        write(&file, &format!("{MARK}\n{self}"))
+            .map_err(|error| (format!("writing {}", file.display()), error))
     }
 }
 

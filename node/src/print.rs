@@ -17,15 +17,17 @@ use runtime::Environment;
 
 use crate::{
     Settings, addresses,
-    conf::{Conf, Volume, conf},
+    conf::{Conf, MARK, Volume, conf},
     place::{self, Place},
     settings,
 };
 
 /// A `neo4j.conf` of every setting there is has some hundred kilobytes.
 const LARGEST: u64 = 4 << 20;
-/// In names of settings whose values open something: `dbms.security.ldap.authorization.system_password`.
-const SECRET: [&str; 4] = ["password", "secret", "token", "credential"];
+/// In a setting that opens something: in its name (`dbms.security.ldap.authorization.system_password`), or in its value
+/// (`dbms.jvm.additional=-Djavax.net.ssl.keyStorePassword=...`).
+const SECRET: [&str; 7] =
+    ["password", "passwd", "passphrase", "secret", "token", "credential", "private_key"];
 const HIDDEN: &str = "(not shown)";
 
 /// Why it cannot be printed.
@@ -33,9 +35,11 @@ const HIDDEN: &str = "(not shown)";
 pub enum Error {
     #[error(transparent)]
     Settings(#[from] settings::Error),
-    #[error(transparent)]
+    #[error("a start of this task would end here: {0}")]
     Place(#[from] place::Error),
-    #[error("the addresses of the other nodes are not known, and ha.initial_hosts with them: {0}")]
+    #[error(
+        "the addresses of the other nodes are not known, and the line of the initial hosts with them: {0}"
+    )]
     Peers(#[from] aws::Error),
     #[error("{0} cannot be read: {1}")]
     File(String, io::Error),
@@ -82,20 +86,23 @@ fn read(file: &Path) -> io::Result<Option<String>> {
     }
 }
 
-/// Each line below what it follows from, and beside what `file` has instead. It is a valid `neo4j.conf`.
-fn annotated(conf: &Conf, file: &Path, started: Option<&str>) -> String {
+/// Each line below what it follows from, and beside what `file` has instead. It has the form of a `neo4j.conf`, and is for reading:
+/// secrets are not in it.
+fn annotated(conf: &Conf, file: &Path, found: Option<&str>) -> String {
+    // Before its first start a task may find the file of its image there.
+    let started = found.filter(|text| text.starts_with(MARK));
     let file = file.display();
     let mut text = match started {
         Some(_) => {
             format!("# lines that {file}, with which Neo4j was started, has otherwise are marked with !\n")
         }
-        None => format!("# there is no {file}: Neo4j was not started here\n"),
+        None => format!("# `node run` has not written {file}: Neo4j was not started here\n"),
     };
     let mut there: BTreeMap<&str, &str> = started.unwrap_or_default().lines().filter_map(pair).collect();
     for (name, line) in conf.lines() {
         text += &format!("\n# from {}\n", line.origin);
         let was = there.remove(name);
-        if started.is_some() && was != Some(line.value.trim()) {
+        if started.is_some() && was != Some(line.value.trim_start()) {
             let was = was.map_or("nothing".to_owned(), |was| shown(name, was).to_owned());
             text += &format!("# ! Neo4j was started with {was}\n");
         }
@@ -108,15 +115,18 @@ fn annotated(conf: &Conf, file: &Path, started: Option<&str>) -> String {
 }
 
 fn pair(line: &str) -> Option<(&str, &str)> {
-    let line = line.trim();
+    // As Java reads properties: blanks before a value are skipped, and those after it are part of it.
+    let line = line.trim_start();
     let (name, value) = line.split_once('=').filter(|_| !line.starts_with('#'))?;
-    Some((name.trim(), value.trim()))
+    Some((name.trim(), value.trim_start()))
 }
 
 /// What may be on a terminal, or in the log of a session.
 fn shown<'a>(name: &str, value: &'a str) -> &'a str {
-    let name = name.to_ascii_lowercase();
-    if SECRET.iter().any(|part| name.contains(part)) { HIDDEN } else { value }
+    let setting = format!("{name}={value}").to_ascii_lowercase();
+    // `jdbc:mysql://host/?user=...` has its password in a word of the list, `scheme://user:password@host` has not.
+    let is_login = setting.split_once("://").is_some_and(|(_, rest)| rest.contains('@'));
+    if is_login || SECRET.iter().any(|part| setting.contains(part)) { HIDDEN } else { value }
 }
 
 #[cfg(test)]
@@ -145,12 +155,12 @@ mod tests {
     fn each_line_is_below_what_it_follows_from() {
         let text = printed(None);
         for part in [
-            "# there is no /conf/neo4j.conf: Neo4j was not started here\n",
+            "# `node run` has not written /conf/neo4j.conf: Neo4j was not started here\n",
             "# from line 2 of Neo4jSettings\ndbms.logs.query.enabled=true\n",
             "# from the variable NEO4J_dbms_memory_heap_max__size\ndbms.memory.heap.max_size=2g\n",
             "# from this program's default; Neo4jSettings may set another value\ndbms.udc.enabled=false\n",
             "# from the task's address\ndbms.connectors.default_listen_address=10.0.0.1\n",
-            "# from the variable DATA_DIR\ndbms.directories.data=/data\n",
+            "# from the variable DATA_DIR, or its default\ndbms.directories.data=/data\n",
         ] {
             assert!(text.contains(part), "{part:?} is not in:\n{text}");
         }
@@ -158,8 +168,9 @@ mod tests {
 
     #[test]
     fn what_neo4j_was_started_with_is_marked_where_it_differs() {
-        let started = "# a comment\ndbms.memory.heap.max_size=1g\ndbms.udc.enabled=false\nold.setting=1\n";
-        let text = printed(Some(started));
+        let started =
+            format!("{MARK}\ndbms.memory.heap.max_size=1g\ndbms.udc.enabled=false\nold.setting=1\n");
+        let text = printed(Some(&started));
         for part in [
             "# ! Neo4j was started with 1g\ndbms.memory.heap.max_size=2g\n",
             "may set another value\ndbms.udc.enabled=false\n",
@@ -170,9 +181,18 @@ mod tests {
         }
     }
 
+    /// While the task still waits for its peers.
+    #[test]
+    fn a_file_that_the_image_has_brought_is_not_what_neo4j_was_started_with() {
+        let text = printed(Some("dbms.memory.heap.max_size=1g\n"));
+        assert!(text.starts_with("# `node run` has not written") && !text.contains("# !"), "{text}");
+    }
+
     #[test]
     fn no_secret_is_printed() {
-        let text = printed(Some("dbms.ldap.system_password=older-evil\ndbms.ssl.private_token=evil"));
+        let others =
+            "dbms.jvm.additional=-DkeyStorePassword=evil\napoc.url=jdbc://a:evil@host/x\nx.Private_Key=evil";
+        let text = printed(Some(&format!("{MARK}\ndbms.ldap.system_password=older-evil\n{others}\n")));
         assert!(text.contains("dbms.ldap.system_password=(not shown)") && !text.contains("evil"), "{text}");
     }
 }

@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::process::ExitCode;
+use std::{io::Write as _, process::ExitCode};
 
 use clap::Parser;
 use runtime::{Environment, Sink, log_json};
@@ -33,10 +33,11 @@ pub async fn main() -> ExitCode {
         }
         // An operator reads it: no log, and errors as they are.
         Verb::Conf => match print::run(&environment).await {
-            Ok(text) => {
-                print!("{text}");
-                ExitCode::SUCCESS
-            }
+            // A pager that was closed early is no reason to panic.
+            Ok(text) => match std::io::stdout().write_all(text.as_bytes()) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(_) => ExitCode::FAILURE,
+            },
             Err(error) => {
                 eprintln!("{error}");
                 ExitCode::FAILURE

@@ -1,4 +1,4 @@
-//! The node program, each file one side of it; one program, because they share a task.
+//! The node program, each file one side of it; one program, because they share the module `task`.
 
 mod conf;
 mod place;

@@ -9,6 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::repository::root;
+
 const STARTS_WITHIN: Duration = Duration::from_secs(120);
 
 /// A Neo4j that ends when this value is dropped, or when the process of the test ends, however that ends.
@@ -59,15 +61,12 @@ pub const V5_26: Release = Release {
 impl Jvm {
     /// Starts it on a loopback address of its own, and waits until it answers.
     pub fn start(release: &Release) -> Self {
-        // Below the repository's root, wherever the test's crate is.
-        let above = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
-        let mut homes = above.map(|dir| dir.join(".local").join(release.home));
         // Neo4j 5 refuses a path that is not normalized.
-        let home = homes.find_map(|home| home.canonicalize().ok());
+        let home = root().join(".local").join(release.home).canonicalize().ok();
         let home = home.unwrap_or_else(|| panic!("{} is missing: run `make setup`", release.home));
         let program = home.join("bin/neo4j");
         let address = free_address();
-        let dir = std::env::temp_dir().join(format!("user-creation-{}-{address}", std::process::id()));
+        let dir = std::env::temp_dir().join(format!("jvm-{}-{address}", std::process::id()));
         for name in ["conf", "data", "logs"] {
             fs::create_dir_all(dir.join(name)).expect("a directory below the temporary one");
         }

@@ -59,6 +59,6 @@ pub fn templates() -> Vec<(String, Value)> {
 
 /// `(logical id, properties)` of every resource of a type.
 pub fn of_type<'a>(template: &'a Value, kind: &str) -> Vec<(&'a str, &'a Value)> {
-    let resources = template["Resources"].as_object().into_iter().flatten();
+    let resources = template["Resources"].as_object().expect("a template has resources").iter();
     resources.filter(|(_, r)| r["Type"] == *kind).map(|(name, r)| (name.as_str(), &r["Properties"])).collect()
 }

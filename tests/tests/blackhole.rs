@@ -20,7 +20,7 @@ use local::{cloud::Cloud, network::Kind, observe};
 /// `FenceAfterSeconds` of this suite. A silent node beside a healthy master is left alone for three times as long, so there
 /// is time to see that: 45 s. More cannot be listened to in one invocation.
 const FENCE_AFTER: &str = "15";
-/// Of the silence, in which nobody may be fenced although `FenceAfterSeconds` have passed.
+/// Of the silence, in which no node may be fenced although `FenceAfterSeconds` have passed.
 const SILENT: Duration = Duration::from_secs(26);
 
 const SUITES: &[Suite] = &[Suite {
@@ -34,7 +34,7 @@ fn main() -> ExitCode {
     suite::main(SUITES)
 }
 
-/// The survivors elect, the isolated one steps down by itself, the group follows, nobody is fenced once a new master
+/// The survivors elect, the isolated one steps down by itself, the group follows, no node is fenced once a new master
 /// answers, and when packets pass again the old one rejoins as a slave.
 fn black_holed(stage: &Stage) -> Outcome {
     stage.play(async |cloud| {
@@ -82,7 +82,7 @@ async fn isolated(cloud: &Cloud, service: &str, old: Ipv4Addr, begun: Instant) -
     Ok(())
 }
 
-/// What a node says of itself to somebody in its own namespace, where the black hole is not felt.
+/// What a node says of itself to a client in its own namespace, where the black hole is not felt.
 async fn role_within(cloud: &Cloud, address: Ipv4Addr) -> Result<String, String> {
     const ASK: &str = "import http.client, sys\n\
         node = http.client.HTTPConnection(sys.argv[1], 7474, timeout=2)\n\

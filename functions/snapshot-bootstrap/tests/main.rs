@@ -1,4 +1,4 @@
-//! Both custom resources, each file one side of them; one program, because they share a stage.
+//! Both custom resources, each file one side of them; one program, because they share the module `stage`.
 
 mod answer;
 mod init;

@@ -281,7 +281,6 @@ async fn a_slot_is_updated_when_its_new_task_has_rejoined() {
 
 /// Its server id follows those of the core. The core must be well before the next slot is stopped: it is
 /// looked at, and so is the slot itself.
-/// the slot itself.
 #[tokio::test(start_paused = true)]
 async fn a_slave_only_slot_is_waited_for_beside_the_core() {
     let slots = topology::Slot::numbered(&["core-1", "core-2", "core-3"], &["slave-1", "slave-2"]);

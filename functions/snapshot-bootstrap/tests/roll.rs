@@ -203,8 +203,7 @@ async fn the_next_slot_waits_until_all_others_are_well_and_says_for_what() {
 }
 
 /// The roll-back of a slot's stack may make a new revision of the earlier task definition: the properties
-/// name one that no service has any more.
-/// no service asks for any more.
+/// name one that no service asks for any more.
 #[tokio::test(start_paused = true)]
 async fn in_a_roll_back_the_slot_runs_what_its_service_asks_for() {
     let slots = around(running(2, Answer::Slave, "running"), running(3, Answer::Slave, "running"));

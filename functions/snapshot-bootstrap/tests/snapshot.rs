@@ -365,7 +365,7 @@ async fn a_record_that_may_not_be_written_fails_with_what_to_compare() {
     let buckets = Buckets::with_backups();
     buckets.fail(STATE, FOUNDING, Kind::Denied);
     let answer = function(&buckets).answer(&event("snapshot-bootstrap-create-latest")).await;
-    assert!(reason(&answer).contains("compare the role's policy in template.yml"), "{answer}");
+    assert!(reason(&answer).contains("compare the role's policy in cluster/roles.yml"), "{answer}");
     assert!(reason(&answer).ends_with("nothing was changed"), "{answer}");
 }
 

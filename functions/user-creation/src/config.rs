@@ -28,6 +28,7 @@ pub struct Config {
 impl Config {
     /// Reads and checks all parameters.
     ///
+    /// # Errors
     /// The first invalid parameter.
     pub fn read(environment: &Environment) -> Result<Self, Invalid> {
         Ok(Self {

@@ -81,12 +81,12 @@ impl Problem {
     }
 }
 
-/// When a login as the user has to show that the user is as wanted.
+/// When a write or a login that is refused has to show that the role, or the suspension, holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Proof {
-    /// Also where nothing was changed: CloudFormation is answered that the user exists.
+    /// Also where nothing was changed: CloudFormation is answered that it is so.
     Always,
-    /// Where something was changed: a reconcile would otherwise log in everywhere every five minutes.
+    /// Only where something was changed: a reconcile finds most users as they should be, every five minutes.
     OfChanges,
 }
 

@@ -108,6 +108,7 @@ impl Record {
 
     /// Reads the parameter of `user`.
     ///
+    /// # Errors
     /// When it is not a record of this version.
     pub fn read(user: &str, value: &str) -> Result<Self, NotARecord> {
         let not = |reason: String| NotARecord { user: user.to_owned(), reason };

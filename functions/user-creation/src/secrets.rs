@@ -18,6 +18,7 @@ pub struct Passwords {
 impl Passwords {
     /// Reads both versions of `arn`.
     ///
+    /// # Errors
     /// When no password is valid. A fault of the previous one does not matter.
     pub(crate) async fn read<W: World>(world: &W, arn: &str) -> Result<Self, Trouble> {
         let secret = world.secret(arn, Stage::Current).await?;

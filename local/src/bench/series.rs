@@ -8,7 +8,7 @@ const REARM: (&str, &str) = ("StandbyRearmSeconds", "3");
 const LINE_0_OFF: (&str, &str) = ("SlaveReadTimeoutSeconds", "20");
 /// What a frozen task gets on AWS by default between the SIGTERM that it does not hear and SIGKILL; in the demo it is 30 s.
 const STOP_OF_AWS: [(&str, &str); 2] = [("StopTimeoutSeconds", "90"), ("FenceVerifySeconds", "150")];
-/// How long a balancer may take on AWS to do what it was told; modelled, because nobody knows beforehand.
+/// How long a balancer may take on AWS to apply a change; modelled, because AWS states no bound.
 pub const PROPAGATION: Duration = Duration::from_secs(60);
 /// How long a node stays frozen when nothing ends it.
 pub const FREEZE: Duration = Duration::from_secs(45);
@@ -16,7 +16,7 @@ pub const FREEZE: Duration = Duration::from_secs(45);
 /// How often each kind of fault is played.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub struct Counts {
-    /// How many kills, and as many freezes, with a balancer that does at once what it is told
+    /// How many kills, and as many freezes, with a balancer that applies changes immediately
     #[arg(long, default_value_t = 15)]
     each: usize,
     /// The same with one that takes a minute (three minutes for each repetition)
@@ -39,7 +39,7 @@ pub enum Setting {
     LineZeroOff,
     /// The same, with the template's stop timeout of 90 s.
     LineZeroOffStopOfAws,
-    /// The same, and nobody ends it.
+    /// The same, and nothing ends it.
     NobodyFences,
     /// The defaults of the template: heartbeats 1 s / 4 s.
     AwsDefaults,
@@ -63,7 +63,7 @@ pub enum Fault {
 pub struct Play {
     /// What is done.
     pub fault: Fault,
-    /// How long the balancer takes to do what it is told.
+    /// How long the balancer takes to apply a change.
     pub propagation: Duration,
     /// When a frozen node is thawed; never, where something ends it.
     pub thaw_after: Option<Duration>,

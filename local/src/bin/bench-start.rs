@@ -105,7 +105,7 @@ fn start(binary: &Path) -> Result<(Duration, u64), Box<dyn Error>> {
     Ok((took, memory.trim().trim_end_matches(" kB").parse()?))
 }
 
-/// What the template sets for one function alone.
+/// What else a function reads.
 const OWN: [(&str, &str); 4] = [
     ("SLAVE_ONLY_SERVICES", ""),
     ("WRITE_GROUPS", "7687=arn:bolt,7474=arn:http"),

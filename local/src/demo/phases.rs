@@ -47,7 +47,7 @@ pub fn table(phases: &Phases) -> String {
             first_seen(&phases.seen.elected),
             "a prober, every 20 ms",
         ),
-        ("check: the balancer lets it in", first_seen(&phases.seen.admitted), "the balancer"),
+        ("check: the balancer admits it", first_seen(&phases.seen.admitted), "the balancer"),
         ("first write acknowledged", phases.outage.map(|(_, after)| since(after)), "the client"),
         ("sweep: the Lambda saw the new master", logged("detected_at"), "its retarget event"),
         ("decision: confirmed", logged("decided_at"), "its retarget event"),

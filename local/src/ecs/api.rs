@@ -73,7 +73,7 @@ pub fn describe_tasks(tasks: &[Task], request: &Value) -> Result<Value, Refusal>
     Ok(json!({"tasks": found, "failures": failures}))
 }
 
-/// The task that a `StopTask` names, and the reason `DescribeTasks` shall show.
+/// The task that a `StopTask` names, and the reason `DescribeTasks` will show.
 pub fn stop_task<'a>(tasks: &'a [Task], request: &Value) -> Result<(&'a Task, String), Refusal> {
     let name = request["task"].as_str().unwrap_or_default();
     let task = find(tasks, cluster_of(request), name)

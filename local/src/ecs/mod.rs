@@ -84,7 +84,7 @@ impl Ecs {
         Self(Arc::new(Inner { emulator, gateway, image, processes, network, definitions, changes, running }))
     }
 
-    /// The state changes from now on; whoever asked before hears no more of them.
+    /// The state changes from now on; an earlier receiver gets no more of them.
     pub fn changes(&self) -> Changes {
         let (sender, changes) = mpsc::unbounded_channel();
         *self.0.changes.lock().expect("no panic while it is held") = Some(sender);

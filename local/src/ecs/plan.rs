@@ -30,7 +30,7 @@ pub struct Seen {
     pub service: String,
     /// ARN of the definition it was started from.
     pub definition: String,
-    /// Nobody asked it to stop and it did not end.
+    /// It was not asked to stop, and did not end.
     pub wanted: bool,
     /// Its processes are gone: how long it had run, and how long ago that was.
     pub ended: Option<(Duration, Duration)>,
@@ -47,7 +47,7 @@ pub enum Step {
 
 /// A task that ends sooner counts as failed to start, and the next one waits.
 const SHORT_LIVED: Duration = Duration::from_secs(10);
-/// The longest such wait here; on AWS it grows to 27 minutes, too long for people at a terminal.
+/// The longest such wait here; on AWS it grows to 27 minutes, too long for operators at a terminal.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// The steps that bring `tasks` to what `services` ask for.

@@ -78,7 +78,7 @@ impl Group {
         Self { rules, propagation, targets: Vec::new() }
     }
 
-    /// `RegisterTargets`: a target that is registered already stays as it is, one that drains starts anew.
+    /// `RegisterTargets`: a target that is registered already stays as it is, one that drains starts again.
     pub fn register(&mut self, now: Instant, at: SocketAddrV4) {
         if self.targets.iter().any(|target| target.at == at && target.gone.is_none()) {
             return;
@@ -154,13 +154,13 @@ impl Group {
         ended
     }
 
-    /// The path of the check, and every target as it is told.
+    /// The path of the check, and every target as it is reported.
     pub fn told(&self, now: Instant) -> (String, Vec<Described>) {
         let path = self.rules.check.http.as_ref().map(|(path, _)| path.clone());
         (path.unwrap_or_default(), self.describe(now))
     }
 
-    /// Every target as it is told.
+    /// Every target as it is reported.
     pub fn describe(&self, now: Instant) -> Vec<Described> {
         let describe = |target: &Target| {
             let (state, reason) = if target.gone.is_some() {

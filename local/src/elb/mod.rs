@@ -99,7 +99,7 @@ pub struct ListenerStatus {
 }
 
 impl ListenerStatus {
-    /// Whether the check that its group has lets in whoever may write, and nobody else.
+    /// Whether the check that its group has admits the node that may write, and no other.
     pub fn admits_the_master_alone(&self) -> bool {
         self.check == "/role"
     }
@@ -324,7 +324,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// All targets, or those asked for: one that is not registered is told as unused, and so is every target of a group
+/// All targets, or those asked for: one that is not registered is reported as unused, and so is every target of a group
 /// without a listener.
 fn described(group: &Group, now: Instant, asked: &[SocketAddrV4], in_use: bool) -> Vec<Described> {
     let mut known = group.describe(now);

@@ -1,4 +1,4 @@
-//! The data plane of one listener: connections are passed through to a target until somebody ends them.
+//! The data plane of one listener: connections are passed through to a target until one side ends them.
 
 use std::{
     collections::HashMap,

@@ -62,7 +62,7 @@ pub struct Gateway {
     pub elb: Elb,
     /// What was called, and how often.
     pub calls: Calls,
-    /// Calls that shall fail.
+    /// Calls that are to fail.
     pub faults: Faults,
     /// Actions that are throttled.
     pub rates: Rates,
@@ -70,7 +70,7 @@ pub struct Gateway {
     pub deliveries: Deliveries,
     /// What was left out of the deployed stacks.
     pub left_out: LeftOut,
-    /// Tells the owner of the cloud that somebody asked for its end.
+    /// Tells the owner of the cloud that its end was requested.
     pub ending: Arc<tokio::sync::Notify>,
     client: Client<HttpConnector, Full<Bytes>>,
 }
@@ -208,7 +208,7 @@ impl Gateway {
         Ok((head.status, head.headers, body.to_bytes()))
     }
 
-    /// There is no DNS here: a balancer's name is told as its address.
+    /// There is no DNS here: a balancer's name is replaced by its address.
     fn resolve_names(&self, body: &Bytes) -> Bytes {
         let Ok(text) = std::str::from_utf8(body) else { return body.clone() };
         let names = self.elb.names();

@@ -26,7 +26,8 @@ use super::{
 /// A view is given to those who ask within this from the beginning of its look, and to none later. The election holds it beside answers
 /// that are up to [`topology::PATIENCE`] old: a slave's silence was begun that long before the master is asked whether it hears that slave, so
 /// a view of half a second is newer than what it is evidence for. Of two masters each is asked for its majority, and Neo4j itself
-/// notices a loss only after its heartbeat timeout, a second at least. No decision counts two views.
+/// notices a loss only after its heartbeat timeout, a second at least. Where the election asks for two rounds, the second one adds a newer
+/// claim, and not a second view: it may be served this one again.
 const SHARED: Duration = Duration::from_millis(500);
 const _: () = assert!(SHARED.as_millis() + STATUS_BUDGET.as_millis() < topology::PATIENCE.as_millis());
 const _: () = assert!(STATUS_BUDGET.as_millis() <= SHARED.as_millis());

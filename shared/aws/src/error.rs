@@ -45,7 +45,9 @@ impl Kind {
 
     fn hint(self) -> &'static str {
         match self {
-            Self::Denied => " (compare the role's policy in template.yml with the one that is deployed)",
+            Self::Denied => {
+                " (compare the role's policy in cluster/roles.yml, or cluster/task.yml of a node, with the one that is deployed)"
+            }
             Self::Throttled | Self::Passing | Self::Other => "",
         }
     }

@@ -75,6 +75,7 @@ impl Inventory {
     /// without a node, which forbids a fence and never permits one. If the task was remembered, listing and
     /// description contradict each other, so it does not count as ended either.
     ///
+    /// # Errors
     /// When a call failed, or a listed task was not described for another reason than MISSING: then
     /// absence would prove nothing.
     pub async fn look(&self, remembered: &[String]) -> Result<Look, Error> {

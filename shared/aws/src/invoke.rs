@@ -25,6 +25,7 @@ impl Invoke {
 
     /// Queues an invocation with `payload` (JSON), without waiting for what it does.
     ///
+    /// # Errors
     /// When it was not queued. A call whose answer was lost may have queued the invocation all the same, so
     /// the invoked function must be idempotent.
     pub async fn later(&self, payload: Vec<u8>) -> Result<(), Error> {

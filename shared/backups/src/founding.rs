@@ -133,7 +133,7 @@ impl Founding {
     /// to restore nothing into a sealed cluster.
     ///
     /// # Errors
-    /// When another snapshot is recorded, or the cluster is sealed.
+    /// When something else is recorded; a sealed cluster accepts the same snapshot, or none.
     pub fn intend(seen: Option<&Self>, snapshot: Option<Snapshot>, now: Time) -> Result<Change, Conflict> {
         let Some(seen) = seen else {
             let phase = Phase::Founding;

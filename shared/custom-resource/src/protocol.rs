@@ -114,7 +114,7 @@ impl<A: Answers, H: HandOver> Protocol<A, H> {
         let Some(request) = Request::lift(event) else {
             tracing::error!(
                 event = "custom-resource-unanswerable",
-                "the event has no ResponseURL that is an http(s) URL: nothing was done, and nobody is told"
+                "the event has no ResponseURL that is an http(s) URL: nothing was done, and no answer can be sent"
             );
             return Handled::NoResponseUrl;
         };

@@ -1,4 +1,5 @@
-//! The ports of a node. The template opens exactly these, and the local cloud keeps its own list on purpose.
+//! The ports of a node that the programs use. The template opens them, but for the backup server's, and 7473 for clients. The local
+//! cloud keeps its own list on purpose.
 
 /// Neo4j's HTTP.
 pub const HTTP: u16 = 7474;

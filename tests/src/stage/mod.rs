@@ -103,7 +103,7 @@ impl Stage {
         }
     }
 
-    /// Ends every process. Logs stay for whoever has to find out what failed.
+    /// Ends every process. Logs stay, so that what failed can be found.
     pub fn strike(&self, failed: bool) {
         if let Some(cloud) = self.cloud.lock().expect("tests run one by one").take() {
             if failed {
@@ -184,7 +184,7 @@ pub async fn ask_function(cloud: &Cloud, function: &str, payload: &'static [u8])
     }
 }
 
-/// Waits until all nodes are registered and the master alone is let in; invoking, so that no test waits for a minute.
+/// Waits until all nodes are registered and the master alone is admitted; invoking, so that no test waits for a minute.
 pub async fn rest(cloud: &Cloud) -> Result<Status, String> {
     for _ in 0..40 {
         observe::form(cloud).await?;

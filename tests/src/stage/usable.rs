@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 use super::Outcome;
 
 const EVERY: Duration = Duration::from_millis(50);
-/// A frozen node is of no use to a client, and later than this an answer says nothing of the same moment.
+/// A client cannot use a frozen node, and later than this an answer says nothing of the same moment.
 const PATIENCE: Duration = Duration::from_millis(250);
 
 /// Looks until it is ended.

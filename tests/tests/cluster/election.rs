@@ -133,7 +133,7 @@ async fn elected(cloud: &Cloud, old: Ipv4Addr, fault: SystemTime) -> Result<(Ipv
     .await
 }
 
-/// Nobody invokes here: what nodes and ECS ring is what makes the function look.
+/// No test invokes here: what nodes and ECS ring is what makes the function look.
 pub fn doorbells(stage: &Stage) -> Outcome {
     stage.play(async |cloud| {
         let before = rest(cloud).await?;

@@ -42,7 +42,7 @@ pub fn readers(stage: &Stage) -> Outcome {
         let slaves = before.nodes.iter().filter(|node| node.role == "slave").map(|node| node.address);
         let mut slaves: Vec<_> = slaves.collect();
         slaves.sort();
-        wait("the read groups hold all slaves and nobody else", || async {
+        wait("the read groups hold all slaves and no other node", || async {
             let now = status(cloud).await;
             let listeners = now.balancers.iter().flat_map(|balancer| &balancer.listeners);
             let mut groups = listeners.filter(|listener| !listener.admits_the_master_alone());

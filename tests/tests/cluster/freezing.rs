@@ -40,7 +40,7 @@ pub fn jvm_of_the_master(stage: &Stage) -> Outcome {
 }
 
 /// The settings that are shipped: the survivors elect while the old master is still frozen, and when it wakes up it is a
-/// slave. Nobody is stopped.
+/// slave. No task is stopped.
 pub fn survivors_elect(stage: &Stage) -> Outcome {
     stage.play(async |cloud| {
         let old = master(&rest(cloud).await?)?;
@@ -137,7 +137,7 @@ pub fn paused_and_explained(stage: &Stage) -> Outcome {
     })
 }
 
-/// Two of three nodes die uncleanly: no quorum, and nobody is registered. Members that return to a cluster without a
+/// Two of three nodes die uncleanly: no quorum, and no node is registered. Members that return to a cluster without a
 /// quorum do not come up, so the last one goes too, and a cold restart of all forms one cluster.
 pub fn two_nodes_gone(stage: &Stage) -> Outcome {
     stage.play(async |cloud| {
@@ -148,7 +148,7 @@ pub fn two_nodes_gone(stage: &Stage) -> Outcome {
         let since: Vec<_> = elb_writes(cloud).split_off(calls);
         if since.iter().any(|(action, _)| action == "RegisterTargets") {
             return Err(format!(
-                "{verdict}: a node was registered although nobody can be elected: {since:?}"
+                "{verdict}: a node was registered although no node can be elected: {since:?}"
             ));
         }
         cold_restart(cloud, &before).await

@@ -230,9 +230,11 @@ async fn look(cloud: Cloud, masters: Arc<Mutex<Vec<String>>>) {
 }
 
 impl Seen {
-    /// The pauses between two acknowledged writes that a client notices, the first one first.
+    /// The pauses without an acknowledged write that a client notices, from its first write to its last, the first one first.
     fn gaps(&self, longer: Duration) -> Vec<Duration> {
-        let mut at: Vec<Instant> = self.writes.iter().filter_map(|write| write.acknowledged).collect();
+        let sent = [self.writes.first(), self.writes.last()].into_iter().flatten().map(|write| write.sent);
+        let mut at: Vec<Instant> =
+            self.writes.iter().filter_map(|write| write.acknowledged).chain(sent).collect();
         at.sort();
         at.windows(2).map(|pair| pair[1] - pair[0]).filter(|gap| *gap > longer).collect()
     }
@@ -254,8 +256,14 @@ impl Seen {
         )
     }
 
-    /// The writes that were sent since then and were refused, or lost their connection, with the reasons. A late one is none of them:
-    /// a busy machine may be slow, and how slow is what `undisturbed` bounds.
+    /// How many writes that were sent since then were answered too late, or never.
+    pub fn late_since(&self, since: Instant) -> usize {
+        let late = |write: &&Write| write.acknowledged.is_none() && write.refused.is_none();
+        self.writes.iter().filter(|write| write.sent >= since).filter(late).count()
+    }
+
+    /// The writes that were sent since then and were refused, or lost their connection, with the reasons. A late one is not among
+    /// them: a busy machine may be slow, and how slow is bounded by `undisturbed`.
     pub fn refused_since(&self, since: Instant) -> Vec<String> {
         let sent = self.writes.iter().filter(|write| write.sent >= since);
         let refused = sent.filter_map(|write| Some(format!("{}: {}", write.number, write.refused.as_ref()?)));

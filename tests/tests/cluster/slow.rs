@@ -111,7 +111,7 @@ pub fn master_beside_a_returning_standby(stage: &Stage) -> Outcome {
     })
 }
 
-/// The master is killed, and whoever follows it is slow: it is followed all the same, and not fenced.
+/// The master is killed, and its successor is slow: it is followed all the same, and not fenced.
 pub fn new_master_that_is_slow(stage: &Stage) -> Outcome {
     stage.play(async |cloud| {
         for late in LATE {

@@ -15,8 +15,8 @@ use end_to_end::stage::{
 /// Longer than the heartbeat timeout of four seconds, so that the survivors notice; shorter than `FenceAfterSeconds`, 12.
 const SHORT: Duration = Duration::from_secs(9);
 
-/// The whole task of the master freezes, and wakes up before anybody is fenced. With line 0 the survivors may have elected
-/// meanwhile; without it they have waited. Either way there is one master afterwards and nobody was stopped.
+/// The whole task of the master freezes, and wakes up before any node is fenced. With line 0 the survivors may have elected
+/// meanwhile; without it they have waited. Either way there is one master afterwards and no task was stopped.
 pub fn before_the_fence(stage: &Stage) -> Outcome {
     stage.play(async |cloud| {
         let old = master(&rest(cloud).await?)?;

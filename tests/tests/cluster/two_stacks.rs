@@ -25,6 +25,8 @@ const PARAMETERS: [(&str, &str); 4] =
     [("Dialect", "SINGLE"), ("CoreSize", "1"), ("HeapSize", "256m"), ("PageCacheSize", "32m")];
 /// What both functions that look at nodes are invoked by: two schedules and three rules.
 const CALLERS: usize = 5;
+/// So many writes may have waited for longer than their client's second: two seconds' worth, on a machine that ends a JVM meanwhile.
+const LATE: usize = 40;
 const ELECTION: &str = "master-election";
 const USERS: &str = "user-creation";
 /// Sources of events.
@@ -60,6 +62,12 @@ pub fn side_by_side(stage: &Stage) -> Outcome {
             return Err(format!("the first stack is not what it was: {before:?} became {after:?}"));
         }
         seen.undisturbed()?;
+        let late = seen.late_since(deleting);
+        if late > LATE {
+            return Err(format!(
+                "{late} writes to the first stack were late while the second one was deleted"
+            ));
+        }
         match seen.refused_since(deleting) {
             none if none.is_empty() => Ok(()),
             refused => Err(format!(

@@ -65,7 +65,7 @@ pub fn through_a_stack(stage: &Stage) -> Outcome {
     })
 }
 
-/// A create that fails is rolled back, and leaves nobody behind.
+/// A create that fails is rolled back, and leaves no user behind.
 pub fn failing_create(stage: &Stage) -> Outcome {
     stage.play(async |cloud| {
         let nodes = rest(cloud).await?.nodes;

@@ -57,7 +57,7 @@ fn every_alarm_has_a_runbook_with_the_same_four_parts() {
     }
 }
 
-/// A function that ended before it took an event answers nobody; one whose parameter is invalid answers, and rings no bell.
+/// A function that ended before it took an event sends no answer; one whose parameter is invalid answers, and rings no bell.
 #[test]
 fn the_alarm_for_what_is_not_answered_knows_every_way() {
     let nested = template("cluster/alarms.yml");
