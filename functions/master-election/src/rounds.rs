@@ -192,7 +192,7 @@ impl<W: World> Invocation<'_, W> {
         self.settle(&decision, done);
         let outcome = self.outcome(&decision);
         let look_again = self.goes_on(&decision, done, looked.denied.is_some());
-        self.unfinished = !look_again && ((decision.next == Next::LookAgain) || !decision.actions.is_empty());
+        self.unfinished = !look_again && (decision.next == Next::LookAgain || !decision.actions.is_empty());
         if let Some(denied) = looked.denied {
             self.denied = Some(denied.into());
         }

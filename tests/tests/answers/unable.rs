@@ -1,9 +1,9 @@
 //! No parameter keeps a custom resource from being answered: missing or nonsense, Create and Update are FAILED with its name, and a
 //! Delete is SUCCESS when it has nothing to do.
 
-use std::{collections::BTreeSet, fs, process::Command, time::Duration};
+use std::{collections::BTreeSet, process::Command, time::Duration};
 
-use local::templates;
+use end_to_end::repository::template;
 use serde_json::{Value, json};
 
 use crate::{Bench, PATIENCE, binary, request, user, well_formed};
@@ -157,8 +157,7 @@ async fn a_parameter_that_is_nonsense_is_the_reason_of_every_answer() {
 /// A variable that the template begins to set must be in the tables above.
 #[test]
 fn every_variable_that_the_template_sets_is_tried() {
-    let text = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../template.yml")).unwrap();
-    let template = templates::read(&text).unwrap();
+    let template = template("template.yml");
     for function in &FUNCTIONS {
         let variables = &template["Resources"][function.logical_id]["Properties"]["Environment"]["Variables"];
         let set: BTreeSet<&str> = variables.as_object().unwrap().keys().map(String::as_str).collect();

@@ -1,6 +1,7 @@
 //! A frozen master that wakes up again: at no moment could a client use two.
 
 use std::{
+    collections::BTreeSet,
     fs,
     net::Ipv4Addr,
     time::{Duration, Instant, SystemTime},
@@ -110,12 +111,15 @@ async fn elected(cloud: &Cloud, before: &Status, old: Ipv4Addr) -> Outcome {
 
 /// Whether the last election that a node's log tells of was of a member that had left.
 fn elected_one_that_left(log: &str) -> bool {
-    let instance = |line: &str| {
-        line.split_once("Instance ").and_then(|(_, rest)| rest.split(' ').next().map(str::to_owned))
-    };
-    let last = log.lines().collect::<Vec<_>>().iter().rposition(|line| line.contains(ELECTED));
-    let Some((at, elected)) = last.and_then(|at| Some((at, instance(log.lines().nth(at)?)?))) else {
-        return false;
-    };
-    log.lines().take(at).filter(|line| line.contains(LEFT)).filter_map(instance).any(|left| left == elected)
+    let (mut left, mut is_last_of_one_that_left) = (BTreeSet::new(), false);
+    for line in log.lines() {
+        let Some((_, rest)) = line.split_once("Instance ") else { continue };
+        let instance = rest.split(' ').next();
+        if line.contains(LEFT) {
+            left.insert(instance);
+        } else if line.contains(ELECTED) {
+            is_last_of_one_that_left = left.contains(&instance);
+        }
+    }
+    is_last_of_one_that_left
 }

@@ -10,7 +10,7 @@ mod figures;
 mod links;
 mod parameters;
 
-use end_to_end::repository::{files, root, templates as all_templates, text};
+use end_to_end::repository::{files, of_type, root, template, templates as all_templates, text};
 use serde_json::Value;
 
 /// This test, which speaks of what is not there.
@@ -68,12 +68,9 @@ fn code(page: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Resources of a type in all templates: template, logical id, properties.
+/// `(logical id, properties)` of every resource of a type in all templates.
 fn resources<'a>(templates: &'a [(String, Value)], kind: &str) -> Vec<(&'a str, &'a Value)> {
-    let all = templates.iter().flat_map(|(_, template)| template["Resources"].as_object().unwrap());
-    all.filter(|(_, resource)| resource["Type"] == *kind)
-        .map(|(name, resource)| (name.as_str(), &resource["Properties"]))
-        .collect()
+    templates.iter().flat_map(|(_, template)| of_type(template, kind)).collect()
 }
 
 /// A name that has the stack's in it, without that: `${AWS::StackName}-no-master`, also as `Fn::Sub`, or of a nested stack's parameter.

@@ -2,10 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use local::templates;
 use serde_json::Value;
 
-use super::{CODE, OWN, files, has_word, is_of_name, none, pages, prose, spans, text};
+use super::{CODE, OWN, files, has_word, is_of_name, none, pages, prose, spans, template, text};
 
 /// Words such as `StopTimeoutSeconds` that neither a template nor a program has. `Some` of what ends as a parameter does must be one.
 fn unknown_words(pages: &[(String, String)], parameters: &BTreeSet<String>, sources: &str) -> Vec<String> {
@@ -36,7 +35,7 @@ const NOT_PARAMETERS: [&str; 0] = [];
 const OF_AWS: [&str; 1] = ["PortAllocationErrorCount"];
 
 fn parameters() -> BTreeSet<String> {
-    let template = templates::read(&text("template.yml")).unwrap();
+    let template = template("template.yml");
     template["Parameters"].as_object().unwrap().keys().cloned().collect()
 }
 
@@ -59,7 +58,7 @@ fn rows(page: &str) -> Vec<String> {
 
 #[test]
 fn the_tables_of_parameters_have_the_templates_and_their_defaults() {
-    let (page, template) = (text("docs/parameters.md"), templates::read(&text("template.yml")).unwrap());
+    let (page, template) = (text("docs/parameters.md"), template("template.yml"));
     let parameters = parameters();
     let rows = rows(&page);
     let unknown: Vec<_> = rows.iter().filter(|row| !parameters.contains(*row)).collect();
