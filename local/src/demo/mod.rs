@@ -111,9 +111,9 @@ pub async fn run(cloud: &Cloud, dialect: &str) -> Result<(), String> {
         "the killed node did not come back as a slave",
     )
     .await?;
-    say("it is back, as a slave with a new address; waiting for the standbys to be registered again");
-    let after = at_rest(cloud, SWEEPING).await?;
-    lose_a_volume(cloud, &users, &after, say).await?;
+    say("it is back, as a slave with a new address");
+    lose_a_volume(cloud, &users, &cloud.status().await, say).await?;
+    say("waiting for the standbys to be registered again");
     let after = at_rest(cloud, SWEEPING).await?;
     print!("{}", report::status(&after));
 
