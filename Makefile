@@ -1,6 +1,6 @@
 # The commands of this project. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help prerequisites deploy-prerequisites tools setup release release-arm64 package demo test up down status lint bench-failover bench-rest bench-sweep simulate mutants bench-start bench-custom-resource
+.PHONY: help prerequisites deploy-prerequisites tools setup release release-arm64 package demo test test-fencing up down status lint bench-failover bench-rest bench-formation bench-sweep simulate mutants bench-start bench-custom-resource image image-base image-root push test-image
 
 LOCAL := target/debug/local
 DIALECT := HA
@@ -47,6 +47,39 @@ release-arm64: ARCHITECTURE := arm64
 release-arm64: tools ## The same for arm64 (Graviton); the next `make release` puts this machine's back
 	@$(COMPILE)
 
+# What `make image` builds with and from. BASE and NEO4J are those of the Dockerfile unless they are given.
+IMAGE_BUILDER := $(shell command -v docker || command -v buildah)
+IMAGE_TAG := neo4j-cluster:$(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
+# Each plugin is a URL or Maven coordinates, with its SHA-256; this APOC was built against 3.4.5, the last one before a later Neo4j.
+PLUGINS := org.neo4j.procedure:apoc:3.4.0.2\#44b07fe68bdc9287a3c75ae21e2f30536cb68fc2b670c3ab8350f205c5400cc2
+IMAGE_PLATFORM_x86_64 := linux/amd64
+IMAGE_PLATFORM_arm64 := linux/arm64
+# Without an engine buildah keeps images as plain folders, and needs no privileges that a container lacks.
+BUILDAH := STORAGE_DRIVER=$${STORAGE_DRIVER:-vfs} BUILDAH_ISOLATION=$${BUILDAH_ISOLATION:-chroot}
+
+image: release ## The image of the nodes (docker or buildah; BASE=..., NEO4J=..., PLUGINS="URL#SHA256 ..." choose what is in it)
+	@$(if $(IMAGE_BUILDER),,echo "missing: docker or buildah. Run: sudo apt install buildah" >&2; exit 1)
+	@cluster/image/plugins.sh .local/image/plugins $(PLUGINS)
+	@cp target/lambda/node/bootstrap .local/image/node
+	@$(BUILDAH) $(IMAGE_BUILDER) build --quiet --platform $(IMAGE_PLATFORM_$(ARCHITECTURE)) --file cluster/Dockerfile --tag $(IMAGE_TAG) \
+		$(if $(findstring buildah,$(IMAGE_BUILDER)),--format docker) $(BASE:%=--build-arg BASE=%) $(NEO4J:%=--build-arg NEO4J=%) \
+		--build-arg REVISION=$(word 2,$(subst :, ,$(IMAGE_TAG))) .local/image
+	@echo "built $(IMAGE_TAG)"
+
+# What the Dockerfile takes from registries, made from Debian's packages and Maven's jars.
+image-base: setup
+	@local/setup/image-base.sh .local/image-base .local/neo4j-3.4.6
+
+image-root: image-base ## Builds the image on packages of this machine and unpacks it, for `make demo IMAGE=built` (root, buildah, debootstrap, runc)
+	@$(MAKE) --no-print-directory image IMAGE_BUILDER=$(shell command -v buildah) BASE=localhost/java NEO4J=localhost/neo4j
+	@$(BUILDAH) local/setup/image-root.sh $(IMAGE_TAG) .local/image-root
+
+test-image: image-root ## Neo4j from the built image, in namespaces of its own; about 3 minutes
+	@cargo test --locked --workspace --test image -- --ignored --test-threads 1
+
+push: ## Pushes the image to NEO_ECR_REPO in NEO_AWS_REGION, and prints the value of the parameter Image
+	@$(BUILDAH) cluster/image/push.sh $(IMAGE_BUILDER) $(IMAGE_TAG)
+
 package: setup release ## What `sam deploy` would upload to the local cloud
 	@SAM_CLI_TELEMETRY=0 .local/venv-sam/bin/sam build --config-env local --parameter-overrides Architecture=$(ARCHITECTURE)
 
@@ -55,9 +88,9 @@ $(LOCAL): FORCE
 FORCE:
 
 # Three things at once: one waits for the network, and another one links the last of its binaries with one processor.
-demo: prerequisites ## Deploys the stack, kills the master, watches the writes move on (DIALECT=CLUSTER too)
-	@$(MAKE) --no-print-directory --jobs 3 setup release $(LOCAL)
-	@$(LOCAL) demo --dialect $(DIALECT)
+demo: prerequisites ## Deploys the stack, kills the master, watches the writes move on (DIALECT=CLUSTER too, IMAGE=built from the image)
+	@$(MAKE) --no-print-directory --jobs 3 setup release $(LOCAL) $(if $(IMAGE),image-root)
+	@$(LOCAL) demo --dialect $(DIALECT) $(if $(IMAGE),--nodes image)
 
 up: setup release $(LOCAL) ## Leaves a cluster running and prints its endpoints
 	@$(LOCAL) up
@@ -70,15 +103,20 @@ status: $(LOCAL) ## Nodes, roles, target groups, health
 
 # Cargo compiles everything before it runs anything: heartbeats are late on a machine that compiles. All at once, because a
 # part of the workspace has other features, and is another build.
-test: ## Every test, the ones on real clusters too
+test: ## Every test, the ones on real clusters too, but for test-fencing and test-image
 	@$(MAKE) --no-print-directory --jobs 2 setup release
 	@$(MAKE) --no-print-directory package
 	@cargo test --locked --workspace
+
+test-fencing: package ## Fences of nodes that wake up, and of one whose agent ignores them, on a real cluster; about 6 minutes
+	@cargo test --locked --workspace --test cluster -- --ignored
 
 lint: setup ## Formatting, clippy, the template
 	@cargo fmt --all --check
 	@cargo clippy --locked --workspace --all-targets -- --deny warnings
 	@.local/venv-sam/bin/cfn-lint template.yml cluster/*.yml
+	@local/setup/venv.sh .local/venv-lint local/setup/lint.txt
+	@.local/venv-lint/bin/hadolint cluster/Dockerfile
 	@SAM_CLI_TELEMETRY=0 .local/venv-sam/bin/sam validate --lint --region us-east-1
 
 bench-failover: setup release $(LOCAL) ## 30 fail-overs and more beside HAProxy (needs: sudo apt install haproxy); about an hour
@@ -86,6 +124,9 @@ bench-failover: setup release $(LOCAL) ## 30 fail-overs and more beside HAProxy 
 
 bench-rest: setup release $(LOCAL) ## What is asked of AWS while nothing happens (fails above 300 calls an hour), and what that costs; about 8 minutes
 	@$(LOCAL) bench-rest
+
+bench-formation: setup release $(LOCAL) ## Ten formations from blank volumes: no node ends, and each slave has its backup server; about 7 minutes
+	@$(LOCAL) bench-formation
 
 bench-sweep: ## One sweep over a thousand nodes, every tenth silent
 	@cargo run --locked --quiet -p simulator --bin bench-sweep

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # neo4j.sh HOME SOURCE WHAT: a Neo4j home like the official image's, from Maven Central: the jars of SOURCE/pom.xml, an entry
-# point compiled from SOURCE/*.java where Central lacks one, and SOURCE/neo4j as bin/neo4j; complete, or not there at all.
+# point compiled from SOURCE/*.java where Central lacks one, and SOURCE/neo4j* in bin; complete, or not there at all.
 set -euo pipefail
 shopt -s nullglob
 home=$1 source=$(cd "$2" && pwd) what=$3
 java=("$source"/*.java)
-made_from=$(cat "$source/pom.xml" "${java[@]}" "$source/neo4j" "$0" | cksum)
+scripts=("$source"/neo4j*)
+made_from=$(cat "$source/pom.xml" "${java[@]}" "${scripts[@]}" "$0" | cksum)
 if [ "$(cat "$home/made-from" 2>/dev/null)" = "$made_from" ]; then exit 0; fi
 
 echo "fetching $what with Maven"
@@ -22,7 +23,7 @@ if [ ${#java[@]} -gt 0 ]; then
     rm -r "$new/classes"
 fi
 mkdir "$new/bin"
-install -m 755 "$source/neo4j" "$new/bin/neo4j"
+install -m 755 "${scripts[@]}" "$new/bin"
 echo "$made_from" >"$new/made-from"
 chmod 755 "$new"
 rm -rf "$home"

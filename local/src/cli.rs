@@ -15,7 +15,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::{
     bench,
-    cloud::{self, Cloud, Settings},
+    cloud::{self, Cloud, Nodes, Settings},
     control::{Act, Order, Status},
     demo, deploy, http as wire,
     layout::Layout,
@@ -64,6 +64,8 @@ pub enum Command {
     BenchFailover(Bench),
     /// Leaves a cluster at rest and counts what is asked of AWS
     BenchRest(AtRest),
+    /// Forms the cluster from blank volumes again and again
+    BenchFormation(Formations),
     /// Deploys, kills the master under a writing client, and watches the writes move on
     Demo(Demo),
 }
@@ -74,6 +76,9 @@ pub struct Options {
     /// Milliseconds until a registration reaches the balancers' data plane
     #[arg(long, default_value_t = 0)]
     propagation_ms: u64,
+    /// What nodes are started from: this machine's programs, or the unpacked image (needs root and runc)
+    #[arg(long, value_enum, default_value_t)]
+    nodes: Nodes,
     #[command(flatten)]
     stack: Chosen,
 }
@@ -117,6 +122,14 @@ pub struct AtRest {
     /// For how long calls are counted; the users are compared every five minutes, so a multiple of it counts all as often
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     minutes: u32,
+}
+
+/// Settings of the formations.
+#[derive(Debug, clap::Args)]
+pub struct Formations {
+    /// How many
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
 }
 
 /// A node to break.
@@ -193,6 +206,11 @@ impl Command {
                 on_stage(layout, &Options::default(), async |cloud| bench::at_rest(cloud, rest.minutes).await)
                     .await
             }
+            Self::BenchFormation(formations) => {
+                let rounds = formations.rounds;
+                on_stage(layout, &Options::default(), async |cloud| bench::formations(cloud, rounds).await)
+                    .await
+            }
         }
     }
 }
@@ -237,6 +255,7 @@ impl Options {
     fn settings(&self) -> Settings {
         Settings {
             propagation: Duration::from_millis(self.propagation_ms),
+            nodes: self.nodes,
             stack: self.stack.name.clone(),
             ..Settings::default()
         }
@@ -255,6 +274,7 @@ async fn up(layout: Layout, options: &Options) -> Outcome {
     let mut command = tokio::process::Command::new(std::env::current_exe()?);
     command
         .args(["serve", "--propagation-ms", &options.propagation_ms.to_string()])
+        .args(["--nodes", if options.nodes == Nodes::Image { "image" } else { "programs" }])
         .current_dir(&layout.root);
     // Not in the journal: that one is the cloud's own, made when it starts.
     let journal = layout.run.with_extension("serve");

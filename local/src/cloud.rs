@@ -13,7 +13,7 @@ use tracing::warn;
 use crate::{
     control::{self, Status},
     deploy,
-    ecs::{Ecs, Image, Task},
+    ecs::{Ecs, Image, Task, bundle::Built},
     elb::{BalancerStatus, Elb},
     emulator::{self, Emulator},
     gateway::{self, Gateway, Twice},
@@ -44,6 +44,18 @@ pub struct Settings {
     pub twice: Option<Twice>,
     /// The stack that it is asked about until it is asked about another one.
     pub stack: Stack,
+    /// What nodes are started from.
+    pub nodes: Nodes,
+}
+
+/// What nodes are started from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Nodes {
+    /// The node program and Neo4j's home as they are on this machine: starts at once, and needs no rights.
+    #[default]
+    Programs,
+    /// The image that `make image-root` has unpacked, by runc: needs root.
+    Image,
 }
 
 /// Why it does not start.
@@ -92,7 +104,7 @@ impl Cloud {
         emulator.put_object(ARTIFACTS, bytes::Bytes::new()).await?;
         let elb =
             Elb::new(&format!("http://{}", emulator.at), network.services.clone(), settings.propagation);
-        let ecs = Ecs::new(emulator, endpoint, image(&layout), processes, network.clone());
+        let ecs = Ecs::new(emulator, endpoint, image(&layout, settings.nodes)?, processes, network.clone());
         let changes = ecs.changes();
         let gateway = Gateway::new(emulator, ecs, elb);
         gateway.deliveries.twice(settings.twice);
@@ -187,11 +199,16 @@ pub fn end_leftovers(layout: &Layout) -> usize {
     ended
 }
 
-fn image(layout: &Layout) -> Image {
+fn image(layout: &Layout, nodes: Nodes) -> io::Result<Image> {
     // The run's directory is on this machine's root disk, because another one would need root to mount it; so the node program
     // compares it with a file that is on no disk at all. What protects a slot's data here is `slot.json`.
     let root_disk = "/proc/version";
-    Image {
+    let built = match nodes {
+        Nodes::Programs => None,
+        Nodes::Image => Some(Built::find(&layout.unpacked_image())?),
+    };
+    Ok(Image {
+        built,
         program: layout.node_program(),
         arguments: Vec::new(),
         environment: vec![
@@ -200,7 +217,7 @@ fn image(layout: &Layout) -> Image {
         ],
         hosts: layout.run.join("hosts"),
         logs: layout.run.join("logs"),
-    }
+    })
 }
 
 async fn serve(gateway: Gateway, listener: TcpListener) {

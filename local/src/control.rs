@@ -24,6 +24,8 @@ use crate::{
 const ASK: Duration = Duration::from_secs(1);
 /// Where each node tells its role.
 pub const HTTP_PORT: u16 = 7474;
+/// Where the balancers' checks ask, and who answers there says whether its node takes part.
+const CHECK_PORT: u16 = 7475;
 
 /// The cloud now.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -146,12 +148,24 @@ pub fn master_path(tasks: &[Task]) -> &'static str {
 }
 
 fn dialect(task: &Task) -> Option<&str> {
-    let mut words = task.definition.environment.iter();
+    let mut words = task.definition.container.environment.iter();
     words.find(|(name, _)| name == "DIALECT").map(|(_, word)| word.as_str())
 }
 
-/// The role a task's node tells, asked in words of this crate's own, not through the product's probe.
+/// The role of a task's node: what its Neo4j says, once its node program lets the balancers see it.
 async fn role(task: &Task) -> String {
+    let role = own_role(task).await;
+    if role != "slave" {
+        return role;
+    }
+    match wire::get((task.address, CHECK_PORT).into(), "/role", ASK).await {
+        Ok((503, body)) if &body[..] == b"NOT-KNOWN" => "joining".into(),
+        _ => role,
+    }
+}
+
+/// What the Neo4j says, asked in words of this crate's own, not through the product's probe.
+async fn own_role(task: &Task) -> String {
     let dialect = dialect(task);
     let path = match dialect {
         Some("CLUSTER") => "/db/manage/server/core/writable",

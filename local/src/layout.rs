@@ -66,6 +66,11 @@ impl Layout {
         self.root.join(".local/neo4j-3.4.6")
     }
 
+    /// The image of the nodes, unpacked: `root`, and `config.json` with what it says of itself.
+    pub fn unpacked_image(&self) -> PathBuf {
+        self.root.join(".local/image-root")
+    }
+
     /// The names of what is shipped, from the one list of it: the line in the Makefile that compiles them.
     ///
     /// # Errors

@@ -73,6 +73,7 @@ impl Stage {
             environment: vec![],
             hosts: dir.join("hosts"),
             logs: dir.clone(),
+            built: None,
         };
         let gateway = SocketAddr::from(([127, 0, 0, 1], 1));
         let processes = Processes::new(dir.join("journal"));

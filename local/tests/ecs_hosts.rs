@@ -107,6 +107,7 @@ async fn with_nodes(name: &str) -> (Account, Value) {
         ("STACK", "s"),
         ("CORE_SERVICES", "s-core-1"),
         ("NEO4J_dbms_security_auth__enabled", "false"),
+        ("NEO4J_ACCEPT_LICENSE_AGREEMENT", "yes"),
         ("NEO4J_HOME", home.to_str().unwrap()),
         // On no disk: without root there is no second one to put volumes on.
         ("ROOT_DISK", "/proc/version"),

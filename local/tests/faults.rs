@@ -47,6 +47,7 @@ async fn gateway() -> (Gateway, SocketAddr, Written) {
         environment: vec![],
         hosts: nowhere.clone(),
         logs: nowhere.clone(),
+        built: None,
     };
     let elb = Elb::new(&format!("http://{}", emulator.at), network.services.clone(), Duration::ZERO);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

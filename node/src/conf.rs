@@ -17,7 +17,10 @@ use neo4j::{
 use topology::{Kind, Slot};
 use tracing::warn;
 
-use crate::{Replication, Settings};
+use crate::{
+    Replication, Settings,
+    disks::{Disks, Volume},
+};
 
 /// Role checks share the workers with queries (measured: a busy master of as many workers as processors answers its own
 /// check late, and the balancer throws it out), so there are always more than queries alone would need. And a slave passes a
@@ -25,6 +28,10 @@ use crate::{Replication, Settings};
 /// seven writes a second made both survivors silent, so that nobody could see who was frozen). 200 is Jetty's own default.
 const WORKERS_PER_PROCESSOR: usize = 4;
 const FEWEST_WORKERS: usize = 200;
+/// A log file of Neo4j is renamed at this size, and so many renamed ones are kept of it. All of them together stay far below what a
+/// host's disk has left, and the lines of an hour of trouble are still there when CloudWatch is not.
+const LOG_FILE: &str = "20m";
+const OLD_LOG_FILES: &str = "3";
 /// The first line of the file, by which `node conf` knows it from one that an image has brought.
 pub(crate) const MARK: &str = "# Written by `node run`, which writes it again at every start.";
 /// Permissions of `neo4j.conf`.
@@ -102,34 +109,18 @@ pub enum NotASetting {
         /// And again.
         second: String,
     },
-    /// A line of the parameter `Neo4jSettings`. It may be the rest of a secret, so it is not repeated.
-    #[error(
-        "line {0} of Neo4jSettings has no `=`: a line must be `name=value`, empty, or a comment that begins with #"
-    )]
-    NoEquals(usize),
+    /// A line, named by where it is. It may be the rest of a secret, so it is not repeated.
+    #[error("{0} has no `=`: a line must be `name=value`, empty, or a comment that begins with #")]
+    NoEquals(String),
     /// The same.
     #[error(
-        "line {0} of Neo4jSettings does not begin with the name of a setting: a letter in lower case, then letters, digits and ._- as \
-         in dbms.logs.query.enabled"
+        "{0} does not begin with the name of a setting: a letter in lower case, then letters, digits and ._- as in \
+         dbms.logs.query.enabled"
     )]
-    NotAName(usize),
-}
-
-/// What a node finds on its volume.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Volume {
-    /// No store: a slave copies one from the master, in place of the one it makes at its start.
-    Blank,
-    /// A store.
-    Filled,
-}
-
-impl Volume {
-    /// Looks for a store on the slot's volume.
-    pub fn look(settings: &Settings) -> Self {
-        let store = settings.data.join("databases/graph.db/neostore");
-        if store.exists() { Self::Filled } else { Self::Blank }
-    }
+    NotAName(String),
+    /// The file that users mount.
+    #[error("the mounted neo4j.conf cannot be read: {0}")]
+    Unreadable(String),
 }
 
 /// The configuration of the node of `slot` at `address`, in a cluster that starts from `hosts`.
@@ -141,15 +132,15 @@ pub fn conf(
     slot: &Slot,
     address: IpAddr,
     hosts: &[IpAddr],
-    volume: Volume,
+    disks: Disks,
 ) -> Result<Conf, NotASetting> {
-    let mut owned = common(settings, address, volume);
+    let mut owned = common(settings, address, disks);
     match settings.cluster.dialect {
         Dialect::Ha => owned.extend(high_availability(settings, slot, address, hosts)),
         Dialect::Cluster(_) => owned.extend(causal(settings, address, hosts)),
         Dialect::Single => {}
     }
-    let mut lines: BTreeMap<String, Line> = defaults(settings).into_iter().map(named).collect();
+    let mut lines: BTreeMap<String, Line> = defaults(settings, disks).into_iter().map(named).collect();
     for setting in &settings.overrides {
         if owned.iter().any(|(own, ..)| *own == setting.name) {
             return Err(NotASetting::NotOurs(setting.name.clone()));
@@ -179,27 +170,50 @@ fn named((name, value, origin): Own) -> (String, Line) {
 }
 
 /// What users may set otherwise.
-fn defaults(settings: &Settings) -> Vec<Own> {
+fn defaults(settings: &Settings, disks: Disks) -> Vec<Own> {
     let workers = (settings.processors * WORKERS_PER_PROCESSOR).max(FEWEST_WORKERS);
-    vec![
+    let retention = settings.transaction_logs.policy(disks.bytes);
+    let mut lines = vec![
         ("dbms.threads.worker_count", workers.to_string(), Origin::Default),
-        ("dbms.tx_log.rotation.retention_policy", "100M size".into(), Origin::Default),
+        ("dbms.tx_log.rotation.retention_policy", retention, Origin::Variable("TRANSACTION_LOG_RETENTION")),
+        // Neo4j keeps seven old files of each by default, which the host's disk has no need of: the lines go to CloudWatch.
+        ("dbms.logs.debug.rotation.size", LOG_FILE.into(), Origin::Default),
+        ("dbms.logs.debug.rotation.keep_number", OLD_LOG_FILES.into(), Origin::Default),
+        ("dbms.logs.security.rotation.size", LOG_FILE.into(), Origin::Default),
+        ("dbms.logs.security.rotation.keep_number", OLD_LOG_FILES.into(), Origin::Default),
+        ("dbms.logs.query.rotation.size", LOG_FILE.into(), Origin::Default),
+        ("dbms.logs.query.rotation.keep_number", OLD_LOG_FILES.into(), Origin::Default),
         // 3.4.6 leaks disk space with its default provider.
         ("dbms.index.default_schema_provider", "lucene+native-2.0".into(), Origin::Default),
         ("dbms.udc.enabled", "false".into(), Origin::Default),
+        // On by default in Enterprise, below its home, and 3.4 never renames or removes these files.
+        ("metrics.csv.enabled", "false".into(), Origin::Default),
         // With a certificate of its own unless one is put into the certificates' directory.
         ("dbms.connector.https.enabled", "true".into(), Origin::Default),
-    ]
+    ];
+    if let Some(threshold) = settings.slow_query {
+        let origin = || Origin::Variable("SLOW_QUERY_MS");
+        lines.push(("dbms.logs.query.enabled", "true".into(), origin()));
+        lines.push(("dbms.logs.query.threshold", millis(threshold), origin()));
+        // Parameters are what users keep secrets in.
+        lines.push(("dbms.logs.query.parameter_logging_enabled", "false".into(), Origin::Default));
+    }
+    lines
 }
 
-fn common(settings: &Settings, address: IpAddr, volume: Volume) -> Vec<Own> {
+fn common(settings: &Settings, address: IpAddr, disks: Disks) -> Vec<Own> {
     // A blank slave throws its own store away while it still starts. If the backup server is bound at that moment, 3.4.6
     // fails half-way through the copy and goes on with a transaction log that is deleted on disk (seen in one of about
     // ten formations): it cannot serve as a master, and its log is gone at the next start. So the backup server comes
     // with the second start.
-    let backup = settings.cluster.dialect != Dialect::Ha || volume == Volume::Filled;
+    let backup = settings.cluster.dialect != Dialect::Ha || disks.volume == Volume::Filled;
     let follows = if settings.cluster.dialect == Dialect::Ha { Origin::Volume } else { Origin::Fixed };
-    let below = |name: &str| settings.data.join(name).display().to_string();
+    let directory = |path: &Path| path.display().to_string();
+    let (certificates, from) = if disks.certificates {
+        (directory(&settings.ssl), Origin::Variable("SSL_DIR"))
+    } else {
+        (directory(&settings.data.join("certificates")), Origin::Variable("DATA_DIR"))
+    };
     vec![
         ("dbms.connectors.default_listen_address", address.to_string(), Origin::Address),
         ("dbms.connectors.default_advertised_address", address.to_string(), Origin::Address),
@@ -208,10 +222,13 @@ fn common(settings: &Settings, address: IpAddr, volume: Volume) -> Vec<Own> {
         // Backups come from other hosts; the port has no password, so it is the security group that guards it.
         ("dbms.backup.enabled", backup.to_string(), follows),
         ("dbms.backup.address", format!("{address}:{BACKUP}"), Origin::Address),
-        ("dbms.directories.data", settings.data.display().to_string(), Origin::Variable("DATA_DIR")),
-        ("dbms.directories.certificates", below("certificates"), Origin::Variable("DATA_DIR")),
-        ("dbms.directories.run", settings.logs.display().to_string(), Origin::Variable("LOG_DIR")),
-        ("dbms.directories.logs", settings.logs.display().to_string(), Origin::Variable("LOG_DIR")),
+        ("dbms.directories.data", directory(&settings.data), Origin::Variable("DATA_DIR")),
+        ("dbms.directories.certificates", certificates, from),
+        ("dbms.directories.run", directory(&settings.logs), Origin::Variable("LOGS_DIR")),
+        ("dbms.directories.logs", directory(&settings.logs), Origin::Variable("LOGS_DIR")),
+        ("dbms.directories.metrics", directory(&settings.logs.join("metrics")), Origin::Variable("LOGS_DIR")),
+        ("dbms.directories.plugins", directory(&settings.plugins), Origin::Variable("PLUGINS_DIR")),
+        ("dbms.directories.import", directory(&settings.import), Origin::Variable("IMPORT_DIR")),
     ]
 }
 
@@ -308,10 +325,27 @@ impl Conf {
         for dir in [&settings.conf, &settings.logs] {
             fs::create_dir_all(dir).map_err(|error| (format!("making {}", dir.display()), error))?;
         }
+        copy_extra(settings)?;
         let file = settings.neo4j_conf();
         write(&file, &format!("{MARK}\n{self}"))
             .map_err(|error| (format!("writing {}", file.display()), error))
     }
+}
+
+/// Files that users mount, such as those of a plugin, are found beside `neo4j.conf`. Their own `neo4j.conf` is in this one already.
+fn copy_extra(settings: &Settings) -> Result<(), (String, io::Error)> {
+    let extra = &settings.extra;
+    let found = match fs::read_dir(extra) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        found => found.map_err(|error| (format!("reading {}", extra.display()), error))?,
+    };
+    for from in found.flatten().map(|entry| entry.path()).filter(|path| path.is_file()) {
+        if let Some(name) = from.file_name().filter(|name| *name != "neo4j.conf") {
+            fs::copy(&from, settings.conf.join(name))
+                .map_err(|error| (format!("copying {}", from.display()), error))?;
+        }
+    }
+    Ok(())
 }
 
 /// For its owner alone: Neo4j is this program's child and runs as the same user, and a setting may be a secret.

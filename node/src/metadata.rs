@@ -47,6 +47,11 @@ pub async fn own(base: &str) -> Result<Own, NoAddress> {
     Err(NoAddress(reason))
 }
 
+/// The same in one try.
+pub async fn own_now(base: &str) -> Result<Own, NoAddress> {
+    ask(&format!("{base}/task")).await.map_err(NoAddress)
+}
+
 async fn ask(url: &str) -> Result<Own, String> {
     let body = get(url).await.map_err(|reason| format!("{url}: {reason}"))?;
     parse(&body).map_err(|reason| format!("{url}: {reason}"))

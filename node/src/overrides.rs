@@ -1,7 +1,14 @@
-//! Settings of `neo4j.conf` that users choose: as variables of the task, and as lines of the stack's parameter `Neo4jSettings`.
+//! Settings of `neo4j.conf` that users choose: as variables of the task, as lines of the stack's parameter `Neo4jSettings`, and as a
+//! file that they mount.
 //! Values may be secrets, so no sentence repeats one.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    fs::File,
+    io::{self, Read as _},
+    path::Path,
+};
 
 use runtime::Environment;
 
@@ -12,6 +19,10 @@ const LINES: &str = "NEO4J_SETTINGS";
 /// The parameter, which is what users know.
 const PARAMETER: &str = "Neo4jSettings";
 const PREFIX: &str = "NEO4J_";
+/// In the directory that users mount.
+const FILE: &str = "neo4j.conf";
+/// Longer than any that people write.
+const LARGEST: u64 = 256 << 10;
 
 /// One setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +42,8 @@ pub enum Source {
     Variable,
     /// In this line of `Neo4jSettings`, from 1.
     Line(usize),
+    /// In this line of the `neo4j.conf` that users mount.
+    File(usize),
 }
 
 impl Override {
@@ -38,8 +51,16 @@ impl Override {
     pub fn given(&self) -> String {
         match self.source {
             Source::Variable => format!("the variable {}", variable(&self.name)),
-            Source::Line(line) => format!("line {line} of {PARAMETER}"),
+            line => given(line),
         }
+    }
+}
+
+fn given(source: Source) -> String {
+    match source {
+        Source::Variable => "a variable".to_owned(),
+        Source::Line(line) => format!("line {line} of {PARAMETER}"),
+        Source::File(line) => format!("line {line} of the mounted {FILE}"),
     }
 }
 
@@ -48,20 +69,22 @@ impl fmt::Display for Override {
         match self.source {
             // Its name may be what is not one line.
             Source::Variable => write!(out, "{}", variable(&self.name).escape_debug()),
-            Source::Line(line) => write!(out, "{}, line {line} of {PARAMETER},", self.name),
+            Source::Line(_) | Source::File(_) => write!(out, "{}, {},", self.name, self.given()),
         }
     }
 }
 
-/// Reads both, sorted by name, each name once and each value one line.
+/// Reads all, sorted by name, each name once and each value one line. `mounted` is the directory that users may mount.
 ///
 /// # Errors
 /// The first that is invalid.
-pub fn read(environment: &Environment) -> Result<Vec<Override>, NotASetting> {
+pub fn read(environment: &Environment, mounted: &Path) -> Result<Vec<Override>, NotASetting> {
     let mut all: BTreeMap<String, Override> = BTreeMap::new();
     // As it was given, so that its lines are counted from its first.
     let parameter = environment.raw(LINES).unwrap_or_default();
-    for setting in variables(environment).map(Ok).chain(lines(parameter)) {
+    let file = file(&mounted.join(FILE)).map_err(|error| NotASetting::Unreadable(error.to_string()))?;
+    let given = variables(environment).map(Ok).chain(lines(parameter, Source::Line));
+    for setting in given.chain(lines(&file, Source::File)) {
         let setting = setting?;
         if !is_one_line(&setting.name, &setting.value) {
             return Err(NotASetting::NotOneLine(setting.to_string()));
@@ -90,8 +113,19 @@ fn variable(name: &str) -> String {
     format!("{PREFIX}{}", name.replace('_', "__").replace('.', "_"))
 }
 
+/// The text of the file; empty without one.
+fn file(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    match File::open(path) {
+        Ok(open) => open.take(LARGEST).read_to_string(&mut text)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+        Err(error) => return Err(error),
+    };
+    Ok(text)
+}
+
 /// One `name=value` a line; empty lines and comments are skipped.
-fn lines(text: &str) -> impl Iterator<Item = Result<Override, NotASetting>> {
+fn lines(text: &str, source: fn(usize) -> Source) -> impl Iterator<Item = Result<Override, NotASetting>> {
     let is_name =
         |name: &str| name.starts_with(|first: char| first.is_ascii_lowercase()) && is_one_line(name, "");
     (1..).zip(text.split('\n')).filter_map(move |(line, text)| {
@@ -99,13 +133,15 @@ fn lines(text: &str) -> impl Iterator<Item = Result<Override, NotASetting>> {
         if text.is_empty() || text.starts_with('#') {
             return None;
         }
-        let Some((name, value)) = text.split_once('=') else { return Some(Err(NotASetting::NoEquals(line))) };
+        let Some((name, value)) = text.split_once('=') else {
+            return Some(Err(NotASetting::NoEquals(given(source(line)))));
+        };
         let name = name.trim_end();
         if !is_name(name) {
-            return Some(Err(NotASetting::NotAName(line)));
+            return Some(Err(NotASetting::NotAName(given(source(line)))));
         }
         let (name, value) = (name.to_owned(), value.trim_start().to_owned());
-        Some(Ok(Override { name, value, source: Source::Line(line) }))
+        Some(Ok(Override { name, value, source: source(line) }))
     })
 }
 
@@ -115,7 +151,7 @@ mod tests {
 
     fn read(variables: &[(&'static str, &'static str)]) -> Result<Vec<(String, String)>, String> {
         let environment: Environment = variables.iter().copied().collect();
-        let read = super::read(&environment).map_err(|error| error.to_string())?;
+        let read = super::read(&environment, Path::new("/nowhere")).map_err(|error| error.to_string())?;
         Ok(read.into_iter().map(|setting| (setting.name, setting.value)).collect())
     }
 
@@ -143,6 +179,26 @@ mod tests {
         ];
         assert_eq!(read, pairs(&expected));
         assert_eq!(super::tests::read(&[("NEO4J_SETTINGS", "")]).unwrap(), []);
+    }
+
+    #[test]
+    fn the_mounted_file_is_read_as_the_parameter_is() {
+        let mounted = std::env::temp_dir().join(format!("mounted-{}", std::process::id()));
+        std::fs::create_dir_all(&mounted).unwrap();
+        let read = |text: &str, parameter: &'static str| {
+            std::fs::write(mounted.join(FILE), text).unwrap();
+            let environment: Environment = [(LINES, parameter)].into_iter().collect();
+            super::read(&environment, &mounted).map_err(|error| error.to_string())
+        };
+        let settings = read("# of the image\na.b=1\n", "").unwrap();
+        assert_eq!(settings[0].given(), "line 2 of the mounted neo4j.conf");
+        assert_eq!(
+            read("a.b=1\nsecret", "").unwrap_err(),
+            "line 2 of the mounted neo4j.conf has no `=`: a line must be `name=value`, empty, or a comment that begins with #"
+        );
+        let twice = read("a.b=1", "a.b=2").unwrap_err();
+        assert!(twice.starts_with("a.b, line 1 of Neo4jSettings, and a.b, line 1 of the mounted"), "{twice}");
+        std::fs::remove_dir_all(mounted).unwrap();
     }
 
     #[test]

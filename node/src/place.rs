@@ -76,7 +76,7 @@ pub async fn find(settings: &Settings) -> Result<Place, Error> {
     let Some(base) = &settings.metadata else {
         // Only SINGLE does without an agent, and it has exactly one slot.
         let slot = cluster.core().next().cloned().ok_or_else(|| NoSlot::NoService(names(cluster)))?;
-        return Ok(Place { address: IpAddr::from([127, 0, 0, 1]), slot });
+        return Ok(Place { address: settings.address, slot });
     };
     let own = metadata::own(base).await?;
     let service = match own.service {
@@ -84,6 +84,17 @@ pub async fn find(settings: &Settings) -> Result<Place, Error> {
         None => ask(cluster, &own.task).await?,
     };
     Ok(Place { address: own.address, slot: slot_of(cluster, service.as_deref())? })
+}
+
+/// The task's address alone, asked for once: where its own programs reach each other.
+///
+/// # Errors
+/// When the agent does not report it.
+pub async fn address(settings: &Settings) -> Result<IpAddr, NoAddress> {
+    match &settings.metadata {
+        Some(base) => metadata::own_now(base).await.map(|own| own.address),
+        None => Ok(settings.address),
+    }
 }
 
 /// The slot of the tasks of `service`.

@@ -17,7 +17,8 @@ use runtime::Environment;
 
 use crate::{
     Settings, addresses,
-    conf::{Conf, MARK, Volume, conf},
+    conf::{Conf, MARK, conf},
+    disks::Disks,
     place::{self, Place},
     settings,
 };
@@ -53,7 +54,7 @@ pub async fn run(environment: &Environment) -> Result<String, Error> {
     let settings = settings::check(environment)?;
     let place = place::find(&settings).await?;
     let (hosts, missing) = peers(&settings, &place).await?;
-    let computed = conf(&settings, &place.slot, place.address, &hosts, Volume::look(&settings));
+    let computed = conf(&settings, &place.slot, place.address, &hosts, Disks::look(&settings));
     let computed = computed.map_err(settings::Error::from)?;
     let file = settings.neo4j_conf();
     let started = read(&file).map_err(|error| Error::File(file.display().to_string(), error))?;
@@ -132,6 +133,7 @@ fn shown<'a>(name: &str, value: &'a str) -> &'a str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Volume;
 
     fn printed(started: Option<&str>) -> String {
         let own = [
@@ -139,6 +141,7 @@ mod tests {
             ("CORE_SERVICES", "core-1"),
             ("ADMIN_SECRET_ARN", "arn:secret"),
             ("NEO4J_dbms_memory_heap_max__size", "2g"),
+            runtime::example::LICENSE,
             (
                 "NEO4J_SETTINGS",
                 "# slow queries\ndbms.logs.query.enabled=true\ndbms.ldap.system_password=evil",
@@ -147,7 +150,14 @@ mod tests {
         let environment: Environment = runtime::example::CLUSTER.into_iter().chain(own).collect();
         let settings = Settings::read(&environment).unwrap();
         let slot = settings.cluster.slots[0].clone();
-        let conf = conf(&settings, &slot, [10, 0, 0, 1].into(), &[], Volume::Filled).unwrap();
+        let conf = conf(
+            &settings,
+            &slot,
+            [10, 0, 0, 1].into(),
+            &[],
+            Disks { volume: Volume::Filled, ..Disks::UNKNOWN },
+        )
+        .unwrap();
         annotated(&conf, Path::new("/conf/neo4j.conf"), started)
     }
 

@@ -1,13 +1,15 @@
 //! What the task definition says, read once.
 
-use std::{path::PathBuf, str::FromStr, time::Duration};
+use std::{net::IpAddr, path::PathBuf, str::FromStr, time::Duration};
 
 use neo4j::{Dialect, Release};
 use runtime::{Cluster, Environment, Invalid};
 
 use crate::{
-    conf::{NotASetting, Volume, conf},
+    conf::{NotASetting, conf},
+    disks::Disks,
     overrides::{self, Override},
+    retention::{self, Retention},
 };
 
 /// What the task definition says is invalid.
@@ -27,7 +29,7 @@ pub enum Error {
 pub fn check(environment: &Environment) -> Result<Settings, Error> {
     let settings = Settings::read(environment)?;
     if let Some(any) = settings.cluster.slots.first() {
-        conf(&settings, any, std::net::Ipv4Addr::LOCALHOST.into(), &[], Volume::Blank)?;
+        conf(&settings, any, std::net::Ipv4Addr::LOCALHOST.into(), &[], Disks::UNKNOWN)?;
     }
     Ok(settings)
 }
@@ -57,6 +59,8 @@ pub struct Settings {
     pub stop_timeout: Duration,
     /// Where the agent tells the task's address and service; `SINGLE` outside of ECS does without.
     pub metadata: Option<String>,
+    /// Where Neo4j listens without an agent, so only in `SINGLE`: for a container of `docker run`, 0.0.0.0.
+    pub address: IpAddr,
     /// Neo4j's home.
     pub home: PathBuf,
     /// The slot's volume.
@@ -65,6 +69,18 @@ pub struct Settings {
     pub root_disk: PathBuf,
     /// Logs of this task.
     pub logs: PathBuf,
+    /// Plugins of the image, or of whoever mounts some.
+    pub plugins: PathBuf,
+    /// What `LOAD CSV` may read.
+    pub import: PathBuf,
+    /// Certificates that users mount; empty or absent without any.
+    pub ssl: PathBuf,
+    /// Configuration that users mount: lines for `neo4j.conf`, and files beside it; absent without any.
+    pub extra: PathBuf,
+    /// How much of the transaction logs is kept.
+    pub transaction_logs: Retention,
+    /// How long a query may take before it is in the log of queries; `None` for no such log.
+    pub slow_query: Option<Duration>,
     /// Where `neo4j.conf` is written.
     pub conf: PathBuf,
     /// Processors, which decide how many workers Neo4j's servers get.
@@ -101,8 +117,10 @@ impl Settings {
     /// The first that is invalid, in one sentence that names it.
     pub fn read(environment: &Environment) -> Result<Self, Error> {
         let cluster = Cluster::read(environment)?;
-        let overrides = overrides::read(environment)?;
+        accepts_license(environment)?;
         let path = |name, default: &str| PathBuf::from(environment.text(name).unwrap_or(default));
+        let extra = path("EXTRA_CONF_DIR", "/conf");
+        let overrides = overrides::read(environment, &extra)?;
         let home = path("NEO4J_HOME", "/var/lib/neo4j");
         let settings = Self {
             cluster,
@@ -116,10 +134,17 @@ impl Settings {
             admin_secret: admin_secret(environment, &overrides)?,
             stop_timeout: environment.seconds_or("STOP_TIMEOUT_SECONDS", 30)?,
             metadata: environment.text("ECS_CONTAINER_METADATA_URI_V4").map(str::to_owned),
+            address: environment.parse_or("ADDRESS", IpAddr::from([127, 0, 0, 1]))?,
             data: path("DATA_DIR", "/data"),
             // A container engine mounts it from where it keeps its containers.
             root_disk: path("ROOT_DISK", "/etc/hosts"),
-            logs: path("LOG_DIR", "/logs"),
+            logs: path("LOGS_DIR", "/logs"),
+            plugins: path("PLUGINS_DIR", "/plugins"),
+            import: path("IMPORT_DIR", "/import"),
+            ssl: path("SSL_DIR", "/ssl"),
+            extra,
+            transaction_logs: environment.parse_or("TRANSACTION_LOG_RETENTION", retention::DEFAULT)?,
+            slow_query: Some(environment.millis_or("SLOW_QUERY_MS", 0)?).filter(|time| !time.is_zero()),
             conf: environment.text("CONF_DIR").map_or_else(|| home.join("conf"), PathBuf::from),
             home,
             processors: std::thread::available_parallelism().map_or(1, usize::from),
@@ -159,6 +184,18 @@ impl Settings {
     }
 }
 
+/// The variable is the official image's, so that users of it know it. The task definition has it from the parameter `AcceptLicense`.
+fn accepts_license(environment: &Environment) -> Result<(), Invalid> {
+    const NAME: &str = "NEO4J_ACCEPT_LICENSE_AGREEMENT";
+    let value = environment.text(NAME).unwrap_or_default();
+    if value == "yes" {
+        return Ok(());
+    }
+    let reason = "it must be yes, because this runs Neo4j Enterprise: read its licence (https://neo4j.com/licensing) and accept it \
+                  with AcceptLicense=yes, or with this variable outside of the stack";
+    Err(Invalid::Value { name: NAME, value: value.to_owned(), reason: reason.to_owned() })
+}
+
 /// The secret is needed unless authentication is switched off: Neo4j must not be reachable with the password that everybody
 /// knows.
 fn admin_secret(environment: &Environment, overrides: &[Override]) -> Result<Option<String>, Invalid> {
@@ -178,6 +215,7 @@ mod tests {
         let good = [
             ("ADMIN_SECRET_ARN", "arn:secret"),
             ("ECS_CONTAINER_METADATA_URI_V4", "http://169.254.170.2/v4/x"),
+            runtime::example::LICENSE,
         ];
         runtime::example::CLUSTER.into_iter().chain(good).chain(changed.iter().copied()).collect()
     }
@@ -206,6 +244,22 @@ mod tests {
         const ABSURD: &str = "18446744073709551615";
         let table = [
             ("DIALECT", "", "DIALECT is not set"),
+            (
+                "NEO4J_ACCEPT_LICENSE_AGREEMENT",
+                "",
+                "NEO4J_ACCEPT_LICENSE_AGREEMENT is \"\": it must be yes, because this runs Neo4j Enterprise",
+            ),
+            (
+                "NEO4J_ACCEPT_LICENSE_AGREEMENT",
+                "true",
+                "NEO4J_ACCEPT_LICENSE_AGREEMENT is \"true\": it must be yes",
+            ),
+            (
+                "TRANSACTION_LOG_RETENTION",
+                "2 days",
+                "TRANSACTION_LOG_RETENTION is \"2 days\": it must be a part",
+            ),
+            ("SLOW_QUERY_MS", "1s", "SLOW_QUERY_MS is \"1s\": invalid digit"),
             (
                 "DIALECT",
                 "CLUSTER-5",

@@ -1,11 +1,16 @@
 //! The command line.
 
-use std::{io::Write as _, process::ExitCode};
+use std::{
+    ffi::OsString,
+    io::Write as _,
+    os::unix::process::CommandExt as _,
+    process::{Command, ExitCode},
+};
 
 use clap::Parser;
 use runtime::{Environment, Sink, log_json};
 
-use crate::{print, run};
+use crate::{follow, health, print, run};
 
 /// The program beside each Neo4j of a cluster on ECS. All it has to know is in the task's environment.
 #[derive(Debug, Parser)]
@@ -15,6 +20,13 @@ enum Verb {
     Run,
     /// Prints the neo4j.conf that `run` would write now, and what each line follows from; changes nothing
     Conf,
+    /// Says in one sentence whether this node is well; ends with a failure if it is not
+    Health,
+    /// Prints a log file of Neo4j, such as debug.log, as it grows: what the containers beside Neo4j's do
+    Logs { file: String },
+    /// Any other program of the image, such as neo4j-admin or cypher-shell, in place of this one
+    #[command(external_subcommand)]
+    Program(Vec<OsString>),
 }
 
 /// Does what the command line asks for.
@@ -31,17 +43,35 @@ pub async fn main() -> ExitCode {
                 }
             }
         }
-        // An operator reads it: no log, and errors as they are.
-        Verb::Conf => match print::run(&environment).await {
-            // A pager that was closed early is no reason to panic.
-            Ok(text) => match std::io::stdout().write_all(text.as_bytes()) {
-                Ok(()) => ExitCode::SUCCESS,
-                Err(_) => ExitCode::FAILURE,
-            },
-            Err(error) => {
-                eprintln!("{error}");
-                ExitCode::FAILURE
-            }
-        },
+        // An operator reads these: no log, and errors as they are.
+        Verb::Conf => print(print::run(&environment).await),
+        Verb::Health => print(health::run(&environment).await.map(|sentence| sentence + "\n")),
+        Verb::Logs { file } => print(follow::run(&environment, &file).await.map(|()| String::new())),
+        Verb::Program(words) => become_program(&words),
     }
+}
+
+fn print<E: std::fmt::Display>(text: Result<String, E>) -> ExitCode {
+    match text {
+        // A pager that was closed early is no reason to panic.
+        Ok(text) => match std::io::stdout().write_all(text.as_bytes()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(_) => ExitCode::FAILURE,
+        },
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// It returns only when there is no such program, with what a shell returns then.
+fn become_program(words: &[OsString]) -> ExitCode {
+    let Some((program, arguments)) = words.split_first() else { return ExitCode::FAILURE };
+    let error = Command::new(program).args(arguments).exec();
+    let program = program.display();
+    eprintln!(
+        "{program} is no verb of this program (`node help` lists them), and as a program it cannot be started: {error}"
+    );
+    ExitCode::from(127)
 }

@@ -2,7 +2,7 @@
 
 use std::{env, fs, net::IpAddr, path::Path};
 
-use node::{Error, Settings, Volume, conf};
+use node::{Disks, Error, Settings, Volume, conf};
 use runtime::Environment;
 
 fn settings(changed: &[(&'static str, &'static str)]) -> Settings {
@@ -15,6 +15,7 @@ fn read(changed: &[(&'static str, &'static str)]) -> Result<Settings, Error> {
         ("ADMIN_SECRET_ARN", "arn:secret"),
         ("ECS_CONTAINER_METADATA_URI_V4", "http://agent/v4/x"),
         ("NEO4J_dbms_memory_heap_max__size", "2g"),
+        runtime::example::LICENSE,
     ];
     let environment: Environment =
         runtime::example::CLUSTER.into_iter().chain(stack).chain(changed.iter().copied()).collect();
@@ -27,13 +28,20 @@ fn text(settings: &Settings) -> String {
 }
 
 fn text_of(slot: &str, settings: &Settings, volume: Volume) -> String {
-    let slot = settings.cluster.slot(slot).unwrap();
-    conf(settings, slot, hosts()[1], &hosts(), volume).unwrap().to_string()
+    text_with(slot, settings, Disks { volume, ..FILLED })
 }
+
+fn text_with(slot: &str, settings: &Settings, disks: Disks) -> String {
+    let slot = settings.cluster.slot(slot).unwrap();
+    conf(settings, slot, hosts()[1], &hosts(), disks).unwrap().to_string()
+}
+
+/// A volume of 100 GiB with a store.
+const FILLED: Disks = Disks { volume: Volume::Filled, bytes: 100 << 30, certificates: false };
 
 fn refused(settings: &Settings) -> String {
     let slot = settings.cluster.slot("core-2").unwrap();
-    conf(settings, slot, hosts()[1], &hosts(), Volume::Filled).unwrap_err().to_string()
+    conf(settings, slot, hosts()[1], &hosts(), FILLED).unwrap_err().to_string()
 }
 
 fn hosts() -> Vec<IpAddr> {
@@ -70,6 +78,30 @@ fn a_blank_volume_is_filled_without_the_backup_server() {
     let text = |volume| text_of("core-2", &settings(&[]), volume);
     assert!(text(Volume::Blank).contains("dbms.backup.enabled=false\n"));
     assert!(text(Volume::Filled).contains("dbms.backup.enabled=true\n"));
+}
+
+#[test]
+fn transaction_logs_have_a_part_of_the_volume() {
+    let lines = |kept| text(&settings(&[("TRANSACTION_LOG_RETENTION", kept)]));
+    assert!(lines("25%").contains("dbms.tx_log.rotation.retention_policy=25600M size\n"));
+    assert!(lines("5G").contains("dbms.tx_log.rotation.retention_policy=5120M size\n"));
+}
+
+#[test]
+fn slow_queries_are_logged_without_their_parameters_when_a_threshold_is_set() {
+    let lines = text(&settings(&[("SLOW_QUERY_MS", "2500")]));
+    assert!(
+        lines.contains("dbms.logs.query.enabled=true\n") && lines.contains("threshold=2500ms\n"),
+        "{lines}"
+    );
+    assert!(lines.contains("dbms.logs.query.parameter_logging_enabled=false\n"));
+    assert!(!text(&settings(&[("SLOW_QUERY_MS", "0")])).contains("dbms.logs.query.enabled"));
+}
+
+#[test]
+fn certificates_that_are_mounted_are_used() {
+    let lines = text_with("core-2", &settings(&[]), Disks { certificates: true, ..FILLED });
+    assert!(lines.contains("dbms.directories.certificates=/ssl\n"), "{lines}");
 }
 
 #[test]
@@ -158,7 +190,7 @@ fn a_variable_that_is_not_one_line_is_refused_by_name() {
     }
     // A name is a part of the line too, and so are the directories.
     assert!(refused("NEO4J_dbms\nmode", "1").starts_with("NEO4J_dbms\\nmode has"));
-    for directory in ["DATA_DIR", "LOG_DIR"] {
+    for directory in ["DATA_DIR", "LOGS_DIR"] {
         let sentence = self::refused(&settings(&[(directory, "/data\nevil=1")]));
         assert!(sentence.starts_with("dbms.directories.") && !sentence.contains("evil"), "{sentence}");
     }

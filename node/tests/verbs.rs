@@ -69,13 +69,61 @@ fn what_is_refused_is_one_sentence_and_no_log() {
 #[test]
 fn without_a_verb_the_verbs_are_listed() {
     let task = Task::new(52, OBEYS);
-    for words in [&[][..], &["start"]] {
-        let (code, _, said) = ended(&task, words, &[]);
-        assert_eq!(code, Some(2), "{said}");
-        assert!(said.contains("Usage: node <COMMAND>"), "{said}");
-    }
-    let (_, _, listed) = ended(&task, &[], &[]);
-    for verb in ["run", "conf"] {
+    let (code, _, listed) = ended(&task, &[], &[]);
+    assert_eq!(code, Some(2), "{listed}");
+    assert!(listed.contains("Usage: node <COMMAND>"), "{listed}");
+    for verb in ["run", "conf", "health", "logs"] {
         assert!(listed.contains(&format!("  {verb} ")), "{listed}");
     }
+}
+
+/// As in the official image: any program of it may take the place of the node program.
+#[test]
+fn another_program_takes_the_place_of_this_one_and_none_is_named() {
+    let task = Task::new(53, OBEYS);
+    let (code, printed, said) = ended(&task, &["sh", "-c", "echo $STACK; exit 3"], &[]);
+    assert_eq!((code, printed.as_str(), said.as_str()), (Some(3), "s\n", ""));
+    let (code, printed, said) = ended(&task, &["rnu"], &[]);
+    assert_eq!((code, printed.as_str()), (Some(127), ""), "as a shell says it");
+    assert!(said.starts_with("rnu is no verb of this program (`node help` lists them)"), "{said}");
+}
+
+#[test]
+fn health_is_one_sentence_about_the_node_beside_it() {
+    let task = Task::new(54, OBEYS);
+    let (code, _, said) = ended(&task, &["health"], &[]);
+    assert_eq!(code, Some(1));
+    assert!(said.starts_with("the node program does not answer at ") && said.lines().count() == 1, "{said}");
+    let node = task.start(&[]);
+    node.until_log("started\n");
+    let (code, printed, _) = ended(&task, &["health"], &[]);
+    assert_eq!(code, Some(0), "{printed}");
+    assert!(printed.starts_with("well: Neo4j starts: "), "{printed}");
+}
+
+#[test]
+fn a_log_is_followed_until_run_has_ended() {
+    let task = Task::new(55, OBEYS);
+    let mut node = task.start(&[]);
+    node.until_log("started\n");
+    let log = task.dir.join("logs/debug.log");
+    std::fs::write(&log, "one\n").unwrap();
+    let follower =
+        task.command(&["logs", "debug.log"], &[]).stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let pid = rustix::process::Pid::from_raw(i32::try_from(follower.id()).unwrap()).unwrap();
+    // Asked with the others, as ECS does it, while Neo4j still stops.
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(700));
+    std::fs::write(&log, "one\ntwo\n").unwrap();
+    node.signal(rustix::process::Signal::TERM);
+    node.until_ended();
+    let output = follower.wait_with_output().unwrap();
+    assert_eq!(
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).as_ref()),
+        (Some(0), "one\ntwo\n")
+    );
+    let (code, _, said) = ended(&task, &["logs", "../secret"], &[]);
+    assert_eq!(code, Some(1));
+    assert!(said.contains("is no name of a file in the directory of the logs"), "{said}");
 }

@@ -28,6 +28,7 @@ const SUITES: &[Suite] = &[Suite {
     network: Kind::Namespaces,
     parameters: &[("Dialect", "HA"), ("FenceAfterSeconds", FENCE_AFTER)],
     tests: &[("fault_29_a_black_holed_master_steps_down_and_nobody_is_fenced", black_holed)],
+    long: false,
 }];
 
 fn main() -> ExitCode {

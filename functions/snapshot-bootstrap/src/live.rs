@@ -13,7 +13,7 @@ use topology::Slot;
 use crate::{Config, Seen, Sighting, Uncounted, World};
 
 /// How long a node may take to answer: one that starts is slow, and waiting for it here costs nothing.
-const PROBE: Duration = Duration::from_secs(1);
+const PROBE: Duration = topology::PATIENCE;
 /// How long counting may take: both counts come from the store's own count, whatever is in it.
 const COUNT: Duration = Duration::from_secs(10);
 const NODES: &str = "MATCH (n) RETURN count(n)";
@@ -31,14 +31,13 @@ pub(crate) struct Live {
 
 #[derive(Clone, Copy, Debug)]
 struct Nodes {
-    dialect: neo4j::Dialect,
     http_port: u16,
     status_port: u16,
 }
 
 impl From<&Cluster> for Nodes {
     fn from(cluster: &Cluster) -> Self {
-        Self { dialect: cluster.dialect, http_port: cluster.http_port, status_port: cluster.status_port }
+        Self { http_port: cluster.http_port, status_port: cluster.status_port }
     }
 }
 
@@ -128,8 +127,9 @@ impl Nodes {
 
     async fn seen(self, task: Task) -> Seen {
         let Some(address) = task.address.filter(|_| task.running) else { return Seen::Pending };
-        let role = neo4j::probe(self.dialect, (address, self.http_port).into(), PROBE);
-        let status = neo4j::status((address, self.status_port).into(), PROBE);
+        // The node program's word: queries cannot take its workers, and it says no role before its node has joined.
+        let program = (address, self.status_port).into();
+        let (role, status) = (neo4j::role(program, PROBE), neo4j::status(program, PROBE));
         let (answer, status) = tokio::join!(role, status);
         Seen::Running {
             address,
@@ -178,7 +178,7 @@ mod tests {
     }
 
     fn nodes(http_port: u16, status_port: u16) -> Nodes {
-        Nodes { dialect: neo4j::Dialect::Ha, http_port, status_port }
+        Nodes { http_port, status_port }
     }
 
     #[tokio::test]

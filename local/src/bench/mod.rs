@@ -1,7 +1,8 @@
-//! Figures: how long a fail-over takes beside HAProxy, and what the product asks of AWS while nothing happens.
+//! Figures: how long a fail-over takes beside HAProxy, what the product asks of AWS while nothing happens, and formations.
 
 mod failover;
 mod figures;
+mod formations;
 mod haproxy;
 mod prices;
 mod rest;
@@ -13,6 +14,7 @@ use crate::{cloud::Cloud, deploy, observe};
 
 pub use failover::play;
 pub use figures::Figures;
+pub use formations::{run as formations, without_backups};
 pub use rest::run as at_rest;
 pub use series::{Counts, Series};
 pub use stall::longest_gap;

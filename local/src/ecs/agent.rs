@@ -8,10 +8,7 @@ use std::collections::{BTreeSet, HashMap};
 use tracing::info;
 
 use super::{Ecs, Running, run, task::Stopped};
-use crate::{
-    processes::{Signal, signal_group},
-    random::random,
-};
+use crate::{processes::Signal, random::random};
 
 /// What dead agents have not heard, and not reported.
 #[derive(Default)]
@@ -95,7 +92,7 @@ impl Ecs {
             if let Some(end) = running.dead.unreported.remove(&arn) {
                 self.end(&mut running, &arn, end);
             } else if let Some(task) = running.tasks.iter_mut().find(|task| task.arn == arn) {
-                signal_group(task.pid, Signal::KILL);
+                task.signal(Signal::KILL);
             }
         }
     }

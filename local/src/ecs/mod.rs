@@ -5,6 +5,7 @@
 
 mod agent;
 pub mod api;
+pub mod bundle;
 mod definition;
 mod host;
 mod place;
@@ -37,7 +38,7 @@ pub use told::Told;
 use crate::{
     emulator::{Emulator, Error},
     network::Network,
-    processes::{Processes, Signal, signal_group},
+    processes::{Processes, Signal},
     random::random,
 };
 
@@ -188,7 +189,7 @@ impl Ecs {
         let host = host.ok_or_else(|| io::Error::other(format!("there is no host of the slot {slot}")))?;
         let tasks = self.tasks().into_iter().filter(|task| task.host == slot && task.stopped.is_none());
         // Nothing is written any more when the files go.
-        tasks.for_each(|task| signal_group(task.pid, Signal::STOP));
+        tasks.for_each(|task| task.signal(Signal::STOP));
         let blank = fs::remove_dir_all(&host.root).and_then(|()| host.make_volume());
         self.terminate_instance(slot);
         blank
@@ -201,7 +202,7 @@ impl Ecs {
         let running = &*running;
         let over = |task: &&Task| task.stopped.is_some() || running.dead.is_over(&task.arn);
         for task in running.tasks.iter().filter(|task| !over(task)) {
-            signal_group(task.pid, Signal::KILL);
+            task.signal(Signal::KILL);
         }
     }
 
@@ -269,8 +270,8 @@ impl Ecs {
         let placed =
             Placed { service: &service.name, id: &id, host: &host, definition: &definition, address };
         let started = run::start(&inner.image, &inner.processes, &inner.network, inner.gateway, &placed);
-        let child = match started {
-            Ok(child) => child,
+        let started = match started {
+            Ok(started) => started,
             Err(error) => {
                 running.told.did_not_start(&service.name, SystemTime::now());
                 return warn!(service = service.name, %error, "a task cannot be started");
@@ -283,7 +284,8 @@ impl Ecs {
             host: host.name,
             definition,
             address,
-            pid: child.id().and_then(|pid| i32::try_from(pid).ok()).unwrap_or_default(),
+            pid: started.essential.pid,
+            beside: started.beside.iter().map(|process| process.pid).collect(),
             started: SystemTime::now(),
             stopping: None,
             unheard: false,
@@ -298,7 +300,7 @@ impl Ecs {
         self.changed(&task);
         running.tasks.push(task);
         tokio::spawn(async move {
-            let end = run::until_ended(child, stop_timeout, asked).await;
+            let end = run::until_ended(started, stop_timeout, asked).await;
             this.ended(&arn, end);
         });
     }

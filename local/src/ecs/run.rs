@@ -3,16 +3,23 @@
 use std::{
     fs, io,
     net::{Ipv4Addr, SocketAddr},
-    os::unix::process::ExitStatusExt,
+    os::unix::{fs::chown, process::ExitStatusExt},
     path::{Path, PathBuf},
     process::ExitStatus,
-    time::{Duration, SystemTime},
+    thread,
+    time::{Duration, Instant, SystemTime},
 };
 
-use tokio::{process::Child, sync::oneshot, time::timeout};
+use tokio::{
+    process::{Child, Command},
+    sync::oneshot,
+    time::timeout,
+};
+use tracing::warn;
 
 use super::{
-    definition::{Definition, Mount},
+    bundle::{self, Built},
+    definition::{Container, Definition, Mount},
     host::Host,
     task::Stopped,
 };
@@ -21,6 +28,9 @@ use crate::{
     network::Network,
     processes::{Processes, Signal, signal, signal_group},
 };
+
+/// runc takes a tenth of a second.
+const RUNC: Duration = Duration::from_secs(10);
 
 /// What stands in for every image: the program, and the paths it would find in the container.
 #[derive(Clone, Debug)]
@@ -35,6 +45,8 @@ pub struct Image {
     pub hosts: PathBuf,
     /// Where the logs of this run are.
     pub logs: PathBuf,
+    /// The real image, whose containers run in place of the program.
+    pub built: Option<Built>,
 }
 
 /// What is asked of a started task.
@@ -55,6 +67,20 @@ pub struct Placed<'a> {
     pub address: Ipv4Addr,
 }
 
+/// The processes of a task: its essential container's, and those beside it.
+pub struct Started {
+    pub essential: Process,
+    pub beside: Vec<Process>,
+}
+
+/// The process of a container.
+pub struct Process {
+    /// Its PID 1, as this machine counts; it leads a group of its own.
+    pub pid: i32,
+    /// What ends when it does, with its exit code: itself, or runc.
+    child: Child,
+}
+
 /// Starts the processes of a task, with `gateway` as its cloud.
 pub fn start(
     image: &Image,
@@ -62,27 +88,126 @@ pub fn start(
     network: &Network,
     gateway: SocketAddr,
     placed: &Placed<'_>,
-) -> io::Result<Child> {
-    let Placed { service, id, host, definition, address } = *placed;
-    let mut command = network.command(address, &image.program);
+) -> io::Result<Started> {
+    let Placed { service, id, definition, address, .. } = *placed;
+    let own = image.logs.join(format!("{service}-{id}"));
+    let start = |container: &Container, log: &str| -> io::Result<Process> {
+        let (command, bundle) = match &image.built {
+            Some(built) => {
+                let bundle = own.join(format!("bundle-{}", container.name));
+                (in_container(image, built, &bundle, network, gateway, placed, container)?, Some(bundle))
+            }
+            None => (as_process(image, &own, network, gateway, placed, container)?, None),
+        };
+        let what = format!("{} of task {id} of {service} at {address}", container.name);
+        let child = processes.start(&what, command, &log_of(image, service, log))?;
+        let pid = match bundle {
+            Some(bundle) => pid_in(&bundle)?,
+            None => child.id().and_then(|pid| i32::try_from(pid).ok()).unwrap_or_default(),
+        };
+        Ok(Process { pid, child })
+    };
+    let essential = start(&definition.container, id)?;
+    // `dev/task_definition_parameters.html`: the task goes on without a container that is not essential.
+    let mut beside = Vec::new();
+    for other in &definition.beside {
+        match start(other, &format!("{id}-{}", other.name)) {
+            Ok(process) => beside.push(process),
+            Err(error) => {
+                warn!(container = other.name, %error, "a container beside a task's cannot be started")
+            }
+        }
+    }
+    Ok(Started { essential, beside })
+}
+
+/// What every container of a task is given: its cloud, and what the task definition says.
+fn environment(gateway: SocketAddr, id: &str, container: &Container) -> Vec<(String, String)> {
+    let agent = format!("http://{gateway}/_local/metadata/{id}");
+    let cloud =
+        cloud_environment(gateway).into_iter().map(|(name, value)| (name.to_string(), value.to_string()));
+    let mut all: Vec<(String, String)> = cloud.collect();
+    all.extend(container.environment.iter().cloned());
+    all.push(("ECS_CONTAINER_METADATA_URI_V4".to_owned(), agent));
+    all
+}
+
+/// The program in place of the image, which is there on this machine.
+fn as_process(
+    image: &Image,
+    own: &Path,
+    network: &Network,
+    gateway: SocketAddr,
+    placed: &Placed<'_>,
+    container: &Container,
+) -> io::Result<Command> {
+    let mut command = network.command(placed.address, &image.program);
     // `API_ContainerDefinition.html`: a command replaces the image's `CMD`, and its `ENTRYPOINT` stays.
-    let arguments = if definition.command.is_empty() { &image.arguments } else { &definition.command };
-    command.args(arguments).env_clear().env("PATH", "/usr/bin:/bin").envs(cloud_environment(gateway));
-    command.envs(image.environment.iter().cloned()).envs(definition.environment.iter().cloned());
-    command.env("ECS_CONTAINER_METADATA_URI_V4", format!("http://{gateway}/_local/metadata/{id}"));
-    // There is no mount namespace, so variables name the container's paths for the program. Logs and configuration are the task's own.
-    for mount in &definition.mounts {
-        let real = real_path(host, mount, id);
+    let arguments = if container.command.is_empty() { &image.arguments } else { &container.command };
+    command.args(arguments).env_clear().env("PATH", "/usr/bin:/bin").envs(image.environment.iter().cloned());
+    command.envs(environment(gateway, placed.id, container));
+    // There is no mount namespace, so variables name the container's paths for the program. The configuration is the task's own.
+    fs::create_dir_all(own.join("conf"))?;
+    command.env("CONF_DIR", own.join("conf")).env("LOGS_DIR", own.join("logs")).current_dir(own);
+    for mount in &container.mounts {
+        let real = real_path(image, mount, placed);
         // As Docker does: a host path that is missing is made, as an empty directory. A volume that is not mounted looks blank.
         fs::create_dir_all(&real)?;
         command.env(path_variable(&mount.path), real);
     }
-    let own = image.logs.join(format!("{service}-{id}"));
-    fs::create_dir_all(own.join("conf"))?;
-    fs::create_dir_all(own.join("logs"))?;
-    command.env("CONF_DIR", own.join("conf")).env("LOG_DIR", own.join("logs")).current_dir(&own);
-    let what = format!("task {id} of {service} at {address}");
-    processes.start(&what, command, &log_of(image, service, id))
+    Ok(command)
+}
+
+/// A container of the real image, in the bundle.
+fn in_container(
+    image: &Image,
+    built: &Built,
+    bundle: &Path,
+    network: &Network,
+    gateway: SocketAddr,
+    placed: &Placed<'_>,
+    container: &Container,
+) -> io::Result<Command> {
+    let (user, group) = built.user();
+    let mut mounts = Vec::new();
+    for mount in &container.mounts {
+        let real = real_path(image, mount, placed);
+        fs::create_dir_all(&real)?;
+        // The host gives its volume to the image's user, and Docker gives a new volume the owner of the image's directory.
+        chown(&real, Some(user), Some(group))?;
+        for entry in fs::read_dir(&real)?.flatten() {
+            chown(entry.path(), Some(user), Some(group))?;
+        }
+        mounts.push((real, mount.path.clone(), mount.read_only));
+    }
+    let mut environment = environment(gateway, placed.id, container);
+    // No volume of this machine is a file system of its own.
+    environment.push(("ROOT_DISK".to_owned(), "/proc/version".to_owned()));
+    let (tmpfs, read_only) = (container.tmpfs.clone(), container.read_only);
+    built.write(
+        bundle,
+        &bundle::Container { command: &container.command, environment, mounts, tmpfs, read_only },
+    )?;
+    let mut command = network.command(placed.address, Path::new("runc"));
+    let name = format!("{}-{}-{}", placed.service, placed.id, container.name);
+    command.args(["run", "--bundle"]).arg(bundle).arg("--pid-file").arg(bundle.join("pid")).arg(name);
+    Ok(command)
+}
+
+/// The PID 1 of the container in `bundle`, which runc writes down before it starts it.
+fn pid_in(bundle: &Path) -> io::Result<i32> {
+    let deadline = Instant::now() + RUNC;
+    loop {
+        if let Some(pid) =
+            fs::read_to_string(bundle.join("pid")).ok().and_then(|text| text.trim().parse().ok())
+        {
+            return Ok(pid);
+        }
+        if Instant::now() > deadline {
+            return Err(io::Error::other(format!("runc has started no container of {}", bundle.display())));
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
 }
 
 /// Where the task's standard output goes.
@@ -90,11 +215,12 @@ pub fn log_of(image: &Image, service: &str, id: &str) -> PathBuf {
     image.logs.join(format!("{service}-{id}.log"))
 }
 
-/// Where a mount of task `id` is on this machine.
-fn real_path(host: &Host, mount: &Mount, id: &str) -> PathBuf {
+/// Where a mount of the task is on this machine. A volume that ends with its task is among the logs of this run, so that what a
+/// task wrote can be read after its end.
+fn real_path(image: &Image, mount: &Mount, placed: &Placed<'_>) -> PathBuf {
     match &mount.source {
-        Some(source) => host.path(source),
-        None => host.path(&format!("/var/lib/docker/volumes/{id}-{}", mount.volume)),
+        Some(source) => placed.host.path(source),
+        None => image.logs.join(format!("{}-{}", placed.service, placed.id)).join(&mount.volume),
     }
 }
 
@@ -106,27 +232,38 @@ fn path_variable(path: &str) -> String {
 
 /// Waits until the task has ended: by itself, or after a stop was asked: SIGTERM, `stop_timeout`, SIGKILL.
 pub async fn until_ended(
-    mut child: Child,
+    started: Started,
     stop_timeout: Duration,
     asked: oneshot::Receiver<Stop>,
 ) -> Stopped {
-    let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).unwrap_or_default();
+    let Started { mut essential, beside } = started;
     let by_itself =
         || Stop { reason: "Essential container in task exited".into(), code: "EssentialContainerExited" };
     let (status, stop) = tokio::select! {
-        status = child.wait() => (status, by_itself()),
+        status = essential.child.wait() => (status, by_itself()),
         Ok(stop) = asked => {
-            signal(pid, Signal::TERM);
-            let status = if let Ok(status) = timeout(stop_timeout, child.wait()).await { status } else {
-                signal_group(pid, Signal::KILL);
-                child.wait().await
-            };
-            (status, stop)
+            beside.iter().chain([&essential]).for_each(|process| signal(process.pid, Signal::TERM));
+            (essential.end_within(stop_timeout).await, stop)
         }
     };
     // The kernel ends a container's processes with its PID 1; a group has to be told.
-    signal_group(pid, Signal::KILL);
+    signal_group(essential.pid, Signal::KILL);
+    // The other containers are stopped with the essential one.
+    for mut other in beside {
+        signal(other.pid, Signal::TERM);
+        let _exit = other.end_within(stop_timeout).await;
+    }
     Stopped { at: SystemTime::now(), reason: stop.reason, code: stop.code, exit: status.ok().map(exit_code) }
+}
+
+impl Process {
+    async fn end_within(&mut self, stop_timeout: Duration) -> io::Result<ExitStatus> {
+        if let Ok(status) = timeout(stop_timeout, self.child.wait()).await {
+            return status;
+        }
+        signal_group(self.pid, Signal::KILL);
+        self.child.wait().await
+    }
 }
 
 fn exit_code(status: ExitStatus) -> i32 {

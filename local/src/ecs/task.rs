@@ -8,6 +8,7 @@ use std::{
 use serde_json::{Value, json};
 
 use super::{definition::Definition, plan::Seen};
+use crate::processes::{Signal, signal_group};
 
 /// A stopped task stays in `DescribeTasks` for at least an hour.
 const KEPT: Duration = Duration::from_secs(3600);
@@ -29,6 +30,8 @@ pub struct Task {
     pub address: Ipv4Addr,
     /// The node program, which leads the task's process group.
     pub pid: i32,
+    /// The processes of its other containers, each of a group of its own.
+    pub beside: Vec<i32>,
     /// When its processes were started.
     pub started: SystemTime,
     /// It was asked to stop, and why.
@@ -85,6 +88,11 @@ impl Task {
         self.arn.rsplit('/').next().unwrap_or_default()
     }
 
+    /// To every process of the task.
+    pub fn signal(&self, which: Signal) {
+        self.beside.iter().chain([&self.pid]).for_each(|pid| signal_group(*pid, which));
+    }
+
     /// What the scheduler needs of it.
     pub fn seen(&self, now: SystemTime) -> Seen {
         let since = |later: SystemTime, earlier| later.duration_since(earlier).unwrap_or(Duration::ZERO);
@@ -101,14 +109,20 @@ impl Task {
     /// The task as `DescribeTasks` and `StopTask` show it. An ENI keeps its address until the task is stopped.
     pub fn describe(&self) -> Value {
         let address = self.address.to_string();
-        let container = json!({
-            "containerArn": format!("{}/{}", self.arn.replacen(":task/", ":container/", 1), self.definition.container),
-            "taskArn": self.arn,
-            "name": self.definition.container,
-            "lastStatus": if self.stopped.is_some() { "STOPPED" } else { "RUNNING" },
-            "healthStatus": "UNKNOWN",
-            "networkInterfaces": [{"attachmentId": format!("eni-{}", self.id()), "privateIpv4Address": address}],
-        });
+        let container = |name: &str| {
+            json!({
+                "containerArn": format!("{}/{name}", self.arn.replacen(":task/", ":container/", 1)),
+                "taskArn": self.arn,
+                "name": name,
+                "lastStatus": if self.stopped.is_some() { "STOPPED" } else { "RUNNING" },
+                "healthStatus": "UNKNOWN",
+                "networkInterfaces": [{"attachmentId": format!("eni-{}", self.id()), "privateIpv4Address": address}],
+            })
+        };
+        let mut containers: Vec<Value> =
+            self.definition.beside.iter().map(|other| container(&other.name)).collect();
+        // In no order that means anything.
+        containers.push(container(&self.definition.container.name));
         let mut task = json!({
             "taskArn": self.arn,
             "clusterArn": self.cluster,
@@ -127,7 +141,7 @@ impl Task {
                 "status": if self.stopped.is_some() { "DELETED" } else { "ATTACHED" },
                 "details": [{"name": "privateIPv4Address", "value": address}],
             }],
-            "containers": [container],
+            "containers": containers,
         });
         if let Some(reason) = &self.stopping {
             task["stoppedReason"] = reason.as_str().into();
@@ -136,7 +150,9 @@ impl Task {
             task["stoppedReason"] = end.reason.as_str().into();
             task["stopCode"] = end.code.into();
             task["stoppedAt"] = epoch(end.at).into();
-            task["containers"][0]["exitCode"] = end.exit.into();
+            if let Some(essential) = task["containers"].as_array_mut().and_then(|all| all.last_mut()) {
+                essential["exitCode"] = end.exit.into();
+            }
         }
         task
     }
@@ -151,7 +167,7 @@ impl Task {
             "DesiredStatus": self.desired_status(),
             "KnownStatus": self.last_status(),
             "Containers": [{
-                "Name": self.definition.container,
+                "Name": self.definition.container.name,
                 "Networks": [{"NetworkMode": "awsvpc", "IPv4Addresses": [self.address.to_string()]}],
             }],
         })

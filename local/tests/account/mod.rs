@@ -61,6 +61,7 @@ impl Account {
             environment: vec![],
             hosts: layout.run.join("hosts"),
             logs: layout.run.join("logs"),
+            built: None,
         };
         let elb = Elb::new(&format!("http://{}", emulator.at), network.services.clone(), Duration::ZERO);
         let gateway = Gateway::new(emulator, Ecs::new(emulator, at, image, processes, network), elb);

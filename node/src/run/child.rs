@@ -10,7 +10,7 @@ use tokio::{
 };
 use tracing::{info, warn};
 
-use super::{Error, guard::Guard};
+use super::{Error, guard::Guard, watch::Start};
 use crate::Settings;
 
 /// A JVM that is asked to stop and has answered nothing on HTTP and Bolt for so long is not going to stop. Longer than the
@@ -41,6 +41,15 @@ impl Signals {
         })
     }
 
+    /// Whether one of them has come.
+    async fn is_asked(&mut self) -> bool {
+        tokio::select! {
+            biased;
+            () = self.stop() => true,
+            () = std::future::ready(()) => false,
+        }
+    }
+
     /// Waits for SIGTERM or SIGINT.
     pub async fn stop(&mut self) {
         tokio::select! {
@@ -50,23 +59,36 @@ impl Signals {
     }
 }
 
-/// Starts Neo4j and stays until it has ended.
+/// How a run of Neo4j ended that went well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// It was asked to stop.
+    Stopped,
+    /// It is to be started once more.
+    Again,
+}
+
+/// Starts Neo4j and stays until it has ended. When `again` says so, Neo4j is stopped to be started once more; if it says no, Neo4j goes
+/// on as it is.
 ///
 /// # Errors
 /// When it ended unasked, or was asked and did not end well.
 pub async fn run(
     settings: &Settings,
     address: IpAddr,
-    mut signals: Signals,
+    signals: &mut Signals,
     guard: &Guard,
-) -> Result<(), Error> {
+    how: Start,
+    again: impl Future<Output = bool>,
+) -> Result<End, Error> {
     let mut neo4j = start(settings)?;
     let pid = neo4j.id();
-    guard.start();
+    guard.start(how);
     info!(event = "neo4j-started", pid, %address, "Neo4j is started");
     let watching = guard.until_frozen();
-    tokio::pin!(watching);
-    loop {
+    tokio::pin!(watching, again);
+    let mut may_restart = true;
+    let end = loop {
         tokio::select! {
             silent = &mut watching => {
                 // It cannot be asked: SIGTERM waits in a frozen process.
@@ -76,19 +98,53 @@ pub async fn run(
             }
             ended = neo4j.wait() => return Err(Error::Died(status(ended)?)),
             _ = signals.quit.recv() => tell(&neo4j, Signal::QUIT), // the JVM prints its threads
-            _ = signals.term.recv() => break,
-            _ = signals.int.recv() => break,
+            _ = signals.term.recv() => break End::Stopped,
+            _ = signals.int.recv() => break End::Stopped,
+            is_turn = &mut again, if may_restart => {
+                if is_turn {
+                    break End::Again;
+                }
+                may_restart = false;
+                guard.start(Start::Usual);
+            }
+        }
+    };
+    let within = settings.stop_timeout.saturating_sub(LAST_WORDS).max(AT_LEAST);
+    match end {
+        End::Stopped => {
+            info!(event = "stopping", within_seconds = within.as_secs(), "asked to stop; Neo4j is told")
+        }
+        End::Again => {
+            // The others see it before the JVM is gone.
+            guard.start(Start::Again);
+            info!(
+                event = "restarting",
+                "the first store is copied; Neo4j is started once more, with its backup server"
+            );
         }
     }
-    let within = settings.stop_timeout.saturating_sub(LAST_WORDS).max(AT_LEAST);
-    info!(event = "stopping", within_seconds = within.as_secs(), "asked to stop; Neo4j is told");
     tell(&neo4j, Signal::TERM);
     let ended = stop(&mut neo4j, within, guard, watching).await?;
-    if ended.success() || ended.code() == Some(TERMINATED) || ended.signal() == Some(Signal::TERM.as_raw()) {
-        info!(event = "stopped", "Neo4j has stopped");
-        return Ok(());
+    let well =
+        ended.success() || ended.code() == Some(TERMINATED) || ended.signal() == Some(Signal::TERM.as_raw());
+    match end {
+        End::Stopped if !well => Err(Error::NotClean(ended)),
+        // A stop that was asked for meanwhile is a stop.
+        End::Again if signals.is_asked().await => Ok(End::Stopped),
+        End::Again => {
+            if !well {
+                warn!(
+                    event = "stop-not-clean",
+                    "Neo4j recovers its transaction logs at the start that follows ({ended})"
+                );
+            }
+            Ok(End::Again)
+        }
+        End::Stopped => {
+            info!(event = "stopped", "Neo4j has stopped");
+            Ok(End::Stopped)
+        }
     }
-    Err(Error::NotClean(ended))
 }
 
 fn start(settings: &Settings) -> Result<Child, Error> {

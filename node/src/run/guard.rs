@@ -12,7 +12,12 @@ use tokio::time::sleep;
 use topology::{Answer, NotKnown, PATIENCE};
 use tracing::{error, info};
 
-use super::{doorbell::Doorbell, members::MemberLook, role::BESIDE, watch::Watch};
+use super::{
+    doorbell::Doorbell,
+    members::MemberLook,
+    role::BESIDE,
+    watch::{Start, Watch},
+};
 use crate::Settings;
 
 /// From one look to the next. Neo4j answers its role endpoint in under a millisecond.
@@ -38,15 +43,27 @@ impl Guard {
             dialect: cluster.dialect,
             http: SocketAddr::new(address, cluster.http_port),
             bolt: SocketAddr::new(address, cluster.bolt_port),
-            watch: Arc::new(Mutex::new(Watch::new(settings.fence_after))),
+            watch: Arc::new(Mutex::new(Watch::new(Instant::now(), settings.fence_after))),
             doorbell,
             members,
         }
     }
 
-    /// Neo4j is started now.
-    pub fn start(&self) {
-        self.watch().start();
+    /// Neo4j is started now, or goes on as what it says.
+    pub fn start(&self, start: Start) {
+        self.watch().start(Instant::now(), start);
+    }
+
+    /// Whether a slave has not joined yet, because it is started once more first.
+    pub fn is_blank(&self) -> bool {
+        self.watch().is_blank()
+    }
+
+    /// Waits until it is a slave with a copy of the master's store, if it was started blank.
+    pub async fn until_copied(&self) {
+        while !self.watch().has_copied() {
+            sleep(LOOK).await;
+        }
     }
 
     /// Looks until the JVM is frozen; for how long it has been silent then.
@@ -111,11 +128,12 @@ impl Guard {
     /// What the status port tells, within [`neo4j::STATUS_BUDGET`].
     pub async fn status(&self) -> neo4j::Status {
         let members = self.members.view().await;
-        let watch = self.watch();
+        let (watch, now) = (self.watch(), Instant::now());
         neo4j::Status {
             phase: watch.phase().to_owned(),
             role: watch.role().to_owned(),
-            silent_ms: u64::try_from(watch.silent_for(Instant::now()).as_millis()).unwrap_or(u64::MAX),
+            since_ms: millis(watch.since(now)),
+            silent_ms: millis(watch.silent_for(now)),
             alive: members.as_ref().map(|members| members.alive),
             last_transaction: members.as_ref().and_then(|members| members.last_transaction),
             members: members.and_then(|members| members.ids).map(|ids| ids.into_iter().collect()),
@@ -125,4 +143,8 @@ impl Guard {
     fn watch(&self) -> std::sync::MutexGuard<'_, Watch> {
         self.watch.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

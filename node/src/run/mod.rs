@@ -7,6 +7,7 @@
 //! ECS (peers) --> forming -----------------------------+--> child: bin/neo4j console <-- signals
 //!                                                           ^
 //! guard: role, every 75 ms --> watch --> doorbell (EventBridge), status port, SIGKILL when it is frozen
+//!                                                           ^ turn: a blank slave is started once more, with its backup server
 //! status port: GET /role, /read --> role: asks Neo4j now, over HTTP and Bolt
 //! ```
 
@@ -22,15 +23,25 @@ mod members;
 mod peers;
 mod role;
 mod status;
+mod turn;
 mod watch;
 
+use std::{
+    fs::{self, File},
+    path::Path,
+};
+
+use neo4j::Dialect;
 use runtime::{Environment, name_slot};
 
 use crate::{
-    conf::{Volume, conf},
-    place, settings,
+    conf::conf,
+    disks::{Disks, Volume},
+    follow, place, settings,
 };
+use child::End;
 use identity::Refused;
+use watch::Start;
 
 /// Why the program ends other than by an asked and clean stop.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +53,12 @@ pub enum Error {
     /// The data directory is not the slot's.
     #[error(transparent)]
     NotItsVolume(#[from] Refused),
+    /// A directory that Neo4j writes to.
+    #[error(
+        "{dir} cannot be written by the user {user} that this container runs as ({error}), so Neo4j is not started: on the host, run \
+         chown -R {user} on what is mounted there"
+    )]
+    NotWritable { dir: String, user: u32, error: std::io::Error },
     /// The administrator's password.
     #[error(
         "the administrator's password cannot be had ({0}); Neo4j is not started, because it would start with the password \
@@ -81,6 +98,7 @@ impl Error {
             Self::Place(place::Error::NoSlot(_)) => "no-slot",
             Self::Place(place::Error::NoAddress(_)) => "no-address",
             Self::NotItsVolume(refused) => refused.event(),
+            Self::NotWritable { .. } => "not-writable",
             Self::NoPassword(_) => "no-admin-password",
             Self::Io { .. } => "system-error",
             Self::Died(_) => "neo4j-died",
@@ -103,6 +121,7 @@ pub async fn run(environment: &Environment) -> Result<(), Error> {
         name_slot(&place.slot.name);
         // Before there is a password, a port or a peer: none of them is this task's if the volume is not.
         identity::check(&settings.data, &settings.root_disk, &cluster.stack, &place.slot)?;
+        [&settings.data, &settings.logs, &settings.conf].into_iter().try_for_each(|dir| writable(dir))?;
         let administrator = admin::Administrator::fetch(&settings).await?;
         let doorbell = doorbell::Doorbell::new(&settings, &place.slot).await;
         let at = |port| std::net::SocketAddr::new(place.address, port);
@@ -121,13 +140,42 @@ pub async fn run(environment: &Environment) -> Result<(), Error> {
             return Ok(());
         }
     };
-    let (volume, address) = (Volume::look(&settings), place.address);
-    let conf = conf(&settings, &place.slot, address, &hosts, volume).map_err(settings::Error::from)?;
-    conf.write(&settings).map_err(|(what, error)| Error::io(what, error))?;
+    let _held_to_the_end = hold(&settings.logs)?;
     administrator.prepare(&settings.data)?;
-    let server_id = place.slot.server_id;
-    tracing::info!(event = "configured", server_id, %address, ?hosts, ?volume, "Neo4j is configured");
-    let data = settings.data.clone();
+    let (data, address) = (settings.data.clone(), place.address);
     tokio::spawn(async move { branched::watch(&data, &doorbell).await });
-    child::run(&settings, address, signals, &guard).await
+    let mut start = None;
+    loop {
+        let disks = Disks::look(&settings);
+        let conf = conf(&settings, &place.slot, address, &hosts, disks).map_err(settings::Error::from)?;
+        conf.write(&settings).map_err(|(what, error)| Error::io(what, error))?;
+        let server_id = place.slot.server_id;
+        tracing::info!(event = "configured", server_id, %address, ?hosts, ?disks, "Neo4j is configured");
+        let is_blank = cluster.dialect == Dialect::Ha && disks.volume == Volume::Blank;
+        // Once, whatever is found on the volume then.
+        let how = start.unwrap_or(if is_blank { Start::Blank { copied: false } } else { Start::Usual });
+        let again = turn::wait(&settings, &place, &guard);
+        match child::run(&settings, address, &mut signals, &guard, how, again).await? {
+            End::Stopped => return Ok(()),
+            End::Again => start = Some(Start::Again),
+        }
+    }
+}
+
+/// Said before anything is written, because Neo4j would end with a stack trace of its own.
+fn writable(dir: &Path) -> Result<(), Error> {
+    let tried = fs::create_dir_all(dir)
+        .and_then(|()| rustix::fs::access(dir, rustix::fs::Access::WRITE_OK).map_err(std::io::Error::from));
+    let user = rustix::process::getuid().as_raw();
+    tried.map_err(|error| Error::NotWritable { dir: dir.display().to_string(), user, error })
+}
+
+/// The programs that follow the logs end only after this one.
+fn hold(logs: &Path) -> Result<File, Error> {
+    let path = logs.join(follow::LOCK);
+    let failed = |error| Error::io(format!("locking {}", path.display()), error);
+    fs::create_dir_all(logs).map_err(failed)?;
+    let lock = File::create(&path).map_err(failed)?;
+    lock.lock().map_err(failed)?;
+    Ok(lock)
 }

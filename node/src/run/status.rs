@@ -9,6 +9,7 @@ use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use neo4j::{READ_PATH, ROLE_PATH, read_response, role_response};
 use tokio::net::TcpListener;
+use topology::{Answer, NotKnown};
 use tracing::error;
 
 use super::{guard::Guard, role::RoleCheck};
@@ -63,9 +64,14 @@ async fn answer(
     let word = |(status, word): (u16, &'static str)| {
         (StatusCode::from_u16(status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE), "text/plain", word.into())
     };
+    // A slave that is about to be started once more has not joined: no client is sent to it, and none is cut off when it stops.
+    let ask = async || match role.ask().await {
+        Answer::Slave if guard.is_blank() => Answer::NotKnown(NotKnown::Unexpected),
+        answer => answer,
+    };
     let (status, kind, body): (_, _, Bytes) = match (request.method(), request.uri().path()) {
-        (&Method::GET, ROLE_PATH) => word(role_response(role.ask().await)),
-        (&Method::GET, READ_PATH) => word(read_response(role.ask().await)),
+        (&Method::GET, ROLE_PATH) => word(role_response(ask().await)),
+        (&Method::GET, READ_PATH) => word(read_response(ask().await)),
         (&Method::GET, "/status") => {
             let status = serde_json::to_vec(&guard.status().await).unwrap_or_default();
             (StatusCode::OK, "application/json", status.into())

@@ -35,37 +35,83 @@ impl Bell {
 #[derive(Clone, Debug)]
 pub struct Watch {
     fence_after: Duration,
-    started: bool,
+    start: Start,
     /// The last answer that was not silence.
     last: Option<Answer>,
     had_role: bool,
     silent_since: Option<Instant>,
+    /// Since when phase and role have been these.
+    since: Instant,
+}
+
+/// How Neo4j was started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// It was not.
+    NotYet,
+    /// On a blank volume, without its backup server: as a slave it has not joined before it was started once more.
+    Blank {
+        /// Whether it is a slave now, so that its store is a copy of the master's.
+        copied: bool,
+    },
+    /// Once more, after that.
+    Again,
+    /// As it stays.
+    Usual,
 }
 
 impl Watch {
     /// A JVM that is silent for `fence_after` is frozen; zero for never.
-    pub fn new(fence_after: Duration) -> Self {
-        Self { fence_after, started: false, last: None, had_role: false, silent_since: None }
+    pub fn new(now: Instant, fence_after: Duration) -> Self {
+        let (start, last, had_role, silent_since) = (Start::NotYet, None, false, None);
+        Self { fence_after, start, last, had_role, silent_since, since: now }
     }
 
-    /// Neo4j is started now.
-    pub fn start(&mut self) {
-        self.started = true;
+    /// Neo4j is started now, or goes on as what it says.
+    pub fn start(&mut self, now: Instant, start: Start) {
+        self.start = start;
+        self.since = now;
     }
 
     /// How far the node is, in a word: others wait for it.
     pub fn phase(&self) -> &'static str {
-        match (self.started, self.had_role) {
-            (false, _) => "waiting-for-peers",
-            (true, false) => "starting",
-            (true, true) => "running",
+        match (self.start, self.had_role) {
+            (Start::NotYet, _) => "waiting-for-peers",
+            (Start::Blank { copied: true }, _) => "copied",
+            (_, true) => "running",
+            (Start::Again, false) => "restarting",
+            (_, false) => "starting",
         }
+    }
+
+    /// Whether a slave has not joined yet, because it is started once more first.
+    pub fn is_blank(&self) -> bool {
+        matches!(self.start, Start::Blank { .. })
+    }
+
+    /// Whether it is such a slave now.
+    pub fn has_copied(&self) -> bool {
+        self.start == Start::Blank { copied: true }
+    }
+
+    /// For how long phase and role have been these.
+    pub fn since(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.since)
     }
 
     /// Takes an answer over HTTP, and whether Bolt gave a sign of life (asked where HTTP is late): it answered, or it
     /// refused, which a frozen process does not. `asked` is when the question was sent whose answer is missing: silence
     /// begins there, not when it was given up. The bells to ring.
     pub fn see(&mut self, asked: Instant, answer: Answer, bolt: bool) -> Vec<Bell> {
+        let before = (self.phase(), self.role());
+        let bells = self.take(asked, answer, bolt);
+        if before != (self.phase(), self.role()) {
+            self.since = asked;
+        }
+        bells
+    }
+
+    fn take(&mut self, asked: Instant, answer: Answer, bolt: bool) -> Vec<Bell> {
         if answer == Answer::NotKnown(NotKnown::Silent) {
             if bolt {
                 self.silent_since = None;
@@ -75,6 +121,18 @@ impl Watch {
             return Vec::new();
         }
         self.silent_since = None;
+        if self.is_blank() {
+            // A master has founded the cluster, so that its store is the one that the others copy.
+            self.start = if answer == Answer::Master {
+                Start::Usual
+            } else {
+                Start::Blank { copied: answer == Answer::Slave }
+            };
+            if answer == Answer::Slave {
+                // Not remembered: when it stays as it is, or is there again, it joins.
+                return Vec::new();
+            }
+        }
         let before = self.last.replace(answer);
         if before == Some(answer) {
             return Vec::new();
@@ -135,7 +193,7 @@ mod tests {
     fn a_bell_rings_once_for_each_change_of_role() {
         use Bell::{BecameMaster, BecameSlave, Joined, LostMaster};
         let now = Instant::now();
-        let mut watch = Watch::new(AFTER);
+        let mut watch = Watch::new(now, AFTER);
         let mut heard = Vec::new();
         for answer in [
             REFUSED,
@@ -159,7 +217,7 @@ mod tests {
     #[test]
     fn a_jvm_that_had_a_role_and_says_nothing_is_frozen() {
         let now = Instant::now();
-        let mut watch = Watch::new(AFTER);
+        let mut watch = Watch::new(now, AFTER);
         watch.see(now, Answer::Slave, false);
         watch.see(now, SILENT, false);
         watch.see(now + AFTER / 2, SILENT, false);
@@ -171,7 +229,7 @@ mod tests {
     fn bolt_is_a_sign_of_life_and_so_is_any_answer() {
         let now = Instant::now();
         for (answer, bolt) in [(SILENT, true), (UNSETTLED, false), (REFUSED, false)] {
-            let mut watch = Watch::new(AFTER);
+            let mut watch = Watch::new(now, AFTER);
             watch.see(now, Answer::Master, false);
             watch.see(now, SILENT, false);
             watch.see(now + AFTER / 2, answer, bolt);
@@ -182,23 +240,76 @@ mod tests {
 
     #[test]
     fn a_node_waits_starts_and_runs() {
-        let mut watch = Watch::new(AFTER);
+        let now = Instant::now();
+        let mut watch = Watch::new(now, AFTER);
         assert_eq!(watch.phase(), "waiting-for-peers");
-        watch.start();
-        watch.see(Instant::now(), REFUSED, false);
+        watch.start(now, Start::Usual);
+        watch.see(now, REFUSED, false);
         assert_eq!(watch.phase(), "starting");
-        watch.see(Instant::now(), Answer::Slave, false);
-        watch.see(Instant::now(), UNSETTLED, false);
+        watch.see(now, Answer::Slave, false);
+        watch.see(now, UNSETTLED, false);
         assert_eq!(watch.phase(), "running");
+    }
+
+    #[test]
+    fn a_blank_slave_has_not_joined_before_it_was_started_once_more() {
+        let now = Instant::now();
+        let mut watch = Watch::new(now, AFTER);
+        watch.start(now, Start::Blank { copied: false });
+        assert_eq!(watch.see(now, UNSETTLED, false), []);
+        assert_eq!((watch.phase(), watch.has_copied()), ("starting", false));
+        assert_eq!(watch.see(now, Answer::Slave, false), [], "it rings only when it has joined");
+        assert_eq!((watch.phase(), watch.role(), watch.has_copied()), ("copied", "unsettled", true));
+        assert_eq!(watch.see(now, UNSETTLED, false), []);
+        assert!(!watch.has_copied(), "without a master it must not be stopped");
+        watch.see(now, Answer::Slave, false);
+        watch.start(now, Start::Again);
+        watch.see(now, REFUSED, false);
+        assert_eq!(watch.phase(), "restarting");
+        assert_eq!(watch.see(now, Answer::Slave, false), [Bell::Joined, Bell::BecameSlave]);
+        assert_eq!(watch.phase(), "running");
+    }
+
+    #[test]
+    fn a_blank_master_has_joined_at_once_and_so_has_a_slave_that_goes_on_as_it_is() {
+        let now = Instant::now();
+        let mut watch = Watch::new(now, AFTER);
+        watch.start(now, Start::Blank { copied: false });
+        assert_eq!(watch.see(now, Answer::Master, false), [Bell::Joined, Bell::BecameMaster]);
+        assert_eq!(
+            watch.see(now, Answer::Slave, false),
+            [Bell::BecameSlave],
+            "later it is a slave like any other"
+        );
+        assert!(!watch.has_copied());
+        let mut watch = Watch::new(now, AFTER);
+        watch.start(now, Start::Blank { copied: false });
+        watch.see(now, Answer::Slave, false);
+        watch.start(now, Start::Usual);
+        assert_eq!(watch.see(now, Answer::Slave, false), [Bell::Joined, Bell::BecameSlave]);
+    }
+
+    #[test]
+    fn the_time_of_a_phase_and_a_role_begins_with_each_change() {
+        let begin = Instant::now();
+        let at = |seconds| begin + Duration::from_secs(seconds);
+        let mut watch = Watch::new(begin, AFTER);
+        watch.start(at(1), Start::Usual);
+        assert_eq!(watch.since(at(3)), Duration::from_secs(2));
+        watch.see(at(4), Answer::Slave, false);
+        watch.see(at(6), Answer::Slave, false);
+        assert_eq!(watch.since(at(9)), Duration::from_secs(5));
+        watch.see(at(10), UNSETTLED, false);
+        assert_eq!(watch.since(at(11)), Duration::from_secs(1));
     }
 
     #[test]
     fn one_that_never_had_a_role_or_must_not_be_fenced_is_left_alone() {
         let now = Instant::now();
-        let mut starting = Watch::new(AFTER);
+        let mut starting = Watch::new(now, AFTER);
         starting.see(now, SILENT, false);
         assert!(!starting.is_frozen(now + AFTER * 100), "it may be recovering a large store");
-        let mut off = Watch::new(Duration::ZERO);
+        let mut off = Watch::new(now, Duration::ZERO);
         off.see(now, Answer::Master, false);
         off.see(now, SILENT, false);
         assert!(!off.is_frozen(now + AFTER * 100));

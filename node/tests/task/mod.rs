@@ -113,10 +113,11 @@ impl Task {
             ("AWS_REGION", "us-east-1"),
             ("AWS_ACCESS_KEY_ID", "test"),
             ("AWS_SECRET_ACCESS_KEY", "test"),
+            runtime::example::LICENSE,
         ]);
         command.env("AWS_ENDPOINT_URL", format!("http://{}", self.at));
         command.env("ECS_CONTAINER_METADATA_URI_V4", format!("http://{}/meta", self.at));
-        for (name, dir) in [("NEO4J_HOME", "home"), ("LOG_DIR", "logs"), ("CONF_DIR", "conf")] {
+        for (name, dir) in [("NEO4J_HOME", "home"), ("LOGS_DIR", "logs"), ("CONF_DIR", "conf")] {
             command.env(name, self.dir.join(dir));
         }
         command.env("DATA_DIR", &self.volume).env("ROOT_DISK", &self.dir);

@@ -26,11 +26,15 @@ const _: () = assert!(STATUS_BUDGET.as_millis() * 2 <= STATUS_PATIENCE.as_millis
 /// What the node program reports about its node on its status port.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
-    /// The phase of the node program: `waiting-for-peers`, `starting`, then `running` from the first role on.
+    /// The phase of the node program: `waiting-for-peers`, `starting`, then `running` from the first role on; in between `copied` and
+    /// `restarting` where a blank node of high availability is started once more.
     #[serde(default)]
     pub phase: String,
     /// The role that it reported last: `master`, `slave`, or why it is not known.
     pub role: String,
+    /// For how long phase and role have been these, milliseconds.
+    #[serde(default)]
+    pub since_ms: u64,
     /// How long it has been silent, milliseconds.
     pub silent_ms: u64,
     /// Number of members that it sees alive, itself among them; `None` if it does not report them.

@@ -18,3 +18,6 @@ pub const LAMBDA: [(&str, &str); 6] = [
     ("AWS_LAMBDA_LOG_STREAM_NAME", "s"),
     ("AWS_LAMBDA_LOG_GROUP_NAME", "g"),
 ];
+
+/// What the template sets for the node program once its user has accepted Neo4j's licence.
+pub const LICENSE: (&str, &str) = ("NEO4J_ACCEPT_LICENSE_AGREEMENT", "yes");

@@ -23,6 +23,8 @@ pub struct Suite {
     pub parameters: &'static [(&'static str, &'static str)],
     /// In this order.
     pub tests: &'static [Test],
+    /// Whether it takes so long that it is played only when ignored tests are asked for.
+    pub long: bool,
 }
 
 /// Runs the suites that have a test which is asked for. Those whose nodes need namespaces are reported as ignored where
@@ -45,7 +47,16 @@ pub fn main(suites: &'static [Suite]) -> ExitCode {
         eprintln!("ignored: {reason}");
         return listed(true);
     }
-    for suite in suites {
+    let (all, only_long) = (arguments.include_ignored, arguments.ignored);
+    let is_asked = |suite: &&Suite| all || suite.long == only_long;
+    // No test of a suite that is asked for is itself ignored; those of the others are counted as such.
+    (arguments.ignored, arguments.include_ignored) = (false, false);
+    let rest = suites.iter().filter(|suite| !is_asked(suite)).flat_map(|suite| trials(suite, None));
+    let rest: Vec<Trial> = rest.map(|trial| trial.with_ignored_flag(true)).collect();
+    if !rest.is_empty() {
+        let _nothing_failed = libtest_mimic::run(&arguments, rest);
+    }
+    for suite in suites.iter().filter(is_asked) {
         let wanted = |(name, _): &Test| match &arguments.filter {
             Some(filter) if arguments.exact => name == filter,
             Some(filter) => name.contains(filter.as_str()),

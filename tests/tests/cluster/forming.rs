@@ -18,6 +18,55 @@ pub fn forms_and_rests(stage: &Stage) -> Outcome {
     })
 }
 
+/// They were formed blank, without it, and have joined only after a second start. The master had no reason for one.
+pub fn backup_servers(stage: &Stage) -> Outcome {
+    stage.play(async |cloud| {
+        let status = rest(cloud).await?;
+        local::bench::without_backups(&status).await?;
+        for node in status.nodes {
+            let log = node_log(cloud, &node.service, &node.task);
+            let starts = log.matches("\"event\":\"neo4j-started\"").count();
+            let wanted = if node.role == "slave" { 2 } else { 1 };
+            if starts != wanted {
+                return Err(format!(
+                    "Neo4j of {}, the {}, was started {starts} times",
+                    node.service, node.role
+                ));
+            }
+            let joined = log.find("\"the role has changed\"").unwrap_or_default();
+            let restarted = log.find("\"event\":\"restarting\"").unwrap_or_default();
+            if node.role == "slave" && joined < restarted {
+                return Err(format!("{} rang before it was started once more", node.service));
+            }
+        }
+        Ok(())
+    })
+}
+
+/// What the container beside Neo4j's has printed: a store copy is found there by the saved query.
+pub fn debug_log(stage: &Stage) -> Outcome {
+    stage.play(async |cloud| {
+        for node in status(cloud).await.nodes.into_iter().filter(|node| node.role == "slave") {
+            let stream = node_log(cloud, &node.service, &format!("{}-debug-log", node.task));
+            for words in ["Copying store from master", "Finished copying store from master"] {
+                if !stream.lines().any(|line| line.contains(words)) {
+                    return Err(format!(
+                        "no {words:?} in the stream of {}, of {} bytes",
+                        node.service,
+                        stream.len()
+                    ));
+                }
+            }
+        }
+        Ok(())
+    })
+}
+
+fn node_log(cloud: &local::cloud::Cloud, service: &str, task: &str) -> String {
+    let file = cloud.layout.log(&format!("{service}-{task}"));
+    fs::read_to_string(&file).unwrap_or_default()
+}
+
 /// The evidence for two masters: each node program tells how many members its node sees alive.
 pub fn member_view(stage: &Stage) -> Outcome {
     stage.play(async |cloud| {

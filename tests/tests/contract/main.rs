@@ -57,7 +57,9 @@ fn deployments(templates: &Templates) -> Vec<Parameters> {
         let is_list = of["Type"].as_str().unwrap_or_default().starts_with("List");
         (name.clone(), if is_list { json!(["one", "two"]) } else { json!("some") })
     });
-    let mut sets = vec![needed.collect::<Parameters>()];
+    // Without it the Rules admit nothing, whatever else is set.
+    let accepted = ("AcceptLicense".to_owned(), json!("yes"));
+    let mut sets = vec![needed.chain([accepted]).collect::<Parameters>()];
     let with = |set: &Parameters, name: &str, value: &Value| {
         set.clone().into_iter().chain([(name.to_owned(), value.clone())]).collect::<Parameters>()
     };

@@ -89,8 +89,17 @@ fn other_names(templates: &[(String, Value)]) -> BTreeSet<String> {
     known
 }
 
-/// Words with dashes that belong to tools or to AWS, or stand for any of their kind.
-const NOT_OURS: [&str; 3] = ["aws-sam-cli-managed-default", "core-1", "neo4j-local"];
+/// Words with dashes that belong to tools, to AWS or to the seed, are containers, or stand for any of their kind.
+const NOT_OURS: [&str; 8] = [
+    "aws-sam-cli-managed-default",
+    "core-1",
+    "cypher-shell",
+    "debug-log",
+    "dump-config",
+    "neo4j-admin",
+    "neo4j-local",
+    "query-log",
+];
 
 #[test]
 fn pages_name_only_events_alarms_and_functions_that_exist() {

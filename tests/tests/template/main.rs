@@ -3,6 +3,7 @@
 mod alarms;
 mod data;
 mod iam;
+mod logs;
 mod names;
 mod network;
 mod parameters;

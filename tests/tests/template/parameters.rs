@@ -2,6 +2,8 @@
 
 use std::process::Command;
 
+use serde_json::json;
+
 use super::{root, template, text};
 
 #[test]
@@ -42,6 +44,18 @@ fn every_number_has_both_bounds_and_its_default_is_between_them() {
     }
 }
 
+/// CloudFormation looks at rules before it makes anything.
+#[test]
+fn a_licence_that_is_not_accepted_is_refused_before_anything_is_made() {
+    let main = template("template.yml");
+    assert_eq!(main["Parameters"]["AcceptLicense"]["Default"], "no", "nobody accepts it by a default");
+    let rule = &main["Rules"]["LicenseIsAccepted"];
+    assert!(rule["RuleCondition"].is_null(), "it holds for every stack");
+    assert_eq!(rule["Assertions"][0]["Assert"], json!({"Fn::Equals": [{"Ref": "AcceptLicense"}, "yes"]}));
+    let said = rule["Assertions"][0]["AssertDescription"].as_str().unwrap();
+    assert!(said.contains("AcceptLicense") && said.contains("https://neo4j.com/licensing"), "{said}");
+}
+
 /// What the local cloud leaves out is a short list, and each entry has a reason.
 #[test]
 fn what_the_emulator_lacks_is_listed_with_a_reason() {
@@ -55,12 +69,13 @@ fn what_the_emulator_lacks_is_listed_with_a_reason() {
 /// CloudFormation checks a value before it makes anything, so that a bad one costs nothing.
 #[test]
 fn patterns_admit_what_is_right_and_refuse_what_is_not() {
-    let table: [(&str, &[&str], &[&str]); 4] = [
+    let table: [(&str, &[&str], &[&str]); 5] = [
         (
             "ClientCidr",
             &["10.0.0.0/16", "192.168.1.1/32", "127.0.0.0/8"],
             &["0.0.0.0/0", "999.0.0.0/99", "10.0.0.0", "10.0.0.0/33", "10.0.0/8", "::/0", ""],
         ),
+        ("TransactionLogRetention", &["10%", "50%", "500M", "20G"], &["51%", "0%", "2 days", "10", ""]),
         ("Neo4jVersion", &["3.4.6", "5.26.0"], &["3.4", "3.4.6-rc", "latest", ""]),
         (
             "AdminSecretArn",

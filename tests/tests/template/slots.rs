@@ -33,7 +33,9 @@ fn the_one_task_definition_has_what_only_aws_would_show() {
     assert_eq!(definition["NetworkMode"], "awsvpc");
     let processor = json!({"Fn::If": ["IsArm", "ARM64", "X86_64"]});
     assert_eq!(definition["RuntimePlatform"]["CpuArchitecture"], processor);
-    assert_eq!(definition["Volumes"], json!([{"Name": "data", "Host": {"SourcePath": "/var/lib/neo4j"}}]));
+    // Logs have no path on the host: they are on its own disk, and end with the task.
+    let volumes = json!([{"Name": "data", "Host": {"SourcePath": "/var/lib/neo4j"}}, {"Name": "logs"}]);
+    assert_eq!(definition["Volumes"], volumes);
     let container = &definition["ContainerDefinitions"][0];
     let logs = &container["LogConfiguration"]["Options"];
     assert_eq!((&logs["mode"], &logs["max-buffer-size"]), (&"non-blocking".into(), &"25m".into()));
