@@ -49,30 +49,35 @@ release-arm64: tools ## The same for arm64 (Graviton); the next `make release` p
 
 # What `make image` builds with and from. BASE and NEO4J are those of the Dockerfile unless they are given.
 IMAGE_BUILDER := $(shell command -v docker || command -v buildah)
-IMAGE_TAG := neo4j-cluster:$(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
-# Each plugin is a URL or Maven coordinates, with its SHA-256; this APOC was built against 3.4.5, the last one before a later Neo4j.
+IMAGE_TAG := neo4j-cluster:$(shell git describe --always --dirty --abbrev=12 --exclude="*" 2>/dev/null || echo unknown)
+# Each plugin is a URL or Maven coordinates, with its SHA-256; this APOC was built against Neo4j 3.4.5, and the next one against 3.4.7.
 PLUGINS := org.neo4j.procedure:apoc:3.4.0.2\#44b07fe68bdc9287a3c75ae21e2f30536cb68fc2b670c3ab8350f205c5400cc2
 IMAGE_PLATFORM_x86_64 := linux/amd64
 IMAGE_PLATFORM_arm64 := linux/arm64
 # Without an engine buildah keeps images as plain folders, and needs no privileges that a container lacks.
-BUILDAH := STORAGE_DRIVER=$${STORAGE_DRIVER:-vfs} BUILDAH_ISOLATION=$${BUILDAH_ISOLATION:-chroot}
+BUILDAH := DOCKER_BUILDKIT=1 STORAGE_DRIVER=$${STORAGE_DRIVER:-vfs} BUILDAH_ISOLATION=$${BUILDAH_ISOLATION:-chroot}
 
-image: release ## The image of the nodes (docker or buildah; BASE=..., NEO4J=..., PLUGINS="URL#SHA256 ..." choose what is in it)
+image: ## The image of the nodes (docker or buildah; BASE=..., NEO4J=..., PLUGINS="URL#SHA256 ..." choose what is in it)
 	@$(if $(IMAGE_BUILDER),,echo "missing: docker or buildah. Run: sudo apt install buildah" >&2; exit 1)
-	@cluster/image/plugins.sh .local/image/plugins $(PLUGINS)
-	@cp target/lambda/node/bootstrap .local/image/node
+	@local/setup/prerequisites.sh build
+	@$(COMPILE)
+	@cluster/image/plugins.sh .local/image/plugins $(foreach plugin,$(PLUGINS),'$(plugin)')
+	@install -m 755 target/lambda/node/bootstrap .local/image/node
 	@$(BUILDAH) $(IMAGE_BUILDER) build --quiet --platform $(IMAGE_PLATFORM_$(ARCHITECTURE)) --file cluster/Dockerfile --tag $(IMAGE_TAG) \
-		$(if $(findstring buildah,$(IMAGE_BUILDER)),--format docker) $(BASE:%=--build-arg BASE=%) $(NEO4J:%=--build-arg NEO4J=%) \
+		$(if $(findstring buildah,$(IMAGE_BUILDER)),--format docker) $(BASE:%=--build-arg BASE=%) $(NEO4J:%=--build-arg NEO4J=%) $(NEO4J_PLATFORM:%=--build-arg NEO4J_PLATFORM=%) \
 		--build-arg REVISION=$(word 2,$(subst :, ,$(IMAGE_TAG))) .local/image
-	@echo "built $(IMAGE_TAG)"
+	@echo "built $(IMAGE_TAG) for $(ARCHITECTURE)"
 
+# Another name than the product's, so that it is never pushed as one.
+TEST_IMAGE_TAG := neo4j-cluster-test:latest
 # What the Dockerfile takes from registries, made from Debian's packages and Maven's jars.
 image-base: setup
 	@local/setup/image-base.sh .local/image-base .local/neo4j-3.4.6
 
 image-root: image-base ## Builds the image on packages of this machine and unpacks it, for `make demo IMAGE=built` (root, buildah, debootstrap, runc)
-	@$(MAKE) --no-print-directory image IMAGE_BUILDER=$(shell command -v buildah) BASE=localhost/java NEO4J=localhost/neo4j
-	@$(BUILDAH) local/setup/image-root.sh $(IMAGE_TAG) .local/image-root
+	@$(MAKE) --no-print-directory image IMAGE_BUILDER=buildah IMAGE_TAG=$(TEST_IMAGE_TAG) BASE=localhost/java NEO4J=localhost/neo4j \
+		NEO4J_PLATFORM=$(IMAGE_PLATFORM_$(ARCHITECTURE))
+	@$(BUILDAH) local/setup/image-root.sh $(TEST_IMAGE_TAG) .local/image-root
 
 test-image: image-root ## Neo4j from the built image, in namespaces of its own; about 3 minutes
 	@cargo test --locked --workspace --test image -- --ignored --test-threads 1
@@ -89,8 +94,8 @@ FORCE:
 
 # Three things at once: one waits for the network, and another one links the last of its binaries with one processor.
 demo: prerequisites ## Deploys the stack, kills the master, watches the writes move on (DIALECT=CLUSTER too, IMAGE=built from the image)
-	@$(MAKE) --no-print-directory --jobs 3 setup release $(LOCAL) $(if $(IMAGE),image-root)
-	@$(LOCAL) demo --dialect $(DIALECT) $(if $(IMAGE),--nodes image)
+	@$(MAKE) --no-print-directory --jobs 3 setup release $(LOCAL) $(if $(filter built,$(IMAGE)),image-root)
+	@$(LOCAL) demo --dialect $(DIALECT) $(if $(filter built,$(IMAGE)),--nodes image)
 
 up: setup release $(LOCAL) ## Leaves a cluster running and prints its endpoints
 	@$(LOCAL) up

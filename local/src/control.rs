@@ -24,7 +24,7 @@ use crate::{
 const ASK: Duration = Duration::from_secs(1);
 /// Where each node tells its role.
 pub const HTTP_PORT: u16 = 7474;
-/// Where the balancers' checks ask, and who answers there says whether its node takes part.
+/// Where the balancers' checks ask, and where a node program reports no role before its node has joined.
 const CHECK_PORT: u16 = 7475;
 
 /// The cloud now.
@@ -152,7 +152,7 @@ fn dialect(task: &Task) -> Option<&str> {
     words.find(|(name, _)| name == "DIALECT").map(|(_, word)| word.as_str())
 }
 
-/// The role of a task's node: what its Neo4j says, once its node program lets the balancers see it.
+/// The role of a task's node: what its Neo4j says, once its node program reports a role to the balancers.
 async fn role(task: &Task) -> String {
     let role = own_role(task).await;
     if role != "slave" {

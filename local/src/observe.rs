@@ -26,12 +26,18 @@ pub async fn form(cloud: &Cloud) -> Result<Status, String> {
         formed(&status, CORE_SIZE).then_some(status)
     });
     let status = observed(formed, "the nodes did not form a cluster; their logs are in .local").await?;
+    no_deleted_logs(cloud, &status)?;
+    Ok(status)
+}
+
+/// Fails if a node writes to a transaction log that is deleted, which is what a backup server beside the first store copy can cause.
+pub fn no_deleted_logs(cloud: &Cloud, status: &Status) -> Result<(), String> {
     let volumes = cloud.layout.run.join("hosts");
     let jvms = status.nodes.iter().flat_map(|node| children(node.pid));
     let deleted: Vec<String> = jvms.flat_map(|jvm| deleted_files(jvm, &volumes)).collect();
     let logs: Vec<&String> = deleted.iter().filter(|file| file.contains("neostore.transaction")).collect();
     if logs.is_empty() {
-        Ok(status)
+        Ok(())
     } else {
         Err(format!("a node writes to a transaction log that is deleted: {logs:?}"))
     }

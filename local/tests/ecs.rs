@@ -6,7 +6,7 @@
 use std::{
     fs,
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -29,7 +29,7 @@ const OBEYS_SIGTERM: &str = "trap 'exit 0' TERM; echo up; while :; do sleep 0.1;
 
 /// The part of the emulator that keeps services: one service, whose desired count a test can change.
 #[derive(Clone)]
-struct Services(Arc<AtomicUsize>);
+struct Services(Arc<AtomicUsize>, Option<&'static str>);
 
 async fn answer(State(services): State<Services>, headers: HeaderMap) -> Json<Value> {
     let target = headers["x-amz-target"].to_str().unwrap();
@@ -42,10 +42,15 @@ async fn answer(State(services): State<Services>, headers: HeaderMap) -> Json<Va
             "placementConstraints": [{"type": "memberOf", "expression": "attribute:neo4j.slot == core-1"}]}]})
         }
         "DescribeTaskDefinition" => {
+            let mut containers = vec![json!({"name": "neo4j", "essential": true, "stopTimeout": 2,
+                "mountPoints": [{"sourceVolume": "data", "containerPath": "/data"}, {"sourceVolume": "logs", "containerPath": "/logs"}]})];
+            containers.extend(services.1.map(|script| {
+                json!({"name": "beside", "essential": false, "command": ["-c", script],
+                    "mountPoints": [{"sourceVolume": "logs", "containerPath": "/logs", "readOnly": true}]})
+            }));
             json!({"taskDefinition": {"taskDefinitionArn": "arn:d:1", "family": "core-1",
-            "volumes": [{"name": "data", "host": {"sourcePath": "/var/lib/neo4j"}}],
-            "containerDefinitions": [{"name": "neo4j", "essential": true, "stopTimeout": 2,
-                "mountPoints": [{"sourceVolume": "data", "containerPath": "/data"}]}]}})
+            "volumes": [{"name": "data", "host": {"sourcePath": "/var/lib/neo4j"}}, {"name": "logs"}],
+            "containerDefinitions": containers}})
         }
         other => panic!("{other} is not the emulator's to answer"),
     })
@@ -59,10 +64,15 @@ struct Stage {
 
 impl Stage {
     async fn set(name: &str, script: &str) -> Self {
+        Self::set_with(name, script, None).await
+    }
+
+    /// With a second container, which is not essential.
+    async fn set_with(name: &str, script: &str, beside: Option<&'static str>) -> Self {
         let desired = Arc::new(AtomicUsize::new(1));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let emulator = Emulator { at: listener.local_addr().unwrap() };
-        let app = Router::new().route("/", post(answer)).with_state(Services(desired.clone()));
+        let app = Router::new().route("/", post(answer)).with_state(Services(desired.clone(), beside));
         tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
         let dir = std::env::temp_dir().join(format!("ecs-{}-{name}", std::process::id()));
         let _absent = fs::remove_dir_all(&dir);
@@ -203,6 +213,40 @@ async fn a_volume_belongs_to_the_slots_host_and_outlives_its_tasks() {
             fs::read_to_string(&starts).is_ok_and(|text| text == "x\nx\n")
         })
         .await;
+}
+
+/// `API/API_ContainerDefinition.html`, `essential`: a task goes on without a container that is not essential, and when an essential one
+/// ends, all others of the task are stopped. `API/API_StopTask.html`: all containers of the task get SIGTERM.
+#[tokio::test]
+async fn a_task_goes_on_without_a_container_that_is_not_essential_and_ends_all_of_them() {
+    let gone = Stage::set_with("beside-gone", OBEYS_SIGTERM, Some("echo up; exit 1")).await;
+    let task = gone.one_running().await;
+    let process = Path::new("/proc").join(task.beside[0].to_string());
+    gone.until("the other one has ended", |_| {
+        fs::read_to_string(process.join("stat")).is_ok_and(|stat| stat.contains(") Z ")) || !process.exists()
+    })
+    .await;
+    assert_eq!(gone.ecs.tasks()[0].last_status(), "RUNNING");
+
+    let stage = Stage::set_with(
+        "beside",
+        "echo line > $LOGS_DIR/file; exec sleep 1000",
+        Some("until cat $LOGS_DIR/file 2>/dev/null; do sleep 0.05; done; exec sleep 1000"),
+    )
+    .await;
+    let tasks =
+        stage.until("it runs", |tasks| tasks.iter().any(|task| task.last_status() == "RUNNING")).await;
+    let task = &tasks[0];
+    let names: Vec<Value> =
+        task.describe()["containers"].as_array().unwrap().iter().map(|one| one["name"].clone()).collect();
+    assert_eq!(names, ["beside", "neo4j"]);
+    let log = stage.dir.join(format!("core-1-{}-beside.log", task.id()));
+    stage.until("they share a volume", |_| fs::read_to_string(&log).is_ok_and(|text| text == "line\n")).await;
+    stage.desired.store(0, Ordering::SeqCst);
+    local::processes::signal_group(task.pid, local::processes::Signal::KILL);
+    let tasks = stage.until("it is stopped", |tasks| ended(tasks, &task.arn).is_some()).await;
+    assert_eq!(ended(&tasks, &task.arn).unwrap().exit, Some(137), "the exit code of the essential one");
+    assert!(!Path::new("/proc").join(task.beside[0].to_string()).exists(), "the other one is gone with it");
 }
 
 /// `API/API_ListTasks.html`: RUNNING is the default status; cluster, service and family filter; pages have a token.

@@ -186,6 +186,9 @@ fn defaults(settings: &Settings, disks: Disks) -> Vec<Own> {
         // 3.4.6 leaks disk space with its default provider.
         ("dbms.index.default_schema_provider", "lucene+native-2.0".into(), Origin::Default),
         ("dbms.udc.enabled", "false".into(), Origin::Default),
+        // The official neo4j.conf has it, which this one replaces: Java 8 would take a collector that stops the world for seconds, and
+        // heartbeats with it.
+        ("dbms.jvm.additional", "-XX:+UseG1GC".into(), Origin::Default),
         // On by default in Enterprise, below its home, and 3.4 never renames or removes these files.
         ("metrics.csv.enabled", "false".into(), Origin::Default),
         // With a certificate of its own unless one is put into the certificates' directory.
@@ -335,14 +338,19 @@ impl Conf {
 /// Files that users mount, such as those of a plugin, are found beside `neo4j.conf`. Their own `neo4j.conf` is in this one already.
 fn copy_extra(settings: &Settings) -> Result<(), (String, io::Error)> {
     let extra = &settings.extra;
+    if *extra == settings.conf {
+        return Ok(());
+    }
     let found = match fs::read_dir(extra) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         found => found.map_err(|error| (format!("reading {}", extra.display()), error))?,
     };
     for from in found.flatten().map(|entry| entry.path()).filter(|path| path.is_file()) {
         if let Some(name) = from.file_name().filter(|name| *name != "neo4j.conf") {
-            fs::copy(&from, settings.conf.join(name))
-                .map_err(|error| (format!("copying {}", from.display()), error))?;
+            let to = settings.conf.join(name);
+            // An earlier copy of a file that nobody may write cannot be written over, and can be replaced.
+            let _absent = fs::remove_file(&to);
+            fs::copy(&from, to).map_err(|error| (format!("copying {}", from.display()), error))?;
         }
     }
     Ok(())

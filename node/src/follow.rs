@@ -1,6 +1,6 @@
-//! `node logs FILE`: a log file of Neo4j on standard output, line by line, from its beginning and across its rotations. The task has a
-//! container with this verb for each such file, so that the log driver gives each a stream of its own, and a log that is not
-//! collected holds up neither Neo4j nor the node program.
+//! `node logs FILE`: a log file of Neo4j on standard output, line by line, across its rotations, and from its beginning: a follower
+//! that is started again prints lines twice rather than none. The task has a container with this verb for each such file, so that the
+//! log driver gives each a stream of its own, and a log that is not collected holds up neither Neo4j nor the node program.
 
 use std::{
     fs::{File, TryLockError},
@@ -27,7 +27,7 @@ pub(crate) const LOCK: &str = "node.lock";
 /// Why a file is not followed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("{0:?} is no name of a file in the directory of the logs, such as debug.log")]
+    #[error("{0:?} is not the name of a file in the directory of the logs, such as debug.log")]
     NotAName(String),
     #[error("{what}: {error}")]
     Io { what: String, error: io::Error },
@@ -73,13 +73,15 @@ fn is_held(lock: &Path) -> bool {
 struct Following {
     path: PathBuf,
     file: Option<File>,
+    /// Another file had its name at the last look.
+    renamed: bool,
     /// What has no line break yet.
     rest: Vec<u8>,
 }
 
 impl Following {
     fn new(path: PathBuf) -> Self {
-        Self { path, file: None, rest: Vec::new() }
+        Self { path, file: None, renamed: false, rest: Vec::new() }
     }
 
     /// Writes every complete line that is there, of the file and of those that took its place.
@@ -98,6 +100,7 @@ impl Following {
             let replaced = is_replaced(&file, &self.path);
             if file.metadata()?.len() < file.stream_position()? {
                 file.seek(SeekFrom::Start(0))?;
+                self.rest.clear();
             }
             let mut chunk = vec![0; CHUNK];
             loop {
@@ -108,10 +111,13 @@ impl Following {
                 self.rest.extend_from_slice(&chunk[..read]);
                 self.write_lines(out)?;
             }
-            if !replaced {
+            // One that was just renamed may get a last line of a thread that has it open.
+            if !replaced || !std::mem::replace(&mut self.renamed, true) {
+                self.renamed = replaced;
                 self.file = Some(file);
                 return out.flush();
             }
+            self.renamed = false;
             if !self.rest.is_empty() {
                 self.rest.push(b'\n');
                 self.write_lines(out)?;
@@ -198,7 +204,10 @@ mod tests {
         fs::rename(log.dir.join("debug.log"), log.dir.join("debug.log.1")).unwrap();
         assert_eq!(log.read(), "two\n", "the new one is not there yet");
         log.append("four\n");
-        assert_eq!(log.read(), "three\nfour\n");
+        assert_eq!(log.read(), "", "a line may still come");
+        let mut renamed = File::options().append(true).open(log.dir.join("debug.log.1")).unwrap();
+        renamed.write_all(b"!\n").unwrap();
+        assert_eq!(log.read(), "three!\nfour\n");
         fs::write(log.dir.join("debug.log"), "5\n").unwrap();
         assert_eq!(log.read(), "5\n");
     }

@@ -21,7 +21,7 @@ const PARAMETER: &str = "Neo4jSettings";
 const PREFIX: &str = "NEO4J_";
 /// In the directory that users mount.
 const FILE: &str = "neo4j.conf";
-/// Longer than any that people write.
+/// Longer than any that is written by hand.
 const LARGEST: u64 = 256 << 10;
 
 /// One setting.
@@ -117,11 +117,12 @@ fn variable(name: &str) -> String {
 fn file(path: &Path) -> io::Result<String> {
     let mut text = String::new();
     match File::open(path) {
-        Ok(open) => open.take(LARGEST).read_to_string(&mut text)?,
+        Ok(open) => open.take(LARGEST + 1).read_to_string(&mut text)?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
         Err(error) => return Err(error),
     };
-    Ok(text)
+    // Cut, it would lose settings, or half of a value.
+    if text.len() as u64 > LARGEST { Err(io::Error::other("it is larger than 256 KiB")) } else { Ok(text) }
 }
 
 /// One `name=value` a line; empty lines and comments are skipped.

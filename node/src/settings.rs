@@ -69,7 +69,7 @@ pub struct Settings {
     pub root_disk: PathBuf,
     /// Logs of this task.
     pub logs: PathBuf,
-    /// Plugins of the image, or of whoever mounts some.
+    /// Plugins of the image, or those that are mounted in their place.
     pub plugins: PathBuf,
     /// What `LOAD CSV` may read.
     pub import: PathBuf,

@@ -71,7 +71,7 @@ fn become_program(words: &[OsString]) -> ExitCode {
     let error = Command::new(program).args(arguments).exec();
     let program = program.display();
     eprintln!(
-        "{program} is no verb of this program (`node help` lists them), and as a program it cannot be started: {error}"
+        "{program} is not a verb of this program (`node help` lists them), and as a program it cannot be started: {error}"
     );
     ExitCode::from(127)
 }

@@ -1,5 +1,6 @@
 //! The node program, each file one side of it; one program, because they share the module `task`.
 
+mod again;
 mod conf;
 mod place;
 mod process;

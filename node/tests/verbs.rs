@@ -1,6 +1,8 @@
 //! The command line of the real program.
 
-use std::fs;
+use std::{fs, io::Write};
+
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::task::{OBEYS, THREE, Task};
 
@@ -85,7 +87,7 @@ fn another_program_takes_the_place_of_this_one_and_none_is_named() {
     assert_eq!((code, printed.as_str(), said.as_str()), (Some(3), "s\n", ""));
     let (code, printed, said) = ended(&task, &["rnu"], &[]);
     assert_eq!((code, printed.as_str()), (Some(127), ""), "as a shell says it");
-    assert!(said.starts_with("rnu is no verb of this program (`node help` lists them)"), "{said}");
+    assert!(said.starts_with("rnu is not a verb of this program (`node help` lists them)"), "{said}");
 }
 
 #[test]
@@ -107,23 +109,25 @@ fn a_log_is_followed_until_run_has_ended() {
     let mut node = task.start(&[]);
     node.until_log("started\n");
     let log = task.dir.join("logs/debug.log");
-    std::fs::write(&log, "one\n").unwrap();
-    let follower =
-        task.command(&["logs", "debug.log"], &[]).stdout(std::process::Stdio::piped()).spawn().unwrap();
-    let pid = rustix::process::Pid::from_raw(i32::try_from(follower.id()).unwrap()).unwrap();
+    fs::write(&log, "one\n").unwrap();
+    let printed = task.dir.join("printed");
+    let mut command = task.command(&["logs", "debug.log"], &[]);
+    let mut follower = command.stdout(fs::File::create(&printed).unwrap()).spawn().unwrap();
+    let deadline = std::time::Instant::now() + crate::task::PATIENCE;
+    while fs::read_to_string(&printed).unwrap() != "one\n" {
+        assert!(std::time::Instant::now() < deadline, "the first line is not printed");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
     // Asked with the others, as ECS does it, while Neo4j still stops.
-    std::thread::sleep(std::time::Duration::from_millis(500));
-    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-    std::thread::sleep(std::time::Duration::from_millis(700));
-    std::fs::write(&log, "one\ntwo\n").unwrap();
-    node.signal(rustix::process::Signal::TERM);
+    let pid = Pid::from_raw(i32::try_from(follower.id()).unwrap()).unwrap();
+    kill_process(pid, Signal::TERM).unwrap();
+    let mut append = fs::File::options().append(true).open(&log).unwrap();
+    append.write_all(b"two\n").unwrap();
+    node.signal(Signal::TERM);
     node.until_ended();
-    let output = follower.wait_with_output().unwrap();
-    assert_eq!(
-        (output.status.code(), String::from_utf8_lossy(&output.stdout).as_ref()),
-        (Some(0), "one\ntwo\n")
-    );
+    assert_eq!(follower.wait().unwrap().code(), Some(0));
+    assert_eq!(fs::read_to_string(&printed).unwrap(), "one\ntwo\n");
     let (code, _, said) = ended(&task, &["logs", "../secret"], &[]);
     assert_eq!(code, Some(1));
-    assert!(said.contains("is no name of a file in the directory of the logs"), "{said}");
+    assert!(said.contains("is not the name of a file in the directory of the logs"), "{said}");
 }

@@ -181,11 +181,28 @@ mod tests {
         Nodes { http_port, status_port }
     }
 
-    #[tokio::test]
-    async fn a_node_tells_its_role_and_its_program_how_far_it_is() {
+    /// A node program: its role, and its status. The order of two questions at once is not known.
+    async fn program() -> (u16, tokio::task::JoinHandle<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
         let status = r#"{"phase":"running","role":"slave","silent_ms":0,"alive":3,"last_transaction":7}"#;
-        let ((role, _), (program, _)) =
-            (answering(&[(404, "false")]).await, answering(&[(200, status)]).await);
+        let serving = tokio::spawn(async move {
+            for _question in 0..2 {
+                let (mut client, _) = listener.accept().await.unwrap();
+                let mut request = vec![0; 4096];
+                let read = client.read(&mut request).await.unwrap();
+                let is_role = request[..read].starts_with(b"GET /role ");
+                let (code, body) = if is_role { (404, "false") } else { (200, status) };
+                let answer = format!("HTTP/1.1 {code} x\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+                client.write_all(answer.as_bytes()).await.unwrap();
+            }
+        });
+        (port, serving)
+    }
+
+    #[tokio::test]
+    async fn a_node_program_tells_the_role_and_how_far_it_is() {
+        let (port, serving) = program().await;
         let address = [127, 0, 0, 1].into();
         let seen = |answer, phase: &str| Seen::Running {
             address,
@@ -193,11 +210,13 @@ mod tests {
             answer,
             phase: phase.into(),
         };
-        assert_eq!(nodes(role, program).seen(task(true)).await, seen(Answer::Slave, "running"));
-        // Both have given their one answer, and nothing listens any more.
+        // Nothing listens on Neo4j's own port.
+        assert_eq!(nodes(1, port).seen(task(true)).await, seen(Answer::Slave, "running"));
+        serving.await.unwrap();
+        // It has given its two answers, and nothing listens any more.
         let refused = Answer::NotKnown(NotKnown::Refused);
-        assert_eq!(nodes(role, program).seen(task(true)).await, seen(refused, ""));
-        assert_eq!(nodes(role, program).seen(task(false)).await, Seen::Pending);
+        assert_eq!(nodes(1, port).seen(task(true)).await, seen(refused, ""));
+        assert_eq!(nodes(1, port).seen(task(false)).await, Seen::Pending);
     }
 
     #[tokio::test]

@@ -55,8 +55,7 @@ pub enum Seen {
         definition: String,
         /// What it answered to the question for its role.
         answer: Answer,
-        /// What its node program reports: `waiting-for-peers`, `starting` or `running`; empty
-        /// if it does not report it.
+        /// What its node program reports ([`neo4j::Status::phase`]); empty if it does not report it.
         phase: String,
     },
 }
@@ -76,7 +75,7 @@ pub struct Wanted {
 }
 
 /// The phases of a node program, each of which shows that it has started.
-const PHASES: [&str; 3] = ["waiting-for-peers", "starting", "running"];
+const PHASES: [&str; 5] = ["waiting-for-peers", "starting", "copied", "restarting", "running"];
 
 pub fn ready(expected: &Expected, slots: &[Sighting]) -> Readiness {
     match expected {
@@ -183,9 +182,7 @@ impl Sighting {
                     Answer::NotKnown(NotKnown::Forbidden) => {
                         format!("{at} forbids the question for its role")
                     }
-                    Answer::NotKnown(NotKnown::Unexpected) => {
-                        told("answers what no node of its dialect does")
-                    }
+                    Answer::NotKnown(NotKnown::Unexpected) => told("has no role yet"),
                 }
             }
         }

@@ -41,6 +41,7 @@ pub async fn run(cloud: &Cloud, rounds: u32) -> Result<(), String> {
         )
         .await?;
         let formed = begun.elapsed();
+        observe::no_deleted_logs(cloud, &status)?;
         let ended: Vec<String> = cloud
             .tasks()
             .iter()

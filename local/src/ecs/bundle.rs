@@ -9,6 +9,8 @@ use std::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::definition::Tmpfs;
+
 /// Ids that exist in the container: the machine's own, none of which has a right outside.
 const IDS: u32 = 65536;
 
@@ -41,8 +43,8 @@ pub struct Container<'a> {
     pub environment: Vec<(String, String)>,
     /// `(on this machine, in the container, read-only)`.
     pub mounts: Vec<(PathBuf, String, bool)>,
-    /// Paths with memory in place of the image's files, such as `/tmp`.
-    pub tmpfs: Vec<String>,
+    /// Memory in place of the image's files.
+    pub tmpfs: Vec<Tmpfs>,
     /// Whether the image's own files cannot be written.
     pub read_only: bool,
 }
@@ -62,7 +64,7 @@ impl Built {
         Ok(Self { root: dir.join("root"), config })
     }
 
-    /// Whom its processes run as, of user and group.
+    /// The user and the group that its processes run as.
     pub fn user(&self) -> (u32, u32) {
         let (user, group) =
             self.config.user.split_once(':').unwrap_or((&self.config.user, &self.config.user));
@@ -118,9 +120,12 @@ fn mounts(container: &Container<'_>, hosts: &Path) -> Vec<Value> {
         let access = if read_only { "ro" } else { "rw" };
         json!({"destination": to, "type": "bind", "source": from, "options": ["rbind", access]})
     };
-    let memory = |to: &str| {
-        let options = ["nosuid", "nodev", "exec", "mode=1777", "size=268435456"];
-        json!({"destination": to, "type": "tmpfs", "source": "tmpfs", "options": options})
+    // As Docker has it, without a mode: runc gives it that of the directory below, and root as its owner.
+    let memory = |of: &Tmpfs| {
+        let mut options = vec!["noexec".to_owned(), "nosuid".to_owned(), "nodev".to_owned()];
+        options.push(format!("size={}m", of.mib));
+        options.extend(of.options.iter().cloned());
+        json!({"destination": of.path, "type": "tmpfs", "source": "tmpfs", "options": options})
     };
     let mut mounts = vec![
         json!({"destination": "/proc", "type": "proc", "source": "proc"}),
@@ -128,7 +133,7 @@ fn mounts(container: &Container<'_>, hosts: &Path) -> Vec<Value> {
         json!({"destination": "/dev/shm", "type": "tmpfs", "source": "shm", "options": ["nosuid", "nodev", "mode=1777"]}),
         bind(hosts, "/etc/hosts", true),
     ];
-    mounts.extend(container.tmpfs.iter().map(|path| memory(path)));
+    mounts.extend(container.tmpfs.iter().map(memory));
     mounts.extend(container.mounts.iter().map(|(from, to, read_only)| bind(from, to, *read_only)));
     mounts
 }
@@ -151,7 +156,7 @@ mod tests {
             command: &command,
             environment: vec![("B".into(), "x=y".into())],
             mounts: vec![("/host/data".into(), "/data".into(), true)],
-            tmpfs: vec!["/tmp".into()],
+            tmpfs: vec![Tmpfs { path: "/tmp".into(), mib: 16, options: vec!["exec".into()] }],
             read_only: true,
         };
         let spec = built().spec(&container, Path::new("/hosts"));
@@ -166,6 +171,7 @@ mod tests {
             .map(|mount| mount["destination"].as_str().unwrap())
             .collect();
         assert_eq!(destinations, ["/proc", "/dev", "/dev/shm", "/etc/hosts", "/tmp", "/data"]);
+        assert_eq!(spec["mounts"][4]["options"], json!(["noexec", "nosuid", "nodev", "size=16m", "exec"]));
         assert_eq!(spec["mounts"][5]["options"], json!(["rbind", "ro"]));
     }
 

@@ -30,10 +30,19 @@ pub struct Container {
     pub command: Vec<String>,
     pub environment: Vec<(String, String)>,
     pub mounts: Vec<Mount>,
-    /// Paths with memory in place of the image's files.
-    pub tmpfs: Vec<String>,
+    /// Memory in place of the image's files.
+    pub tmpfs: Vec<Tmpfs>,
     /// Whether the image's own files cannot be written.
     pub read_only: bool,
+}
+
+/// `API_Tmpfs.html`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tmpfs {
+    pub path: String,
+    pub mib: u64,
+    /// Such as `exec`; Docker's own are `noexec`, `nosuid` and `nodev`.
+    pub options: Vec<String>,
 }
 
 /// A volume of the task in its container.
@@ -74,10 +83,7 @@ pub fn parse(definition: &Value) -> Result<Definition, NoContainer> {
             command: list(&container["command"]).iter().map(text).collect(),
             environment: pairs.iter().map(|pair| (text(&pair["name"]), text(&pair["value"]))).collect(),
             mounts: mounts.iter().map(|mount| self::mount(mount, &volumes)).collect(),
-            tmpfs: list(&memory)
-                .iter()
-                .map(|one| text(&field(one, "containerPath", "ContainerPath")))
-                .collect(),
+            tmpfs: list(&memory).iter().map(tmpfs).collect(),
             read_only: is_true(&field(container, "readonlyRootFilesystem", "ReadonlyRootFilesystem")),
         }
     };
@@ -90,6 +96,17 @@ pub fn parse(definition: &Value) -> Result<Definition, NoContainer> {
         stop_timeout,
         beside,
     })
+}
+
+fn tmpfs(of: &Value) -> Tmpfs {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let size = field(of, "size", "Size");
+    let options = field(of, "mountOptions", "MountOptions");
+    Tmpfs {
+        path: text(&field(of, "containerPath", "ContainerPath")),
+        mib: size.as_u64().or_else(|| size.as_str()?.parse().ok()).unwrap_or_default(),
+        options: options.as_array().into_iter().flatten().map(text).collect(),
+    }
 }
 
 fn mount(mount: &Value, volumes: &[Volume]) -> Mount {

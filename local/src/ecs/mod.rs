@@ -26,7 +26,7 @@ use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{info, warn};
 
-pub use definition::{Definition, Mount, parse};
+pub use definition::{Definition, Mount, Tmpfs, parse};
 pub use host::Host;
 pub use place::{Constraint, Unplaced};
 pub use plan::{Service, Step, reconcile};

@@ -100,9 +100,9 @@ pub fn start(
             None => (as_process(image, &own, network, gateway, placed, container)?, None),
         };
         let what = format!("{} of task {id} of {service} at {address}", container.name);
-        let child = processes.start(&what, command, &log_of(image, service, log))?;
+        let mut child = processes.start(&what, command, &log_of(image, service, log))?;
         let pid = match bundle {
-            Some(bundle) => pid_in(&bundle)?,
+            Some(bundle) => pid_in(&bundle, &mut child)?,
             None => child.id().and_then(|pid| i32::try_from(pid).ok()).unwrap_or_default(),
         };
         Ok(Process { pid, child })
@@ -194,8 +194,8 @@ fn in_container(
     Ok(command)
 }
 
-/// The PID 1 of the container in `bundle`, which runc writes down before it starts it.
-fn pid_in(bundle: &Path) -> io::Result<i32> {
+/// The PID 1 of the container in `bundle`, which `runc` writes down before it starts it.
+fn pid_in(bundle: &Path, runc: &mut Child) -> io::Result<i32> {
     let deadline = Instant::now() + RUNC;
     loop {
         if let Some(pid) =
@@ -203,7 +203,8 @@ fn pid_in(bundle: &Path) -> io::Result<i32> {
         {
             return Ok(pid);
         }
-        if Instant::now() > deadline {
+        if runc.try_wait()?.is_some() || Instant::now() > deadline {
+            let _ended = runc.start_kill();
             return Err(io::Error::other(format!("runc has started no container of {}", bundle.display())));
         }
         thread::sleep(Duration::from_millis(5));

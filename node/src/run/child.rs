@@ -65,7 +65,10 @@ pub enum End {
     /// It was asked to stop.
     Stopped,
     /// It is to be started once more.
-    Again,
+    Again {
+        /// Whether it has left its cluster; otherwise the others take it for dead first.
+        cleanly: bool,
+    },
 }
 
 /// Starts Neo4j and stays until it has ended. When `again` says so, Neo4j is stopped to be started once more; if it says no, Neo4j goes
@@ -102,7 +105,7 @@ pub async fn run(
             _ = signals.int.recv() => break End::Stopped,
             is_turn = &mut again, if may_restart => {
                 if is_turn {
-                    break End::Again;
+                    break End::Again { cleanly: true };
                 }
                 may_restart = false;
                 guard.start(Start::Usual);
@@ -112,11 +115,10 @@ pub async fn run(
     let within = settings.stop_timeout.saturating_sub(LAST_WORDS).max(AT_LEAST);
     match end {
         End::Stopped => {
-            info!(event = "stopping", within_seconds = within.as_secs(), "asked to stop; Neo4j is told")
+            let within_seconds = within.as_secs();
+            info!(event = "stopping", within_seconds, "asked to stop; Neo4j is asked to stop");
         }
-        End::Again => {
-            // The others see it before the JVM is gone.
-            guard.start(Start::Again);
+        End::Again { .. } => {
             info!(
                 event = "restarting",
                 "the first store is copied; Neo4j is started once more, with its backup server"
@@ -127,22 +129,21 @@ pub async fn run(
     let ended = stop(&mut neo4j, within, guard, watching).await?;
     let well =
         ended.success() || ended.code() == Some(TERMINATED) || ended.signal() == Some(Signal::TERM.as_raw());
-    match end {
-        End::Stopped if !well => Err(Error::NotClean(ended)),
-        // A stop that was asked for meanwhile is a stop.
-        End::Again if signals.is_asked().await => Ok(End::Stopped),
-        End::Again => {
-            if !well {
-                warn!(
-                    event = "stop-not-clean",
-                    "Neo4j recovers its transaction logs at the start that follows ({ended})"
-                );
-            }
-            Ok(End::Again)
-        }
-        End::Stopped => {
+    // A stop that was asked for meanwhile is a stop.
+    let is_stop = end == End::Stopped || signals.is_asked().await;
+    match (is_stop, well) {
+        (true, true) => {
             info!(event = "stopped", "Neo4j has stopped");
             Ok(End::Stopped)
+        }
+        (true, false) => Err(Error::NotClean(ended)),
+        (false, true) => Ok(End::Again { cleanly: true }),
+        (false, false) => {
+            warn!(
+                event = "stop-not-clean",
+                "Neo4j recovers its transaction logs at the start that follows ({ended})"
+            );
+            Ok(End::Again { cleanly: false })
         }
     }
 }

@@ -59,6 +59,16 @@ impl Guard {
         self.watch().is_blank()
     }
 
+    /// Whether it is a slave with a copy of the master's store, if it was started blank.
+    pub fn has_copied(&self) -> bool {
+        self.watch().has_copied()
+    }
+
+    /// Neo4j is stopped now to be started once more, if it is still such a slave.
+    pub fn begin_restart(&self) -> bool {
+        self.watch().begin_restart(Instant::now())
+    }
+
     /// Waits until it is a slave with a copy of the master's store, if it was started blank.
     pub async fn until_copied(&self) {
         while !self.watch().has_copied() {

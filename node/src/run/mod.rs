@@ -28,7 +28,8 @@ mod watch;
 
 use std::{
     fs::{self, File},
-    path::Path,
+    path::{Path, PathBuf},
+    time::Duration,
 };
 
 use neo4j::Dialect;
@@ -41,7 +42,12 @@ use crate::{
 };
 use child::End;
 use identity::Refused;
+use peers::Again;
 use watch::Start;
+
+/// A program that follows a log holds the lock for no longer than it takes to look at it.
+const HOLD_TRIES: u32 = 50;
+const HOLD_AGAIN: Duration = Duration::from_millis(100);
 
 /// Why the program ends other than by an asked and clean stop.
 #[derive(Debug, thiserror::Error)]
@@ -130,7 +136,7 @@ pub async fn run(environment: &Environment) -> Result<(), Error> {
         let guard = guard::Guard::new(&settings, place.address, doorbell.clone(), members);
         let role = role::RoleCheck::new(cluster.dialect, http, bolt, administrator.clone());
         tokio::spawn(status::serve(at(cluster.status_port), guard.clone(), role));
-        let hosts = peers::wait_for_all(&settings, &place).await;
+        let hosts = peers::wait_for_all(&settings, &place, Again::AfterDying).await;
         Ok::<_, Error>((place, administrator, doorbell, guard, hosts))
     };
     let (place, administrator, doorbell, guard, hosts) = tokio::select! {
@@ -140,11 +146,11 @@ pub async fn run(environment: &Environment) -> Result<(), Error> {
             return Ok(());
         }
     };
-    let _held_to_the_end = hold(&settings.logs)?;
+    let _held_to_the_end = hold(&settings.logs).await?;
     administrator.prepare(&settings.data)?;
     let (data, address) = (settings.data.clone(), place.address);
     tokio::spawn(async move { branched::watch(&data, &doorbell).await });
-    let mut start = None;
+    let (mut start, mut hosts) = (None, hosts);
     loop {
         let disks = Disks::look(&settings);
         let conf = conf(&settings, &place.slot, address, &hosts, disks).map_err(settings::Error::from)?;
@@ -157,25 +163,47 @@ pub async fn run(environment: &Environment) -> Result<(), Error> {
         let again = turn::wait(&settings, &place, &guard);
         match child::run(&settings, address, &mut signals, &guard, how, again).await? {
             End::Stopped => return Ok(()),
-            End::Again => start = Some(Start::Again),
+            End::Again { cleanly } => {
+                start = Some(Start::Again);
+                // A store copy may have taken hours, and the others may have other addresses now.
+                let again = if cleanly { Again::AfterLeaving } else { Again::AfterDying };
+                tokio::select! {
+                    found = peers::wait_for_all(&settings, &place, again) => hosts = found,
+                    () = signals.stop() => {
+                        tracing::info!(event = "stopped", "asked to stop before Neo4j was started once more");
+                        return Ok(());
+                    }
+                }
+            }
         }
     }
 }
 
 /// Said before anything is written, because Neo4j would end with a stack trace of its own.
 fn writable(dir: &Path) -> Result<(), Error> {
+    let below = ["databases", "databases/graph.db", "dbms"].map(|name| dir.join(name));
+    let below = below.iter().map(PathBuf::as_path).filter(|below| below.exists());
+    [dir].into_iter().chain(below).try_for_each(is_writable)
+}
+
+fn is_writable(dir: &Path) -> Result<(), Error> {
     let tried = fs::create_dir_all(dir)
         .and_then(|()| rustix::fs::access(dir, rustix::fs::Access::WRITE_OK).map_err(std::io::Error::from));
     let user = rustix::process::getuid().as_raw();
     tried.map_err(|error| Error::NotWritable { dir: dir.display().to_string(), user, error })
 }
 
-/// The programs that follow the logs end only after this one.
-fn hold(logs: &Path) -> Result<File, Error> {
+/// The programs that follow the logs end only after this one. One of them may hold the lock for an instant, while it asks.
+async fn hold(logs: &Path) -> Result<File, Error> {
     let path = logs.join(follow::LOCK);
-    let failed = |error| Error::io(format!("locking {}", path.display()), error);
-    fs::create_dir_all(logs).map_err(failed)?;
-    let lock = File::create(&path).map_err(failed)?;
-    lock.lock().map_err(failed)?;
-    Ok(lock)
+    let lock = File::create(&path).map_err(|error| Error::io(format!("making {}", path.display()), error))?;
+    for _try in 0..HOLD_TRIES {
+        if lock.try_lock().is_ok() {
+            return Ok(lock);
+        }
+        tokio::time::sleep(HOLD_AGAIN).await;
+    }
+    let error =
+        std::io::Error::other("another node program has it, so two containers have this directory of logs");
+    Err(Error::io(format!("locking {}", path.display()), error))
 }

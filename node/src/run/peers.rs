@@ -16,15 +16,27 @@ const LOOK: Duration = Duration::from_secs(1);
 /// The same reason is said again only so often.
 const SAY_AGAIN: Duration = Duration::from_secs(30);
 
+/// What there was of this member before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Again {
+    /// A task that may have died: the others must have given it up.
+    AfterDying,
+    /// This task's own Neo4j, which has left in good order.
+    AfterLeaving,
+}
+
 /// Waits until Neo4j may be started; the hosts to start with, in the order of the slots. A slave-only node waits for the
 /// same as a core one, and is not one of the hosts: it does not count for a cluster that forms.
-pub async fn wait_for_all(settings: &Settings, own: &Place) -> Vec<IpAddr> {
+pub async fn wait_for_all(settings: &Settings, own: &Place, again: Again) -> Vec<IpAddr> {
     let cluster = &settings.cluster;
     if cluster.dialect == Dialect::Single {
         return vec![own.address];
     }
     let inventory = aws::Inventory::new(&aws::sdk_config().await, &cluster.cluster);
-    let given_up = if cluster.dialect == Dialect::Ha { settings.heartbeat_timeout } else { Duration::ZERO };
+    let given_up = match (cluster.dialect, again) {
+        (Dialect::Ha, Again::AfterDying) => settings.heartbeat_timeout,
+        _ => Duration::ZERO,
+    };
     let mut forming = Forming::new(settings.formation_timeout, given_up);
     let began = Instant::now();
     let mut said: Option<(String, Instant)> = None;

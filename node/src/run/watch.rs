@@ -39,6 +39,8 @@ pub struct Watch {
     /// The last answer that was not silence.
     last: Option<Answer>,
     had_role: bool,
+    /// It has said a role, also one that is held back: it is not recovering a large store.
+    has_spoken: bool,
     silent_since: Option<Instant>,
     /// Since when phase and role have been these.
     since: Instant,
@@ -54,6 +56,8 @@ pub enum Start {
         /// Whether it is a slave now, so that its store is a copy of the master's.
         copied: bool,
     },
+    /// It is being stopped after that: what it still says is not listened to.
+    Stopping,
     /// Once more, after that.
     Again,
     /// As it stays.
@@ -63,14 +67,27 @@ pub enum Start {
 impl Watch {
     /// A JVM that is silent for `fence_after` is frozen; zero for never.
     pub fn new(now: Instant, fence_after: Duration) -> Self {
-        let (start, last, had_role, silent_since) = (Start::NotYet, None, false, None);
-        Self { fence_after, start, last, had_role, silent_since, since: now }
+        let (start, last, silent_since) = (Start::NotYet, None, None);
+        Self { fence_after, start, last, had_role: false, has_spoken: false, silent_since, since: now }
     }
 
     /// Neo4j is started now, or goes on as what it says.
     pub fn start(&mut self, now: Instant, start: Start) {
+        if start == Start::Again {
+            self.has_spoken = false;
+        }
         self.start = start;
         self.since = now;
+    }
+
+    /// Neo4j is stopped now to be started once more, if it is a slave that has copied its store. Until it is started again it says
+    /// nothing of its own.
+    pub fn begin_restart(&mut self, now: Instant) -> bool {
+        let begins = self.has_copied();
+        if begins {
+            self.start(now, Start::Stopping);
+        }
+        begins
     }
 
     /// How far the node is, in a word: others wait for it.
@@ -78,20 +95,20 @@ impl Watch {
         match (self.start, self.had_role) {
             (Start::NotYet, _) => "waiting-for-peers",
             (Start::Blank { copied: true }, _) => "copied",
+            (Start::Stopping, _) | (Start::Again, false) => "restarting",
             (_, true) => "running",
-            (Start::Again, false) => "restarting",
             (_, false) => "starting",
         }
     }
 
     /// Whether a slave has not joined yet, because it is started once more first.
     pub fn is_blank(&self) -> bool {
-        matches!(self.start, Start::Blank { .. })
+        matches!(self.start, Start::Blank { .. } | Start::Stopping)
     }
 
     /// Whether it is such a slave now.
     pub fn has_copied(&self) -> bool {
-        self.start == Start::Blank { copied: true }
+        self.start == Start::Blank { copied: true } && self.silent_since.is_none()
     }
 
     /// For how long phase and role have been these.
@@ -121,6 +138,10 @@ impl Watch {
             return Vec::new();
         }
         self.silent_since = None;
+        self.has_spoken |= answer.is_firm();
+        if self.start == Start::Stopping {
+            return Vec::new();
+        }
         if self.is_blank() {
             // A master has founded the cluster, so that its store is the one that the others copy.
             self.start = if answer == Answer::Master {
@@ -152,10 +173,10 @@ impl Watch {
         bells
     }
 
-    /// Whether the JVM is frozen: it had a role in this process's life, and nothing of it has answered for long enough.
+    /// Whether the JVM is frozen: it has said a role since it was started, and nothing of it has answered for long enough.
     /// One that never had a role may be recovering a large store.
     pub fn is_frozen(&self, now: Instant) -> bool {
-        self.had_role && !self.fence_after.is_zero() && self.silent_for(now) >= self.fence_after
+        self.has_spoken && !self.fence_after.is_zero() && self.silent_for(now) >= self.fence_after
     }
 
     /// For how long nothing has answered.
@@ -263,11 +284,28 @@ mod tests {
         assert_eq!(watch.see(now, UNSETTLED, false), []);
         assert!(!watch.has_copied(), "without a master it must not be stopped");
         watch.see(now, Answer::Slave, false);
+        assert!(watch.begin_restart(now));
+        assert_eq!(watch.see(now, Answer::Slave, false), [], "the old one still answers");
+        assert_eq!((watch.phase(), watch.is_blank()), ("restarting", true));
         watch.start(now, Start::Again);
         watch.see(now, REFUSED, false);
         assert_eq!(watch.phase(), "restarting");
         assert_eq!(watch.see(now, Answer::Slave, false), [Bell::Joined, Bell::BecameSlave]);
         assert_eq!(watch.phase(), "running");
+    }
+
+    #[test]
+    fn only_a_slave_that_has_copied_and_is_not_silent_is_stopped() {
+        let now = Instant::now();
+        let mut watch = Watch::new(now, AFTER);
+        watch.start(now, Start::Blank { copied: false });
+        assert!(!watch.begin_restart(now));
+        watch.see(now, Answer::Slave, false);
+        watch.see(now, SILENT, false);
+        assert!(!watch.begin_restart(now), "it would be killed, and count as dead");
+        assert!(watch.is_frozen(now + AFTER), "and a frozen one is ended as any other");
+        watch.see(now, Answer::Master, false);
+        assert!(!watch.begin_restart(now), "it is the master now");
     }
 
     #[test]

@@ -23,6 +23,7 @@ pub fn backup_servers(stage: &Stage) -> Outcome {
     stage.play(async |cloud| {
         let status = rest(cloud).await?;
         local::bench::without_backups(&status).await?;
+        let mut restarts = Vec::new();
         for node in status.nodes {
             let log = node_log(cloud, &node.service, &node.task);
             let starts = log.matches("\"event\":\"neo4j-started\"").count();
@@ -33,14 +34,29 @@ pub fn backup_servers(stage: &Stage) -> Outcome {
                     node.service, node.role
                 ));
             }
-            let joined = log.find("\"the role has changed\"").unwrap_or_default();
-            let restarted = log.find("\"event\":\"restarting\"").unwrap_or_default();
-            if node.role == "slave" && joined < restarted {
-                return Err(format!("{} rang before it was started once more", node.service));
+            if node.role == "slave" {
+                let (from, to) = (moment(&log, "restarting")?, moment(&log, "joined")?);
+                if to < from {
+                    return Err(format!("{} rang before it was started once more", node.service));
+                }
+                restarts.push((from, to));
             }
         }
-        Ok(())
+        restarts.sort();
+        match restarts.windows(2).find(|pair| pair[1].0 < pair[0].1) {
+            Some(pair) => Err(format!("two slaves were away at once: {pair:?}")),
+            None => Ok(()),
+        }
     })
+}
+
+/// When the line with this event was written; as text, which sorts as time does.
+fn moment(log: &str, event: &str) -> Result<String, String> {
+    let named = format!("\"event\":\"{event}\"");
+    let line =
+        log.lines().find(|line| line.contains(&named)).ok_or_else(|| format!("no {event} in {log}"))?;
+    let line: serde_json::Value = serde_json::from_str(line).map_err(|error| error.to_string())?;
+    Ok(line["timestamp"].as_str().unwrap_or_default().to_owned())
 }
 
 /// What the container beside Neo4j's has printed: a store copy is found there by the saved query.

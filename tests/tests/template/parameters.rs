@@ -48,7 +48,7 @@ fn every_number_has_both_bounds_and_its_default_is_between_them() {
 #[test]
 fn a_licence_that_is_not_accepted_is_refused_before_anything_is_made() {
     let main = template("template.yml");
-    assert_eq!(main["Parameters"]["AcceptLicense"]["Default"], "no", "nobody accepts it by a default");
+    assert_eq!(main["Parameters"]["AcceptLicense"]["Default"], "no", "a default accepts no licence");
     let rule = &main["Rules"]["LicenseIsAccepted"];
     assert!(rule["RuleCondition"].is_null(), "it holds for every stack");
     assert_eq!(rule["Assertions"][0]["Assert"], json!({"Fn::Equals": [{"Ref": "AcceptLicense"}, "yes"]}));
