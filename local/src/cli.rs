@@ -14,15 +14,15 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use crate::{
+    arguments::{AtRest, Bench, Demo, Formations, Options, Shown, Slot, Target},
     bench,
-    cloud::{self, Cloud, Nodes, Settings},
+    cloud::{self, Cloud, Nodes},
     control::{Act, Order, Status},
     demo, deploy, http as wire,
     layout::Layout,
     observe,
     processes::{self, Processes},
     report,
-    stack::Stack,
 };
 
 /// The run that people use; tests have runs of their own.
@@ -68,89 +68,6 @@ pub enum Command {
     BenchFormation(Formations),
     /// Deploys, kills the master under a writing client, and watches the writes move on
     Demo(Demo),
-}
-
-/// Settings of a cloud.
-#[derive(Debug, Clone, Default, clap::Args)]
-pub struct Options {
-    /// Milliseconds until a registration reaches the balancers' data plane
-    #[arg(long, default_value_t = 0)]
-    propagation_ms: u64,
-    /// What nodes are started from: this machine's programs, or the unpacked image (needs root and runc)
-    #[arg(long, value_enum, default_value_t)]
-    nodes: Nodes,
-    #[command(flatten)]
-    stack: Chosen,
-}
-
-/// The stack that is meant.
-#[derive(Debug, Clone, Default, clap::Args)]
-pub struct Chosen {
-    /// The stack that is meant
-    #[arg(long = "stack", value_name = "NAME", default_value_t)]
-    name: Stack,
-}
-
-/// The stack that is shown.
-#[derive(Debug, clap::Args)]
-pub struct Shown {
-    /// Only this stack
-    #[arg(long, value_name = "NAME")]
-    stack: Option<Stack>,
-}
-
-/// Settings of a demo.
-#[derive(Debug, clap::Args)]
-pub struct Demo {
-    /// HA (high availability), or CLUSTER (causal clustering)
-    #[arg(long, default_value = "HA", value_parser = ["HA", "CLUSTER"])]
-    dialect: String,
-    #[command(flatten)]
-    cloud: Options,
-}
-
-/// Settings of a benchmark.
-#[derive(Debug, clap::Args)]
-pub struct Bench {
-    #[command(flatten)]
-    counts: bench::Counts,
-}
-
-/// Settings of a benchmark at rest.
-#[derive(Debug, clap::Args)]
-pub struct AtRest {
-    /// For how long calls are counted; the users are compared every five minutes, so a multiple of it counts all as often
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
-    minutes: u32,
-}
-
-/// Settings of the formations.
-#[derive(Debug, clap::Args)]
-pub struct Formations {
-    /// How many
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
-    rounds: u32,
-}
-
-/// A node to break.
-#[derive(Debug, clap::Args)]
-pub struct Target {
-    /// core-1, core-2, ..., a task id, or master
-    node: String,
-    /// Only the JVM, not the node program beside it
-    #[arg(long)]
-    jvm: bool,
-    #[command(flatten)]
-    stack: Chosen,
-}
-
-/// A slot whose instance is meant.
-#[derive(Debug, clap::Args)]
-pub struct Slot {
-    /// core-1, core-2, ..., or master
-    slot: String,
-    #[command(flatten)]
-    stack: Chosen,
 }
 
 type Outcome = Result<(), Box<dyn Error>>;
@@ -215,12 +132,6 @@ impl Command {
     }
 }
 
-impl From<Slot> for Target {
-    fn from(slot: Slot) -> Self {
-        Self { node: slot.slot, jvm: false, stack: slot.stack }
-    }
-}
-
 /// Plays on a cloud of its own, and ends it whatever happens.
 async fn on_stage(
     layout: Layout,
@@ -249,17 +160,6 @@ async fn failovers(layout: &Layout, counts: &bench::Counts) -> Outcome {
     }
     println!("\n{}", bench::table(&samples));
     outcome
-}
-
-impl Options {
-    fn settings(&self) -> Settings {
-        Settings {
-            propagation: Duration::from_millis(self.propagation_ms),
-            nodes: self.nodes,
-            stack: self.stack.name.clone(),
-            ..Settings::default()
-        }
-    }
 }
 
 async fn up(layout: Layout, options: &Options) -> Outcome {
@@ -384,6 +284,7 @@ async fn interrupted() {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stack::Stack;
 
     #[test]
     fn a_slots_agent_and_instance_are_broken_by_name() {

@@ -10,6 +10,7 @@
 //! What is overlaid follows AWS's documentation, and `tests/` has one case per sentence it claims to follow.
 
 pub mod address;
+pub mod arguments;
 pub mod bench;
 pub mod callers;
 pub mod cli;

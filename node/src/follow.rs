@@ -36,7 +36,7 @@ pub enum Error {
 /// Follows until it is asked to stop and `node run` has ended.
 ///
 /// # Errors
-/// When the name is none, or standard output is closed.
+/// When it is not the name of a file, or standard output is closed.
 pub async fn run(environment: &Environment, name: &str) -> Result<(), Error> {
     let is_name = Path::new(name).file_name().is_some_and(|own| own == name);
     if !is_name {
@@ -96,7 +96,7 @@ impl Following {
                     Err(error) => return Err(error),
                 },
             };
-            // Looked at before the end is read: a file that was renamed by then gets no more lines after it.
+            // Looked at before the end is read, so that all that was written until then is read.
             let replaced = is_replaced(&file, &self.path);
             if file.metadata()?.len() < file.stream_position()? {
                 file.seek(SeekFrom::Start(0))?;

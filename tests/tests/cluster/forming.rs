@@ -126,9 +126,11 @@ pub fn readers(stage: &Stage) -> Outcome {
 pub fn left_out(stage: &Stage) -> Outcome {
     stage.play(async |cloud| {
         let root = &cloud.layout.root;
-        let nested = fs::read_dir(root.join("cluster")).into_iter().flatten().flatten();
+        let beside =
+            fs::read_dir(root.join("cluster")).into_iter().flatten().flatten().map(|file| file.path());
+        let nested = beside.filter(|path| path.extension().is_some_and(|ending| ending == "yml"));
         let mut expected = Vec::new();
-        for template in nested.map(|file| file.path()).chain([root.join("template.yml")]) {
+        for template in nested.chain([root.join("template.yml")]) {
             let text = fs::read_to_string(&template).map_err(|error| error.to_string())?;
             let local = templates::without_listed_types(&text);
             expected.extend(local.map_err(|error| format!("{}: {error}", template.display()))?.dropped);

@@ -27,8 +27,9 @@ const SETTINGS: (&str, &str) =
     ("Neo4jSettings", "# slow queries\ndbms.logs.query.enabled=true\n\ndbms.logs.query.threshold=2s\n");
 /// Writes are sent every 50 ms; a pause that is longer than this is one that a client notices.
 const NOTICED: Duration = Duration::from_millis(500);
-/// No master moves, so that a pause is a busy machine's: a client's own patience of a second, and one more.
-const UNDISTURBED: Duration = Duration::from_secs(2);
+/// No master moves, so that a pause is Neo4j's own or a busy machine's: with a push to a slave one write in fifteen waits for two
+/// seconds (docs/replication.md), and the one after it has a client's patience of a second. An election takes longer.
+const UNDISTURBED: Duration = Duration::from_secs(3);
 const LOOK: Duration = Duration::from_millis(100);
 
 /// One slot has no host. A deployment that would stop another one is refused, names it, and is rolled back; with the word of the
