@@ -110,11 +110,11 @@ impl Place {
         let url = format!("http://{}:7474/db/data/transaction/commit", self.address);
         let mut asked = Command::new("curl");
         asked.args(["-sS", "-m", "20", "-H", "content-type: application/json", "-d", &body, &url]);
-        text(asked.output().unwrap())
+        text(&asked.output().unwrap())
     }
 }
 
-fn text(output: Output) -> String {
+fn text(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
 
@@ -157,7 +157,7 @@ impl Running {
     /// A program in the running container, as `docker exec` starts it.
     fn exec(&self, words: &[&str]) -> (i32, String) {
         let output = Command::new("runc").args(["exec", &self.name]).args(words).output().unwrap();
-        (output.status.code().unwrap_or(-1), text(output))
+        (output.status.code().unwrap_or(-1), text(&output))
     }
 }
 
@@ -273,7 +273,7 @@ fn a_plugin_with_another_checksum_is_refused_before_an_image_is_built() {
     let output =
         Command::new(root().join("cluster/image/plugins.sh")).arg(&dir).arg(plugin).output().unwrap();
     assert!(!output.status.success());
-    let said = text(output);
+    let said = text(&output);
     assert!(
         said.contains("PLUGINS: org.neo4j.procedure:apoc:3.4.0.2 does not have the SHA-256 0000"),
         "{said}"
@@ -313,7 +313,7 @@ fn registry(dir: &Path, at: &str) -> Registry {
         .arg(dir.join("cert.pem"))
         .output()
         .expect("openssl");
-    assert!(made.status.success(), "{}", text(made));
+    assert!(made.status.success(), "{}", text(&made));
     let here = dir.display();
     let config = format!(
         "version: 0.1\nstorage: {{filesystem: {{rootdirectory: {here}/registry}}}}\n\
@@ -353,10 +353,10 @@ fn the_image_is_pushed_and_what_is_printed_is_its_digest() {
     };
     let refused = push(&[]);
     assert!(!refused.status.success());
-    assert!(text(refused).contains("NEO_ECR_REPO: must be the ARN or the URI of an ECR repository"));
+    assert!(text(&refused).contains("NEO_ECR_REPO: must be the ARN or the URI of an ECR repository"));
 
     let pushed = push(&[("NEO_ECR_REPO", &format!("{at}/team/neo4j"))]);
-    assert!(pushed.status.success(), "{}", text(pushed));
+    assert!(pushed.status.success(), "{}", text(&pushed));
     let printed = String::from_utf8(pushed.stdout).unwrap();
     let asked = fs::read_to_string(place.dir.join("asked")).unwrap();
     assert_eq!(asked, "ecr get-login-password --region eu-west-1\n");
@@ -364,7 +364,7 @@ fn the_image_is_pushed_and_what_is_printed_is_its_digest() {
     let accept = "accept: application/vnd.docker.distribution.manifest.v2+json";
     let mut curl = Command::new("curl");
     curl.args(["-sSI", "--cacert"]).arg(place.dir.join("cert.pem")).args(["-H", accept, &manifest]);
-    let found = text(curl.output().unwrap());
+    let found = text(&curl.output().unwrap());
     let digest = printed.trim().strip_prefix(&format!("Image={at}/team/neo4j@")).expect(&printed);
     assert!(digest.starts_with("sha256:") && found.contains(digest), "{printed}{found}");
 }

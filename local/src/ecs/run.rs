@@ -114,7 +114,7 @@ pub fn start(
         match start(other, &format!("{id}-{}", other.name)) {
             Ok(process) => beside.push(process),
             Err(error) => {
-                warn!(container = other.name, %error, "a container beside a task's cannot be started")
+                warn!(container = other.name, %error, "a container beside a task's cannot be started");
             }
         }
     }
@@ -124,8 +124,7 @@ pub fn start(
 /// What every container of a task is given: its cloud, and what the task definition says.
 fn environment(gateway: SocketAddr, id: &str, container: &Container) -> Vec<(String, String)> {
     let agent = format!("http://{gateway}/_local/metadata/{id}");
-    let cloud =
-        cloud_environment(gateway).into_iter().map(|(name, value)| (name.to_string(), value.to_string()));
+    let cloud = cloud_environment(gateway).into_iter().map(|(name, value)| (name.to_owned(), value));
     let mut all: Vec<(String, String)> = cloud.collect();
     all.extend(container.environment.iter().cloned());
     all.push(("ECS_CONTAINER_METADATA_URI_V4".to_owned(), agent));

@@ -122,7 +122,7 @@ pub async fn run(environment: &Environment) -> Result<(), Error> {
     let settings = settings::check(environment)?;
     let cluster = &settings.cluster;
     let mut signals = child::Signals::listen()?;
-    let ready = async {
+    let ready = Box::pin(async {
         let place = place::find(&settings).await?;
         name_slot(&place.slot.name);
         // Before there is a password, a port or a peer: none of them is this task's if the volume is not.
@@ -138,7 +138,7 @@ pub async fn run(environment: &Environment) -> Result<(), Error> {
         tokio::spawn(status::serve(at(cluster.status_port), guard.clone(), role));
         let hosts = peers::wait_for_all(&settings, &place, Again::AfterDying).await;
         Ok::<_, Error>((place, administrator, doorbell, guard, hosts))
-    };
+    });
     let (place, administrator, doorbell, guard, hosts) = tokio::select! {
         ready = ready => ready?,
         () = signals.stop() => {
@@ -160,7 +160,8 @@ pub async fn run(environment: &Environment) -> Result<(), Error> {
         let is_blank = cluster.dialect == Dialect::Ha && disks.volume == Volume::Blank;
         // Once, whatever is found on the volume then.
         let how = start.unwrap_or(if is_blank { Start::Blank { copied: false } } else { Start::Usual });
-        let again = turn::wait(&settings, &place, &guard);
+        // On the heap: the calls to ECS in it are large.
+        let again = Box::pin(turn::wait(&settings, &place, &guard));
         match child::run(&settings, address, &mut signals, &guard, how, again).await? {
             End::Stopped => return Ok(()),
             End::Again { cleanly } => {
@@ -168,7 +169,7 @@ pub async fn run(environment: &Environment) -> Result<(), Error> {
                 // A store copy may have taken hours, and the others may have other addresses now.
                 let again = if cleanly { Again::AfterLeaving } else { Again::AfterDying };
                 tokio::select! {
-                    found = peers::wait_for_all(&settings, &place, again) => hosts = found,
+                    found = Box::pin(peers::wait_for_all(&settings, &place, again)) => hosts = found,
                     () = signals.stop() => {
                         tracing::info!(event = "stopped", "asked to stop before Neo4j was started once more");
                         return Ok(());
