@@ -94,7 +94,8 @@ FORCE:
 
 # Three things at once: one waits for the network, and another one links the last of its binaries with one processor.
 demo: prerequisites ## Deploys the stack, kills the master, watches the writes move on (DIALECT=CLUSTER too, IMAGE=built from the image)
-	@$(MAKE) --no-print-directory --jobs 3 setup release $(LOCAL) $(if $(filter built,$(IMAGE)),image-root)
+	@$(MAKE) --no-print-directory --jobs 3 setup release $(LOCAL)
+	@$(if $(filter built,$(IMAGE)),$(MAKE) --no-print-directory image-root)
 	@$(LOCAL) demo --dialect $(DIALECT) $(if $(filter built,$(IMAGE)),--nodes image)
 
 up: setup release $(LOCAL) ## Leaves a cluster running and prints its endpoints

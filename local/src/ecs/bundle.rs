@@ -13,6 +13,8 @@ use super::definition::Tmpfs;
 
 /// Ids that exist in the container: the machine's own, none of which has a right outside.
 const IDS: u32 = 65536;
+/// The container's name for itself.
+const HOSTNAME: &str = "node";
 
 /// The built image: its root file system, and what it says of itself.
 #[derive(Clone, Debug)]
@@ -79,7 +81,8 @@ impl Built {
         fs::create_dir_all(dir)?;
         // As Docker does: a file of the host's, so that a volume is on another file system than it.
         let hosts = dir.join("hosts");
-        fs::write(&hosts, "127.0.0.1 localhost\n")?;
+        // Neo4j looks up the name of its host.
+        fs::write(&hosts, format!("127.0.0.1 localhost {HOSTNAME}\n"))?;
         fs::write(dir.join("config.json"), self.spec(container, &hosts).to_string())
     }
 
@@ -94,6 +97,7 @@ impl Built {
         let ids = json!([{"containerID": 0, "hostID": 0, "size": IDS}]);
         json!({
             "ociVersion": "1.0.2",
+            "hostname": HOSTNAME,
             "process": {
                 "terminal": false,
                 "user": {"uid": uid, "gid": gid},
