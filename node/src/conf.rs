@@ -320,14 +320,11 @@ impl Conf {
         self.0.iter().map(|(name, line)| (name.as_str(), line))
     }
 
-    /// Writes the file, and makes the directories it names.
+    /// Writes the file, and puts those of the users beside it.
     ///
     /// # Errors
     /// What was tried, and what the system said.
     pub(crate) fn write(&self, settings: &Settings) -> Result<(), (String, io::Error)> {
-        for dir in [&settings.conf, &settings.logs] {
-            fs::create_dir_all(dir).map_err(|error| (format!("making {}", dir.display()), error))?;
-        }
         copy_extra(settings)?;
         let file = settings.neo4j_conf();
         write(&file, &format!("{MARK}\n{self}"))

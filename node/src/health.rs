@@ -3,7 +3,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use neo4j::Status;
+use neo4j::{Status, phase};
 use runtime::Environment;
 
 use crate::{metadata, place, settings};
@@ -49,13 +49,13 @@ pub async fn run(environment: &Environment) -> Result<String, Error> {
 fn judge(status: &Status) -> Result<String, Error> {
     let since = Duration::from_millis(status.since_ms);
     let seconds = since.as_secs();
-    if status.phase != RUNNING {
+    if status.phase != phase::RUNNING {
         let doing = match status.phase.as_str() {
-            "waiting-for-peers" => "it waits for the other nodes before it starts Neo4j",
-            "copied" => {
+            phase::WAITING => "it waits for the other nodes before it starts Neo4j",
+            phase::COPIED => {
                 "it has copied the store, and waits for its turn to start Neo4j with the backup server"
             }
-            "restarting" => "it starts Neo4j again, with the backup server",
+            phase::RESTARTING => "it starts Neo4j again, with the backup server",
             _ => "Neo4j starts: it recovers its store, or copies the master's",
         };
         return Ok(format!("well: {doing}, for {seconds} s"));
@@ -70,9 +70,6 @@ fn judge(status: &Status) -> Result<String, Error> {
         _ => Ok(format!("well: it is between roles, for {seconds} s")),
     }
 }
-
-/// The phase from the first role on.
-const RUNNING: &str = "running";
 
 #[cfg(test)]
 mod tests {

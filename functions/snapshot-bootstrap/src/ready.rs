@@ -74,9 +74,6 @@ pub struct Wanted {
     pub relationships: Option<u64>,
 }
 
-/// The phases of a node program, each of which shows that it has started.
-const PHASES: [&str; 5] = ["waiting-for-peers", "starting", "copied", "restarting", "running"];
-
 pub fn ready(expected: &Expected, slots: &[Sighting]) -> Readiness {
     match expected {
         Expected::Cluster { nodes, master } => cluster(*nodes, *master, slots),
@@ -200,7 +197,7 @@ impl Sighting {
         match &self.seen {
             Seen::Running { answer, .. } if answer.is_firm() => true,
             Seen::Running { phase, .. } => {
-                standing == Standing::WaitsForPeers && PHASES.contains(&phase.as_str())
+                standing == Standing::WaitsForPeers && neo4j::phase::ALL.contains(&phase.as_str())
             }
             Seen::NoTask | Seen::Pending => false,
         }

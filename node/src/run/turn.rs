@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use neo4j::Status;
+use neo4j::{Status, phase};
 use tracing::{info, warn};
 
 use super::guard::Guard;
@@ -43,9 +43,10 @@ pub fn turn(own: u32, peers: &[Peer], waited: Duration) -> Turn {
     let others = || peers.iter().filter(|peer| peer.server_id != own);
     // Neither is one whose JVM is silent: what it said last may not be so any more.
     let well = |peer: &Peer| peer.status.as_ref().filter(|status| status.silent_ms == 0).cloned();
-    let phase = |peer: &Peer| well(peer).map_or(String::new(), |status| status.phase);
+    let phase_of = |peer: &Peer| well(peer).map_or(String::new(), |status| status.phase);
     // In a founding it may still come. One that starts for longer recovers or copies a large store; one that does not answer is down.
-    let is_there = |peer: &&Peer| matches!(phase(peer).as_str(), "copied" | "restarting" | "running");
+    let is_there =
+        |peer: &&Peer| matches!(phase_of(peer).as_str(), phase::COPIED | phase::RESTARTING | phase::RUNNING);
     if let Some(peer) = others().find(|peer| !is_there(peer)) {
         let reason = format!("the node {} has not joined", peer.server_id);
         return if waited < FOUNDING { Turn::Wait(reason) } else { Turn::JoinAsItIs(reason) };
@@ -54,10 +55,10 @@ pub fn turn(own: u32, peers: &[Peer], waited: Duration) -> Turn {
     if others().filter_map(well).filter(|status| status.role == "master").count() != 1 {
         return Turn::Wait("no peer, or more than one, says that it is the master".into());
     }
-    if let Some(peer) = others().find(|peer| phase(peer) == "restarting") {
+    if let Some(peer) = others().find(|peer| phase_of(peer) == phase::RESTARTING) {
         return Turn::Wait(format!("the node {} is being started once more", peer.server_id));
     }
-    match others().find(|peer| peer.server_id < own && phase(peer) == "copied") {
+    match others().find(|peer| peer.server_id < own && phase_of(peer) == phase::COPIED) {
         Some(peer) => Turn::Wait(format!("the node {} is first", peer.server_id)),
         None => Turn::Go,
     }

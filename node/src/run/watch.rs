@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use neo4j::phase;
 use topology::{Answer, NotKnown};
 
 /// A change of role that whoever watches the cluster should look at now. Its content decides nothing.
@@ -93,11 +94,11 @@ impl Watch {
     /// How far the node is, in a word: others wait for it.
     pub fn phase(&self) -> &'static str {
         match (self.start, self.had_role) {
-            (Start::NotYet, _) => "waiting-for-peers",
-            (Start::Blank { copied: true }, _) => "copied",
-            (Start::Stopping, _) | (Start::Again, false) => "restarting",
-            (_, true) => "running",
-            (_, false) => "starting",
+            (Start::NotYet, _) => phase::WAITING,
+            (Start::Blank { copied: true }, _) => phase::COPIED,
+            (Start::Stopping, _) | (Start::Again, false) => phase::RESTARTING,
+            (_, true) => phase::RUNNING,
+            (_, false) => phase::STARTING,
         }
     }
 

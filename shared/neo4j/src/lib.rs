@@ -18,6 +18,7 @@ mod hello;
 mod instance;
 mod members;
 mod packstream;
+pub mod phase;
 pub mod ports;
 mod probe;
 mod role;

@@ -26,8 +26,7 @@ const _: () = assert!(STATUS_BUDGET.as_millis() * 2 <= STATUS_PATIENCE.as_millis
 /// What the node program reports about its node on its status port.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
-    /// The phase of the node program: `waiting-for-peers`, `starting`, then `running` from the first role on; in between `copied` and
-    /// `restarting` where a blank node of high availability is started once more.
+    /// The phase of the node program, one of [`crate::phase`].
     #[serde(default)]
     pub phase: String,
     /// The role that it reported last: `master`, `slave`, or why it is not known.
