@@ -6,7 +6,7 @@ LOCAL := target/debug/local
 DIALECT := HA
 
 # What is shipped: the functions, and the program beside each Neo4j. The tests and benchmarks read this line.
-SHIPPED := master-election user-creation snapshot-bootstrap node
+SHIPPED := master-election user-creation snapshot-bootstrap backup-trigger node
 # What runs here is built for this machine; `sam build` builds for the template's Architecture.
 ARCHITECTURE := $(if $(filter arm64 aarch64,$(shell uname -m)),arm64,x86_64)
 TARGET_x86_64 := x86_64-unknown-linux-gnu

@@ -73,7 +73,7 @@ pub struct Formations {
 /// A node to break.
 #[derive(Debug, clap::Args)]
 pub struct Target {
-    /// core-1, core-2, ..., a task id, or master
+    /// core-1, core-2, ..., a task id, or master; of stand-alone tasks the family or its end, such as backup
     pub node: String,
     /// Only the JVM, not the node program beside it
     #[arg(long)]

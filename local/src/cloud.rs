@@ -139,11 +139,19 @@ impl Cloud {
         control::status(&self.gateway).await.of(&self.stack)
     }
 
-    /// The stack's tasks.
+    /// The tasks of the stack's services.
     pub fn tasks(&self) -> Vec<Task> {
-        let mut tasks = self.gateway.ecs.tasks();
-        tasks.retain(|task| task.cluster.ends_with(&format!("/{}", self.stack.cluster())));
-        tasks
+        self.all_tasks().filter(|task| task.alone.is_none()).collect()
+    }
+
+    /// The stack's stand-alone tasks, the oldest first.
+    pub fn stand_alone_tasks(&self) -> Vec<Task> {
+        self.all_tasks().filter(|task| task.alone.is_some()).collect()
+    }
+
+    fn all_tasks(&self) -> impl Iterator<Item = Task> {
+        let cluster = format!("/{}", self.stack.cluster());
+        self.gateway.ecs.tasks().into_iter().filter(move |task| task.cluster.ends_with(&cluster))
     }
 
     /// The stack's balancers now.

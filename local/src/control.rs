@@ -30,8 +30,11 @@ const CHECK_PORT: u16 = 7475;
 /// The cloud now.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Status {
-    /// Every task that is not gone.
+    /// Every task of a service that is not gone.
     pub nodes: Vec<Node>,
+    /// Every stand-alone task, for an hour after its end too.
+    #[serde(default)]
+    pub tasks: Vec<StandAlone>,
     /// Every balancer.
     pub balancers: Vec<elb::BalancerStatus>,
     /// Slots (services) that have no instance.
@@ -63,6 +66,27 @@ pub struct Node {
     pub agent_dead: bool,
 }
 
+/// A task that `RunTask` started.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct StandAlone {
+    /// The name of its cluster, which is its stack's.
+    pub stack: String,
+    /// The family of its definition.
+    pub family: String,
+    /// Its id.
+    pub task: String,
+    /// Its address.
+    pub address: Ipv4Addr,
+    /// ECS's `lastStatus`.
+    pub status: String,
+    /// Who started it, as `RunTask` was told.
+    pub started_by: Option<String>,
+    /// How it ended: ECS's reason, and the exit code if there is one.
+    pub ended: Option<(String, Option<i32>)>,
+    /// Its program.
+    pub pid: i32,
+}
+
 /// What to do to a node.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
@@ -92,7 +116,7 @@ pub enum Act {
 pub struct Order {
     /// The stack that has it.
     pub stack: String,
-    /// `core-1`, a whole service name, a task id, or `master`.
+    /// `core-1`, a whole service name, a task id, or `master`; a signal may also go to a stand-alone task, such as `backup`.
     pub node: String,
     /// What to do.
     pub act: Act,
@@ -113,8 +137,9 @@ pub fn routes() -> Router<Gateway> {
 
 /// What every node and balancer says now; all nodes are asked at once.
 pub async fn status(gateway: &Gateway) -> Status {
-    let tasks = gateway.ecs.tasks();
-    let alive = tasks.into_iter().filter(|task| task.stopped.is_none());
+    let (alone, of_services): (Vec<Task>, Vec<Task>) =
+        gateway.ecs.tasks().into_iter().partition(|task| task.alone.is_some());
+    let alive = of_services.into_iter().filter(|task| task.stopped.is_none());
     let asked: Vec<_> =
         alive.map(|task| tokio::spawn(async move { node(&task, role(&task).await) })).collect();
     let dead = gateway.ecs.dead_agents();
@@ -125,7 +150,8 @@ pub async fn status(gateway: &Gateway) -> Status {
     nodes.iter_mut().for_each(|node: &mut Node| node.agent_dead = dead.contains(&node.service));
     nodes.sort_by(|a, b| a.service.cmp(&b.service));
     let without_host = gateway.ecs.without_host().into_iter().collect();
-    Status { nodes, balancers: gateway.elb.status(), without_host, left_out: gateway.left_out.all() }
+    let tasks = alone.iter().map(stand_alone).collect();
+    Status { nodes, tasks, balancers: gateway.elb.status(), without_host, left_out: gateway.left_out.all() }
 }
 
 impl Status {
@@ -133,6 +159,7 @@ impl Status {
     #[must_use]
     pub fn of(mut self, stack: &Stack) -> Self {
         self.nodes.retain(|node| node.stack == stack.name());
+        self.tasks.retain(|task| task.stack == stack.name());
         self.balancers.retain(|balancer| balancer.stack == stack.name());
         self.without_host.retain(|service| stack.has_slot(service));
         self
@@ -185,9 +212,26 @@ async fn own_role(task: &Task) -> String {
     }
 }
 
+fn stack_of(task: &Task) -> String {
+    task.cluster.rsplit('/').next().unwrap_or_default().to_owned()
+}
+
+fn stand_alone(task: &Task) -> StandAlone {
+    StandAlone {
+        stack: stack_of(task),
+        family: task.definition.family.clone(),
+        task: task.id().to_owned(),
+        address: task.address,
+        status: task.last_status().to_owned(),
+        started_by: task.started_by(),
+        ended: task.stopped.as_ref().map(|end| (end.reason.clone(), end.exit)),
+        pid: task.pid,
+    }
+}
+
 fn node(task: &Task, role: String) -> Node {
     Node {
-        stack: task.cluster.rsplit('/').next().unwrap_or_default().to_owned(),
+        stack: stack_of(task),
         service: task.service.clone(),
         task: task.id().to_owned(),
         address: task.address,
@@ -212,39 +256,32 @@ async fn act(State(gateway): State<Gateway>, Json(order): Json<Order>) -> Respon
         };
     }
     let Some(node) = status.nodes.iter().find(|node| node.answers_to(&order.node)) else {
+        let mut running = status.tasks.iter().filter(|task| task.ended.is_none());
+        if let (Some(task), Some(which)) =
+            (running.find(|task| task.answers_to(&order.node)), order.act.signal())
+        {
+            signal_group(task.pid, which);
+            return Json(task).into_response();
+        }
         let known: Vec<&str> = status.nodes.iter().map(|node| node.service.as_str()).collect();
         let message =
             format!("the stack {} has no node {}: it has {}", order.stack, order.node, known.join(", "));
         return (StatusCode::NOT_FOUND, message).into_response();
     };
     let ecs = &gateway.ecs;
-    let which = match order.act {
-        Act::Kill => Some(Signal::KILL),
-        Act::Freeze => Some(Signal::STOP),
-        Act::Thaw => Some(Signal::CONT),
-        Act::Lose => match ecs.lose(&node.service) {
-            Ok(()) => None,
-            Err(error) => return (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
-        },
-        Act::KillAgent => {
-            ecs.kill_agent(&node.service);
-            None
+    match order.act {
+        Act::Lose => {
+            if let Err(error) = ecs.lose(&node.service) {
+                return (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response();
+            }
         }
-        Act::ReviveAgent => {
-            ecs.revive_agent(&node.service);
-            None
-        }
-        Act::TerminateInstance => {
-            ecs.terminate_instance(&node.service);
-            None
-        }
-        Act::TakeHost => {
-            ecs.take_host(&node.service);
-            None
-        }
-        Act::GiveHost => None,
-    };
-    let Some(which) = which else { return Json(node).into_response() };
+        Act::KillAgent => ecs.kill_agent(&node.service),
+        Act::ReviveAgent => ecs.revive_agent(&node.service),
+        Act::TerminateInstance => ecs.terminate_instance(&node.service),
+        Act::TakeHost => ecs.take_host(&node.service),
+        Act::GiveHost | Act::Kill | Act::Freeze | Act::Thaw => {}
+    }
+    let Some(which) = order.act.signal() else { return Json(node).into_response() };
     if order.jvm {
         children(node.pid).into_iter().for_each(|jvm| signal(jvm, which));
     } else {
@@ -264,6 +301,25 @@ async fn metadata(State(gateway): State<Gateway>, Path(task): Path<String>) -> R
     }
 }
 
+impl Act {
+    /// The signal that it is, if it is one.
+    fn signal(self) -> Option<Signal> {
+        match self {
+            Self::Kill => Some(Signal::KILL),
+            Self::Freeze => Some(Signal::STOP),
+            Self::Thaw => Some(Signal::CONT),
+            _ => None,
+        }
+    }
+}
+
+impl StandAlone {
+    /// Whether a person means this task by `name`.
+    pub fn answers_to(&self, name: &str) -> bool {
+        is_named(&self.family, name) || self.task == name
+    }
+}
+
 impl Node {
     /// Whether a person means this node by `name`.
     pub fn answers_to(&self, name: &str) -> bool {
@@ -271,7 +327,7 @@ impl Node {
     }
 }
 
-/// Whether a person means this service by `name`: all of it, or its end.
+/// Whether a person means this service or family by `name`: all of it, or its end.
 fn is_named(service: &str, name: &str) -> bool {
     service == name || service.ends_with(&format!("-{name}"))
 }

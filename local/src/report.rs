@@ -8,11 +8,12 @@ use crate::{
     stack::Stack,
 };
 
-/// Nodes, then each listener with its targets; of several stacks one after the other.
+/// Nodes, then stand-alone tasks, then each listener with its targets; of several stacks one after the other.
 pub fn status(status: &Status) -> String {
     let nodes = status.nodes.iter().map(|node| node.stack.as_str());
     let balancers = status.balancers.iter().map(|balancer| balancer.stack.as_str());
-    let stacks: BTreeSet<&str> = nodes.chain(balancers).collect();
+    let tasks = status.tasks.iter().map(|task| task.stack.as_str());
+    let stacks: BTreeSet<&str> = nodes.chain(balancers).chain(tasks).collect();
     if stacks.len() < 2 {
         return of_one(status);
     }
@@ -32,6 +33,18 @@ fn of_one(status: &Status) -> String {
     }
     for service in &status.without_host {
         line([service, "(none)", "", "(its slot has no host)"]);
+    }
+    if !status.tasks.is_empty() {
+        line(["STAND-ALONE TASK", "ADDRESS", "TASK", "STARTED BY, END"]);
+    }
+    for task in &status.tasks {
+        let started_by = task.started_by.as_deref().unwrap_or("-");
+        let ended = match &task.ended {
+            None => String::new(),
+            Some((reason, Some(code))) => format!(", {reason}, exit code {code}"),
+            Some((reason, None)) => format!(", {reason}"),
+        };
+        line([&task.family, &task.address.to_string(), &task.status, &format!("{started_by}{ended}")]);
     }
     line(["LISTENER", "TARGET", "HEALTH", "REASON"]);
     for balancer in &status.balancers {
@@ -100,6 +113,7 @@ pub fn what_next(gateway: SocketAddr, status: &Status) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::StandAlone;
 
     fn listener(port: u16, state: &str) -> ListenerStatus {
         let target = |last| TargetStatus {
@@ -109,6 +123,30 @@ mod tests {
             reason: None,
         };
         ListenerStatus { port, check: "/role".to_owned(), targets: vec![target(1), target(2)] }
+    }
+
+    #[test]
+    fn stand_alone_tasks_are_listed_with_their_ends() {
+        let task = |task: &str, ended: Option<(String, Option<i32>)>| StandAlone {
+            stack: "s".into(),
+            family: "s-backup".into(),
+            task: task.into(),
+            address: [127, 0, 0, 9].into(),
+            status: if ended.is_some() { "STOPPED".into() } else { "RUNNING".into() },
+            started_by: Some("backup-trigger".into()),
+            ended,
+            pid: 1,
+        };
+        let tasks =
+            vec![task("1", None), task("2", Some(("Essential container in task exited".into(), Some(3))))];
+        let (nodes, balancers, without_host, left_out) = (vec![], vec![], vec![], vec![]);
+        let text = super::status(&Status { nodes, tasks, balancers, without_host, left_out });
+        let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split_whitespace().collect()).collect();
+        assert_eq!(lines[2], ["s-backup", "127.0.0.9", "RUNNING", "backup-trigger"]);
+        assert_eq!(
+            lines[3].join(" "),
+            "s-backup 127.0.0.9 STOPPED backup-trigger, Essential container in task exited, exit code 3"
+        );
     }
 
     #[test]

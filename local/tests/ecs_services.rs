@@ -208,3 +208,32 @@ async fn what_is_missing_and_what_is_inactive() {
         assert_eq!((status, &answer["__type"]), (400, &json!("InvalidParameterException")), "{number}");
     }
 }
+
+/// `API/API_NetworkInterface`, `API/API_Task`: the interface of a task is in a subnet that its service names, and the task in its zone.
+#[tokio::test]
+async fn a_task_is_in_one_of_the_subnets_of_its_service() {
+    let account = Account::with_tasks("subnets", OBEYS_SIGTERM).await;
+    let mut all = resources("one");
+    for number in 1..=3 {
+        let mut service = all["Service"].clone();
+        let slot = format!("attribute:neo4j.slot == core-{number}");
+        service["Properties"]["ServiceName"] = format!("core-{number}").into();
+        service["Properties"]["PlacementConstraints"][0]["Expression"] = slot.into();
+        service["Properties"]["NetworkConfiguration"] = json!({"AwsvpcConfiguration": {
+            "Subnets": ["subnet-1", "subnet-2"], "SecurityGroups": ["sg-1"]}});
+        all[format!("S{number}")] = service;
+    }
+    all.as_object_mut().unwrap().remove("Service");
+    account.create("s", all).await.must_be("CREATE_COMPLETE").unwrap();
+    account.until("three tasks run", PATIENCE, |account| account.gateway.ecs.tasks().len() == 3).await;
+    let tasks = listed(&account, "RUNNING").await;
+    let answer = ecs(&account, "DescribeTasks", json!({"cluster": "c", "tasks": tasks})).await;
+    let of = |task: &Value| {
+        let details = task["attachments"][0]["details"].as_array().unwrap();
+        let subnet = details.iter().find(|detail| detail["name"] == "subnetId").unwrap();
+        format!("{} {}", subnet["value"].as_str().unwrap(), task["availabilityZone"].as_str().unwrap())
+    };
+    let mut seen: Vec<String> = answer["tasks"].as_array().unwrap().iter().map(of).collect();
+    seen.sort();
+    assert_eq!(seen, ["subnet-1 us-east-1a", "subnet-1 us-east-1a", "subnet-2 us-east-1b"]);
+}

@@ -7,9 +7,14 @@
 //!                                             `-> print: shows it, and where each line comes from
 //! run's status port -------------------------------------> health: one sentence
 //! Neo4j's log files -------------------------------------> follow: their lines
+//!
+//! in tasks of their own:    ORDER --> backup:  one copy of a slave's store, checked, to the bucket of backups
+//! on an operator's machine: bucket --> backups: which there are, and what they are worth
 //! ```
 
 mod addresses;
+mod backup;
+mod backups;
 mod conf;
 mod disks;
 mod follow;
@@ -21,8 +26,10 @@ mod print;
 mod retention;
 mod run;
 mod settings;
+mod tree;
 mod verb;
 
+pub use backup::Settings as BackupSettings;
 pub use conf::{Conf, NotASetting, Origin, conf};
 pub use disks::{Disks, Volume};
 pub use settings::{Error, Replication, Settings, check};

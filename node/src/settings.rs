@@ -185,7 +185,7 @@ impl Settings {
 }
 
 /// The variable is the official image's, so that users of it know it. The task definition has it from the parameter `AcceptLicense`.
-fn accepts_license(environment: &Environment) -> Result<(), Invalid> {
+pub(crate) fn accepts_license(environment: &Environment) -> Result<(), Invalid> {
     const NAME: &str = "NEO4J_ACCEPT_LICENSE_AGREEMENT";
     let value = environment.text(NAME).unwrap_or_default();
     if value == "yes" {

@@ -10,7 +10,7 @@ use std::{
 use clap::Parser;
 use runtime::{Environment, Sink, log_json};
 
-use crate::{follow, health, print, run};
+use crate::{backup, backups, follow, health, print, run};
 
 /// The program beside each Neo4j of a cluster on ECS. All it has to know is in the task's environment.
 #[derive(Debug, Parser)]
@@ -24,6 +24,15 @@ enum Verb {
     Health,
     /// Prints a log file of Neo4j, such as debug.log, as it grows: what the containers beside Neo4j's do
     Logs { file: String },
+    /// Makes one backup, as ORDER says: what the task that backup-trigger starts does
+    Backup {
+        /// Makes none, and proves that role, bucket, port, scratch and tool are there
+        #[arg(long)]
+        check: bool,
+    },
+    /// Lists, shows, verifies and holds backups
+    #[command(subcommand)]
+    Backups(backups::Verb),
     /// Any other program of the image, such as neo4j-admin or cypher-shell, in place of this one
     #[command(external_subcommand)]
     Program(Vec<OsString>),
@@ -43,10 +52,22 @@ pub async fn main() -> ExitCode {
                 }
             }
         }
+        Verb::Backup { check: false } => {
+            log_json(Sink::Container);
+            match Box::pin(backup::run(&environment)).await {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => {
+                    tracing::error!(event = "backup-failed", "{error}");
+                    ExitCode::FAILURE
+                }
+            }
+        }
         // An operator reads these: no log, and errors as they are.
         Verb::Conf => print(print::run(&environment).await),
         Verb::Health => print(health::run(&environment).await.map(|sentence| sentence + "\n")),
         Verb::Logs { file } => print(follow::run(&environment, &file).await.map(|()| String::new())),
+        Verb::Backup { check: true } => print(Box::pin(backup::check(&environment)).await),
+        Verb::Backups(verb) => print(Box::pin(backups::run(&environment, &verb)).await),
         Verb::Program(words) => become_program(&words),
     }
 }

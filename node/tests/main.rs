@@ -1,6 +1,8 @@
 //! The node program, each file one side of it; one program, because they share the module `task`.
 
 mod again;
+mod backup;
+mod backups;
 mod conf;
 mod place;
 mod process;

@@ -174,7 +174,7 @@ mod tests {
     fn task(running: bool) -> Task {
         let address = Some([127, 0, 0, 1].into());
         let (arn, service, definition) = ("arn".to_owned(), "core-1".to_owned(), "d:1".to_owned());
-        Task { arn, service, definition, address, running, stopping: false }
+        Task { arn, service, definition, address, subnet: None, running, stopping: false }
     }
 
     fn nodes(http_port: u16, status_port: u16) -> Nodes {

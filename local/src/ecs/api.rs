@@ -17,13 +17,22 @@ pub struct Refusal {
     pub kind: &'static str,
     /// One sentence.
     pub message: String,
+    /// `resourceIds` of a `ConflictException`; other errors have none.
+    pub resource_ids: Vec<String>,
 }
 
-fn invalid(message: impl Into<String>) -> Refusal {
-    Refusal { kind: "InvalidParameterException", message: message.into() }
+impl Refusal {
+    /// A refusal of that type with one sentence.
+    pub fn new(kind: &'static str, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), resource_ids: Vec::new() }
+    }
 }
 
-/// `ListTasks`: filtered by cluster, service, family and desired status (RUNNING when none is given).
+pub(super) fn invalid(message: impl Into<String>) -> Refusal {
+    Refusal::new("InvalidParameterException", message)
+}
+
+/// `ListTasks`: filtered by cluster, service, family, launch type, who started it, and desired status (RUNNING when none is given).
 pub fn list_tasks(tasks: &[Task], request: &Value) -> Result<Value, Refusal> {
     let desired = request["desiredStatus"].as_str().unwrap_or("RUNNING");
     if !matches!(desired, "RUNNING" | "PENDING" | "STOPPED") {
@@ -31,12 +40,15 @@ pub fn list_tasks(tasks: &[Task], request: &Value) -> Result<Value, Refusal> {
     }
     let service = request["serviceName"].as_str().map(last_part);
     let family = request["family"].as_str();
+    let (launch_type, started_by) = (request["launchType"].as_str(), request["startedBy"].as_str());
     let matching: Vec<&str> = tasks
         .iter()
         .filter(|task| is_of(task, cluster_of(request)))
         .filter(|task| task.desired_status() == desired)
         .filter(|task| service.is_none_or(|name| task.service == name))
         .filter(|task| family.is_none_or(|name| task.definition.family == name))
+        .filter(|task| launch_type.is_none_or(|name| task.launch_type() == name))
+        .filter(|task| started_by.is_none_or(|name| task.started_by().as_deref() == Some(name)))
         .map(|task| task.arn.as_str())
         .collect();
     let size = match request["maxResults"].as_u64().and_then(|size| usize::try_from(size).ok()) {
@@ -92,7 +104,7 @@ pub fn check_services(request: &Value) -> Result<(), Refusal> {
     }
 }
 
-fn cluster_of(request: &Value) -> &str {
+pub(super) fn cluster_of(request: &Value) -> &str {
     request["cluster"].as_str().map_or("default", last_part)
 }
 

@@ -1,17 +1,23 @@
 //! ECS made real: each RUNNING task is a node program with its own Neo4j on its own address.
 //!
 //! Clusters, services and task definitions are the emulator's; tasks are ours. The emulator's services are looked at
-//! twice a second, and what they ask for is reconciled the way the service scheduler does it.
+//! twice a second, and what they ask for is reconciled the way the service scheduler does it. `RunTask` starts a task at once.
 
 mod agent;
 pub mod api;
+mod begin;
 pub mod bundle;
 mod definition;
+mod fargate;
 mod host;
+mod interface;
 mod place;
 mod plan;
 mod run;
+mod run_task;
+mod scheduler;
 mod task;
+mod tokens;
 mod told;
 
 use std::{
@@ -24,22 +30,24 @@ use std::{
 
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
-use tracing::{info, warn};
+use tracing::info;
 
 pub use definition::{Definition, Mount, Tmpfs, parse};
+pub use fargate::Failure;
 pub use host::Host;
+pub use interface::Interface;
 pub use place::{Constraint, Unplaced};
 pub use plan::{Service, Step, reconcile};
 pub use run::Image;
-use run::Placed;
-pub use task::{Stopped, Task};
+pub use run_task::RunTask;
+pub use task::{Alone, Stopped, Task};
+pub use tokens::{Outcome, Tokens};
 pub use told::Told;
 
 use crate::{
     emulator::{Emulator, Error},
     network::Network,
     processes::{Processes, Signal},
-    random::random,
 };
 
 const PREFIX: &str = "AmazonEC2ContainerServiceV20141113";
@@ -69,6 +77,8 @@ struct Running {
     dead: agent::Dead,
     hosts: host::Hosts,
     told: Told,
+    tokens: Tokens,
+    zones: interface::Zones,
     closed: bool,
 }
 
@@ -108,45 +118,10 @@ impl Ecs {
         self.running().tasks.iter().filter(|task| task.is_known(now)).cloned().collect()
     }
 
-    /// Looks at what the emulator's services ask for and does the next steps.
-    ///
-    /// # Errors
-    /// When the emulator does not answer; nothing was changed then.
-    pub async fn reconcile(&self) -> Result<(), Error> {
-        let services = self.services().await?;
-        self.make_hosts(&services);
-        let now = SystemTime::now();
-        let seen: Vec<_> = self.tasks().iter().map(|task| task.seen(now)).collect();
-        for step in reconcile(&services, &seen) {
-            match step {
-                Step::Stop(task, reason) => {
-                    self.tell_of_stop(&task);
-                    self.stop(&task, reason, "ServiceSchedulerInitiated");
-                }
-                Step::Start(service) => {
-                    let definition = self.definition(&service.definition).await?;
-                    self.start(&service, definition);
-                }
-            }
-        }
-        let mut running = self.running();
-        let tasks = running.tasks.clone();
-        running.told.look(&services, &tasks, SystemTime::now());
-        Ok(())
-    }
-
     /// Puts what the services tell into a `DescribeServices` answer of the emulator.
     pub fn complete(&self, answer: &mut Value) {
         let running = self.running();
         running.told.complete(&running.tasks, answer);
-    }
-
-    fn tell_of_stop(&self, arn: &str) {
-        let mut running = self.running();
-        let found = running.tasks.iter().find(|task| task.arn == arn);
-        if let Some((service, id)) = found.map(|task| (task.service.clone(), task.id().to_owned())) {
-            running.told.stopped(&service, &id, SystemTime::now());
-        }
     }
 
     /// Asks a task to stop; one that stops already, or is gone, is left alone. ECS writes it down at once; with a dead agent
@@ -206,32 +181,6 @@ impl Ecs {
         }
     }
 
-    async fn services(&self) -> Result<Vec<Service>, Error> {
-        let mut services = Vec::new();
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let clusters = self.call("ListClusters", &json!({})).await?;
-        for cluster in clusters["clusterArns"].as_array().into_iter().flatten() {
-            let names = self.call("ListServices", &json!({"cluster": cluster, "maxResults": 100})).await?;
-            let names = names["serviceArns"].as_array().cloned().unwrap_or_default();
-            for ten in names.chunks(10) {
-                let found =
-                    self.call("DescribeServices", &json!({"cluster": cluster, "services": ten})).await?;
-                let found = found["services"].as_array().cloned().unwrap_or_default();
-                services.extend(found.iter().filter(|service| service["status"] == "ACTIVE").map(
-                    |service| Service {
-                        cluster: text(cluster),
-                        name: text(&service["serviceName"]),
-                        desired:
-                            service["desiredCount"].as_u64().and_then(|n| n.try_into().ok()).unwrap_or(0),
-                        definition: text(&service["taskDefinition"]),
-                        constraints: Constraint::all(service),
-                    },
-                ));
-            }
-        }
-        Ok(services)
-    }
-
     async fn definition(&self, arn: &str) -> Result<Definition, Error> {
         let known = self.0.definitions.lock().expect("no panic while definitions are held").get(arn).cloned();
         if let Some(known) = known {
@@ -251,94 +200,7 @@ impl Ecs {
         self.0.emulator.json("ecs", &format!("{PREFIX}.{action}"), body).await
     }
 
-    fn start(&self, service: &Service, definition: Definition) {
-        let mut running = self.running();
-        if running.closed {
-            return;
-        }
-        let host = match running.place(service) {
-            Ok(host) => host,
-            Err(why) => return running.told.not_placed(&service.name, &why, SystemTime::now()),
-        };
-        let inner = &self.0;
-        let id = format!("{:016x}{:016x}", random(), random());
-        let address = match inner.network.connect() {
-            Ok(address) => address,
-            Err(error) => return warn!(service = service.name, %error, "a task gets no network"),
-        };
-        let stop_timeout = definition.stop_timeout;
-        let placed =
-            Placed { service: &service.name, id: &id, host: &host, definition: &definition, address };
-        let started = run::start(&inner.image, &inner.processes, &inner.network, inner.gateway, &placed);
-        let started = match started {
-            Ok(started) => started,
-            Err(error) => {
-                running.told.did_not_start(&service.name, SystemTime::now());
-                return warn!(service = service.name, %error, "a task cannot be started");
-            }
-        };
-        let task = Task {
-            arn: format!("{}/{id}", service.cluster.replacen(":cluster/", ":task/", 1)),
-            cluster: service.cluster.clone(),
-            service: service.name.clone(),
-            host: host.name,
-            definition,
-            address,
-            pid: started.essential.pid,
-            beside: started.beside.iter().map(|process| process.pid).collect(),
-            started: SystemTime::now(),
-            stopping: None,
-            unheard: false,
-            stopped: None,
-        };
-        let (service, host) = (&task.service, &task.host);
-        info!(task = task.arn, service, host, %address, pid = task.pid, "started a task");
-        let (ask, asked) = oneshot::channel();
-        let (this, arn) = (self.clone(), task.arn.clone());
-        running.told.started(&task.service, &id, task.started);
-        running.stops.insert(task.arn.clone(), ask);
-        self.changed(&task);
-        running.tasks.push(task);
-        tokio::spawn(async move {
-            let end = run::until_ended(started, stop_timeout, asked).await;
-            this.ended(&arn, end);
-        });
-    }
-
-    /// The processes of a task are gone.
-    fn ended(&self, arn: &str, end: task::Stopped) {
-        let mut running = self.running();
-        running.stops.remove(arn);
-        self.end(&mut running, arn, end);
-    }
-
-    /// ECS hears that a task has stopped, if there is an agent that reports it.
-    fn end(&self, running: &mut Running, arn: &str, end: task::Stopped) {
-        let now = SystemTime::now();
-        let Some(task) = running.tasks.iter_mut().find(|task| task.arn == arn) else { return };
-        let Some(end) = running.dead.report(&task.host, arn, end) else { return };
-        info!(task = arn, service = task.service, reason = end.reason, exit = end.exit, "a task stopped");
-        task.unheard = false;
-        task.stopped = Some(end);
-        self.changed(task);
-        running.tasks.retain(|task| task.is_known(now));
-    }
-
     fn running(&self) -> MutexGuard<'_, Running> {
         self.0.running.lock().expect("no panic while the tasks are held")
-    }
-}
-
-impl Running {
-    /// The host of the service's next task, among those of its cluster.
-    fn place(&self, service: &Service) -> Result<Host, Unplaced> {
-        let there = |host: &&Host| host.cluster == service.cluster && !self.hosts.away.contains(&host.name);
-        let candidates = self.hosts.all.iter().filter(there).map(|host| place::Candidate {
-            host,
-            connected: !self.dead.has(&host.name),
-            tasks: self.unfinished_on(&host.name).len(),
-        });
-        let candidates: Vec<_> = candidates.collect();
-        place::place(&candidates, &service.constraints).cloned()
     }
 }

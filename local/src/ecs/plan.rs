@@ -17,6 +17,8 @@ pub struct Service {
     pub definition: String,
     /// What the host of its tasks must have.
     pub constraints: Vec<Constraint>,
+    /// Where the network interfaces of its tasks may be.
+    pub subnets: Vec<String>,
 }
 
 /// What the scheduler needs to know of one task.
@@ -104,7 +106,7 @@ mod tests {
 
     fn service(desired: usize, definition: &str) -> Service {
         let (cluster, name, definition) = ("c".into(), "core-1".into(), definition.into());
-        Service { cluster, name, desired, definition, constraints: Vec::new() }
+        Service { cluster, name, desired, definition, constraints: Vec::new(), subnets: Vec::new() }
     }
 
     fn task(name: &str, wanted: bool, ended: Option<(u64, u64)>) -> Seen {

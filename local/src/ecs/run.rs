@@ -60,11 +60,15 @@ pub struct Stop {
 
 /// A task that is placed and connected, and does not run yet.
 pub struct Placed<'a> {
-    pub service: &'a str,
+    /// What its logs are named after.
+    pub name: &'a str,
     pub id: &'a str,
-    pub host: &'a Host,
+    /// The host whose directories it mounts; on Fargate there is none.
+    pub host: Option<&'a Host>,
     pub definition: &'a Definition,
     pub address: Ipv4Addr,
+    /// Where everything is that is made for this task.
+    pub disk: PathBuf,
 }
 
 /// The processes of a task: its essential container's, and those beside it.
@@ -89,18 +93,17 @@ pub fn start(
     gateway: SocketAddr,
     placed: &Placed<'_>,
 ) -> io::Result<Started> {
-    let Placed { service, id, definition, address, .. } = *placed;
-    let own = image.logs.join(format!("{service}-{id}"));
+    let Placed { name, id, definition, address, .. } = *placed;
     let start = |container: &Container, log: &str| -> io::Result<Process> {
         let (command, bundle) = match &image.built {
             Some(built) => {
-                let bundle = own.join(format!("bundle-{}", container.name));
-                (in_container(image, built, &bundle, network, gateway, placed, container)?, Some(bundle))
+                let bundle = placed.disk.join(format!("bundle-{}", container.name));
+                (in_container(built, &bundle, network, gateway, placed, container)?, Some(bundle))
             }
-            None => (as_process(image, &own, network, gateway, placed, container)?, None),
+            None => (as_process(image, network, gateway, placed, container)?, None),
         };
-        let what = format!("{} of task {id} of {service} at {address}", container.name);
-        let mut child = processes.start(&what, command, &log_of(image, service, log))?;
+        let what = format!("{} of task {id} of {name} at {address}", container.name);
+        let mut child = processes.start(&what, command, &log_of(image, name, log))?;
         let pid = match bundle {
             Some(bundle) => pid_in(&bundle, &mut child)?,
             None => child.id().and_then(|pid| i32::try_from(pid).ok()).unwrap_or_default(),
@@ -134,7 +137,6 @@ fn environment(gateway: SocketAddr, id: &str, container: &Container) -> Vec<(Str
 /// The program in place of the image, which is there on this machine.
 fn as_process(
     image: &Image,
-    own: &Path,
     network: &Network,
     gateway: SocketAddr,
     placed: &Placed<'_>,
@@ -146,10 +148,11 @@ fn as_process(
     command.args(arguments).env_clear().env("PATH", "/usr/bin:/bin").envs(image.environment.iter().cloned());
     command.envs(environment(gateway, placed.id, container));
     // There is no mount namespace, so variables name the container's paths for the program. The configuration is the task's own.
+    let own = &placed.disk;
     fs::create_dir_all(own.join("conf"))?;
     command.env("CONF_DIR", own.join("conf")).env("LOGS_DIR", own.join("logs")).current_dir(own);
     for mount in &container.mounts {
-        let real = real_path(image, mount, placed);
+        let real = real_path(mount, placed);
         // As Docker does: a host path that is missing is made, as an empty directory. A volume that is not mounted looks blank.
         fs::create_dir_all(&real)?;
         command.env(path_variable(&mount.path), real);
@@ -159,7 +162,6 @@ fn as_process(
 
 /// A container of the real image, in the bundle.
 fn in_container(
-    image: &Image,
     built: &Built,
     bundle: &Path,
     network: &Network,
@@ -170,7 +172,7 @@ fn in_container(
     let (user, group) = built.user();
     let mut mounts = Vec::new();
     for mount in &container.mounts {
-        let real = real_path(image, mount, placed);
+        let real = real_path(mount, placed);
         fs::create_dir_all(&real)?;
         // The host gives its volume to the image's user, and Docker gives a new volume the owner of the image's directory.
         chown(&real, Some(user), Some(group))?;
@@ -188,7 +190,7 @@ fn in_container(
         &bundle::Container { command: &container.command, environment, mounts, tmpfs, read_only },
     )?;
     let mut command = network.command(placed.address, Path::new("runc"));
-    let name = format!("{}-{}-{}", placed.service, placed.id, container.name);
+    let name = format!("{}-{}-{}", placed.name, placed.id, container.name);
     command.args(["run", "--bundle"]).arg(bundle).arg("--pid-file").arg(bundle.join("pid")).arg(name);
     Ok(command)
 }
@@ -211,16 +213,15 @@ fn pid_in(bundle: &Path, runc: &mut Child) -> io::Result<i32> {
 }
 
 /// Where the task's standard output goes.
-pub fn log_of(image: &Image, service: &str, id: &str) -> PathBuf {
-    image.logs.join(format!("{service}-{id}.log"))
+pub fn log_of(image: &Image, name: &str, id: &str) -> PathBuf {
+    image.logs.join(format!("{name}-{id}.log"))
 }
 
-/// Where a mount of the task is on this machine. A volume that ends with its task is among the logs of this run, so that what a
-/// task wrote can be read after its end.
-fn real_path(image: &Image, mount: &Mount, placed: &Placed<'_>) -> PathBuf {
-    match &mount.source {
-        Some(source) => placed.host.path(source),
-        None => image.logs.join(format!("{}-{}", placed.service, placed.id)).join(&mount.volume),
+/// Where a mount of the task is on this machine: on its host, or on the disk that is made for it.
+fn real_path(mount: &Mount, placed: &Placed<'_>) -> PathBuf {
+    match (&mount.source, placed.host) {
+        (Some(source), Some(host)) => host.path(source),
+        _ => placed.disk.join(&mount.volume),
     }
 }
 

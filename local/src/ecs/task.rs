@@ -7,11 +7,14 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::{definition::Definition, plan::Seen};
+use super::{definition::Definition, interface::Interface, plan::Seen};
 use crate::processes::{Signal, signal_group};
 
 /// A stopped task stays in `DescribeTasks` for at least an hour.
 const KEPT: Duration = Duration::from_secs(3600);
+
+/// What Fargate runs tasks on when `RunTask` names no platform version.
+const PLATFORM: &str = "1.4.0";
 
 /// A task and the processes that are it.
 #[derive(Clone, Debug)]
@@ -20,15 +23,19 @@ pub struct Task {
     pub arn: String,
     /// ARN of its cluster.
     pub cluster: String,
-    /// Name of its service.
+    /// Name of its service; empty for a stand-alone task.
     pub service: String,
-    /// Name of the host that it was placed on.
+    /// Name of the host that it was placed on; empty on Fargate.
     pub host: String,
-    /// What it was started from.
+    /// What it was started from, with the variables that `RunTask` overrode.
     pub definition: Definition,
     /// Its own address, never used by another task of this run.
     pub address: Ipv4Addr,
-    /// The node program, which leads the task's process group.
+    /// Where that address is.
+    pub interface: Interface,
+    /// What `RunTask` said of it, if that started it.
+    pub alone: Option<Alone>,
+    /// The node program, which leads the task's process group; 0 for a task that was never started.
     pub pid: i32,
     /// The processes of its other containers, each of a group of its own.
     pub beside: Vec<i32>,
@@ -40,6 +47,19 @@ pub struct Task {
     pub unheard: bool,
     /// Its processes are gone.
     pub stopped: Option<Stopped>,
+}
+
+/// What only a stand-alone task has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alone {
+    /// `family:FAMILY` unless `RunTask` gave another one.
+    pub group: String,
+    /// `startedBy` of `RunTask`.
+    pub started_by: Option<String>,
+    /// `overrides` of `RunTask`.
+    pub overrides: Value,
+    /// Its ephemeral storage, which is not limited here.
+    pub storage_gib: u64,
 }
 
 /// How a task ended.
@@ -88,6 +108,24 @@ impl Task {
         self.arn.rsplit('/').next().unwrap_or_default()
     }
 
+    /// What its logs are named after: its service, or the family of its definition.
+    pub fn name(&self) -> &str {
+        if self.alone.is_some() { &self.definition.family } else { &self.service }
+    }
+
+    /// `launchType`: services have hosts, and `RunTask` has Fargate.
+    pub fn launch_type(&self) -> &'static str {
+        if self.alone.is_some() { "FARGATE" } else { "EC2" }
+    }
+
+    /// `startedBy`.
+    pub fn started_by(&self) -> Option<String> {
+        match &self.alone {
+            Some(alone) => alone.started_by.clone(),
+            None => Some(format!("ecs-svc/{}", self.service)),
+        }
+    }
+
     /// To every process of the task.
     pub fn signal(&self, which: Signal) {
         self.beside.iter().chain([&self.pid]).for_each(|pid| signal_group(*pid, which));
@@ -128,21 +166,37 @@ impl Task {
             "clusterArn": self.cluster,
             "taskDefinitionArn": self.definition.arn,
             "group": format!("service:{}", self.service),
-            "startedBy": format!("ecs-svc/{}", self.service),
-            "launchType": "EC2",
+            "launchType": self.launch_type(),
+            "availabilityZone": self.interface.zone,
             "lastStatus": self.last_status(),
             "desiredStatus": self.desired_status(),
             "createdAt": epoch(self.started),
-            "startedAt": epoch(self.started),
             "version": self.version(),
             "attachments": [{
                 "id": format!("eni-{}", self.id()),
                 "type": "ElasticNetworkInterface",
                 "status": if self.stopped.is_some() { "DELETED" } else { "ATTACHED" },
-                "details": [{"name": "privateIPv4Address", "value": address}],
+                "details": [],
             }],
             "containers": containers,
         });
+        let details = [("subnetId", self.interface.subnet.clone()), ("privateIPv4Address", Some(address))];
+        let details = details.into_iter().filter_map(|(name, value)| Some((name, value?)));
+        task["attachments"][0]["details"] =
+            details.map(|(name, value)| json!({"name": name, "value": value})).collect();
+        if let Some(started_by) = self.started_by() {
+            task["startedBy"] = started_by.into();
+        }
+        // A task that was never started has no such time.
+        if self.pid != 0 {
+            task["startedAt"] = epoch(self.started).into();
+        }
+        if let Some(alone) = &self.alone {
+            task["group"] = alone.group.as_str().into();
+            task["overrides"] = alone.overrides.clone();
+            task["platformVersion"] = PLATFORM.into();
+            task["ephemeralStorage"] = json!({"sizeInGiB": alone.storage_gib});
+        }
         if let Some(reason) = &self.stopping {
             task["stoppedReason"] = reason.as_str().into();
         }
@@ -159,18 +213,23 @@ impl Task {
 
     /// What the agent's metadata endpoint answers at `${ECS_CONTAINER_METADATA_URI_V4}/task`.
     pub fn metadata(&self) -> Value {
-        json!({
+        let mut told = json!({
             "Cluster": self.cluster,
             "TaskARN": self.arn,
             "Family": self.definition.family,
-            "ServiceName": self.service,
             "DesiredStatus": self.desired_status(),
             "KnownStatus": self.last_status(),
+            "LaunchType": self.launch_type(),
+            "AvailabilityZone": self.interface.zone,
             "Containers": [{
                 "Name": self.definition.container.name,
                 "Networks": [{"NetworkMode": "awsvpc", "IPv4Addresses": [self.address.to_string()]}],
             }],
-        })
+        });
+        if self.alone.is_none() {
+            told["ServiceName"] = self.service.as_str().into();
+        }
+        told
     }
 }
 

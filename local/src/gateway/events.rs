@@ -42,7 +42,7 @@ pub async fn put(deliveries: &Deliveries, request: &Value) -> Result<Value, Refu
     let entries = request["Entries"].as_array().map(Vec::as_slice).unwrap_or_default();
     if !(1..=MOST_ENTRIES).contains(&entries.len()) {
         let message = format!("Entries must have 1 to {MOST_ENTRIES} members, not {}", entries.len());
-        return Err(Refusal { kind: "ValidationException", message });
+        return Err(Refusal::new("ValidationException", message));
     }
     let (mut results, mut failed) = (Vec::new(), 0);
     for entry in entries {

@@ -15,6 +15,8 @@ use http::{StatusCode, header};
 use hyper::body::Frame;
 use serde::{Deserialize, Serialize};
 
+use crate::ecs::Failure;
+
 /// The next `times` calls of `action` fail.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Fault {
@@ -30,7 +32,7 @@ pub struct Fault {
     /// What becomes of the call.
     #[serde(default)]
     pub how: How,
-    /// AWS's error code, such as `Throttling` or `AccessDenied`.
+    /// AWS's error code, such as `Throttling` or `AccessDenied`, or the reason of a failure.
     #[serde(default)]
     pub code: String,
     /// HTTP status.
@@ -50,6 +52,8 @@ pub enum How {
     Refused,
     /// It is done, and the connection ends before its answer: the caller cannot know.
     AnswerLost,
+    /// `RunTask` starts no task, and is answered with 200 and one of `failures`: its reason is `code`, its detail `message`.
+    Failure,
 }
 
 /// The faults still to come. Clones are the same list.
@@ -86,6 +90,18 @@ impl Fault {
     pub fn answer_lost(service: &str, action: &str, times: u32) -> Self {
         let (service, action) = (service.to_owned(), action.to_owned());
         Self { service, action, times, how: How::AnswerLost, ..Self::default() }
+    }
+
+    /// `RunTask` starts no task `times` times, for a reason such as `Capacity is unavailable at this time`.
+    pub fn no_task(times: u32, reason: &str) -> Self {
+        let (service, action, code) = ("ecs".to_owned(), "RunTask".to_owned(), reason.to_owned());
+        Self { service, action, times, how: How::Failure, code, ..Self::default() }
+    }
+
+    /// The failure that `RunTask` is answered with, if it is that.
+    pub(super) fn failure(&self) -> Option<Failure> {
+        (self.how == How::Failure)
+            .then(|| Failure { reason: self.code.clone(), detail: self.message.clone() })
     }
 
     /// Only of calls whose path holds `path`.

@@ -1,12 +1,14 @@
 //! The one address that everything calls: passes on to the emulator what that one does, answers what it only pretends.
 
 mod answers;
+mod buckets;
 mod calls;
 pub mod deliveries;
 pub mod events;
 mod faults;
 pub mod invoke;
 pub mod pattern;
+pub mod policy;
 pub mod queue;
 mod rates;
 mod request;
@@ -45,8 +47,8 @@ use crate::{
     form::{decode_form, encode_form},
 };
 
-/// The largest request: a function's zip, base64 in JSON.
-const MAX_REQUEST: usize = 64 << 20;
+/// The largest request: a part of an upload, or a function's zip, base64 in JSON.
+const MAX_REQUEST: usize = 256 << 20;
 
 /// Set by `launcher.py`.
 const OF_THE_EMULATOR: &str = "x-local-caller";
@@ -106,9 +108,9 @@ impl Gateway {
         axum::serve(listener, app).await
     }
 
-    /// Answers a call, or has the emulator do it.
-    async fn perform(&self, parsed: Parsed) -> Response {
-        if let Some(response) = self.answer(&parsed).await {
+    /// Answers a call, or has the emulator do it. The `fault` is one that shows in the answer's contents.
+    async fn perform(&self, parsed: Parsed, fault: Option<&Fault>) -> Response {
+        if let Some(response) = self.answer(&parsed, fault).await {
             return response;
         }
         self.pass_on(parsed).await.unwrap_or_else(|reason| {
@@ -121,9 +123,14 @@ impl Gateway {
         })
     }
 
-    async fn answer(&self, parsed: &Parsed) -> Option<Response> {
+    async fn answer(&self, parsed: &Parsed, fault: Option<&Fault>) -> Option<Response> {
         match parsed.service.as_str() {
+            "ecs" if parsed.action == "RunTask" => {
+                let request = serde_json::from_slice(&parsed.body).unwrap_or_default();
+                Some(answered(self.ecs.run_task(&request, fault.and_then(Fault::failure)).await))
+            }
             "ecs" => self.answer_ecs(parsed),
+            "s3" => buckets::refuse(self.emulator, parsed).await,
             "events" if parsed.action == "PutEvents" => {
                 let request = serde_json::from_slice(&parsed.body).unwrap_or_default();
                 Some(answered(events::put(&self.deliveries, &request).await))
@@ -154,10 +161,10 @@ impl Gateway {
             "DescribeServices" => {
                 return api::check_services(&request).err().map(|refusal| answered(Err(refusal)));
             }
-            "RunTask" | "StartTask" => Err(api::Refusal {
-                kind: "UnsupportedFeatureException",
-                message: "The local cloud runs the tasks of services only.".into(),
-            }),
+            "StartTask" => Err(api::Refusal::new(
+                "UnsupportedFeatureException",
+                "The local cloud runs the tasks of services, and those of RunTask on Fargate.",
+            )),
             _ => return None,
         };
         Some(answered(answer))
@@ -225,7 +232,7 @@ async fn handle(State(gateway): State<Gateway>, request: Request) -> Result<Resp
     let parsed = request::parse(head, body);
     if parsed.headers.contains_key(OF_THE_EMULATOR) {
         // AWS's own services invoke functions too; that is no call of the product's.
-        return Ok(gateway.perform(parsed).await);
+        return Ok(gateway.perform(parsed, None).await);
     }
     let call = gateway.calls.begin(&parsed.service, &parsed.action);
     // A throttled call uses up no fault: it never gets as far.
@@ -234,7 +241,7 @@ async fn handle(State(gateway): State<Gateway>, request: Request) -> Result<Resp
         fault.or_else(|| gateway.faults.next(&parsed.service, &parsed.action, &parsed.path_and_query));
     let response = match &fault {
         Some(fault) if fault.how == How::Refused => fault.response(parsed.is_json()),
-        _ => gateway.perform(parsed).await,
+        _ => gateway.perform(parsed, fault.as_ref()).await,
     };
     if fault.is_some_and(|fault| fault.how == How::AnswerLost) {
         // In the list of calls it stays one that was never answered.
@@ -249,7 +256,10 @@ fn answered(answer: Result<Value, api::Refusal>) -> Response {
     match answer {
         Ok(answer) => json_response(StatusCode::OK, &answer),
         Err(refusal) => {
-            let body = serde_json::json!({"__type": refusal.kind, "message": refusal.message});
+            let mut body = serde_json::json!({"__type": refusal.kind, "message": refusal.message});
+            if !refusal.resource_ids.is_empty() {
+                body["resourceIds"] = refusal.resource_ids.into();
+            }
             json_response(StatusCode::BAD_REQUEST, &body)
         }
     }

@@ -147,6 +147,16 @@ impl Account {
 
     /// A call of a service with a JSON protocol; the HTTP status and the answer.
     pub async fn json(&self, service: &str, target: &str, body: &Value) -> (u16, Value) {
+        self.try_json(service, target, body).await.unwrap()
+    }
+
+    /// The same, of which the answer may be lost.
+    pub async fn try_json(
+        &self,
+        service: &str,
+        target: &str,
+        body: &Value,
+    ) -> Result<(u16, Value), wire::Failure> {
         let scope = format!("AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/{service}/aws4_request");
         let request = Request::post("/")
             .header("host", self.at.to_string())
@@ -154,8 +164,28 @@ impl Account {
             .header("content-type", "application/x-amz-json-1.1")
             .header("x-amz-target", target)
             .body(Full::new(Bytes::from(body.to_string())));
-        let (status, body) = wire::send(self.at, request.unwrap(), PATIENCE).await.unwrap();
-        (status, serde_json::from_slice(&body).unwrap_or_default())
+        let (status, body) = wire::send(self.at, request.unwrap(), PATIENCE).await?;
+        Ok((status, serde_json::from_slice(&body).unwrap_or_default()))
+    }
+
+    /// A call of S3; the HTTP status and the answer.
+    pub async fn s3(
+        &self,
+        method: &str,
+        path_and_query: &str,
+        headers: &[(&str, &str)],
+        body: Bytes,
+    ) -> (u16, String) {
+        let scope = "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0";
+        let mut request =
+            Request::builder().method(method).uri(path_and_query).header("authorization", scope);
+        request = request.header("host", self.at.to_string());
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Full::new(body)).unwrap();
+        let (status, body) = wire::send(self.at, request, PATIENCE).await.unwrap();
+        (status, String::from_utf8_lossy(&body).into_owned())
     }
 
     pub fn journal(&self) -> PathBuf {

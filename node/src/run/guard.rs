@@ -1,6 +1,8 @@
 //! Looks at the own node many times a second: rings the doorbell, answers for it on the status port, and tells when its
 //! JVM is frozen.
 
+mod store;
+
 use std::{
     net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex, PoisonError},
@@ -19,6 +21,7 @@ use super::{
     watch::{Start, Watch},
 };
 use crate::Settings;
+use store::Store;
 
 /// From one look to the next. Neo4j answers its role endpoint in under a millisecond.
 const LOOK: Duration = Duration::from_millis(75);
@@ -33,6 +36,7 @@ pub struct Guard {
     watch: Arc<Mutex<Watch>>,
     doorbell: Doorbell,
     members: MemberLook,
+    store: Store,
 }
 
 impl Guard {
@@ -46,11 +50,13 @@ impl Guard {
             watch: Arc::new(Mutex::new(Watch::new(Instant::now(), settings.fence_after))),
             doorbell,
             members,
+            store: Store::watch(settings),
         }
     }
 
     /// Neo4j is started now, or goes on as what it says.
     pub fn start(&self, start: Start) {
+        self.store.started();
         self.watch().start(Instant::now(), start);
     }
 
@@ -151,6 +157,8 @@ impl Guard {
             alive: members.as_ref().map(|members| members.alive),
             last_transaction: members.as_ref().and_then(|members| members.last_transaction),
             members: members.and_then(|members| members.ids).map(|ids| ids.into_iter().collect()),
+            store_bytes: self.store.bytes(),
+            backup_server: self.store.backup_server(),
         }
     }
 

@@ -41,6 +41,8 @@ pub struct Task {
     pub definition: String,
     /// Its private address; `None` before its network interface is attached.
     pub address: Option<IpAddr>,
+    /// The subnet of its network interface, and so its zone; `None` before the interface is attached.
+    pub subnet: Option<String>,
     /// Whether its `lastStatus` is RUNNING. With a dead agent it stays so, whatever was requested.
     pub running: bool,
     /// ECS was asked to stop the task (`desiredStatus` STOPPED), and it has not stopped: it
@@ -216,6 +218,7 @@ fn task(task: &EcsTask) -> Task {
         service: service_of(task).unwrap_or_default(),
         definition: task.task_definition_arn().unwrap_or_default().to_owned(),
         address: address(task),
+        subnet: detail(task, "subnetId").next().map(str::to_owned),
         running: task.last_status() == Some("RUNNING"),
         stopping: task.desired_status() == Some("STOPPED"),
     }
@@ -231,12 +234,16 @@ fn service_of(task: &EcsTask) -> Option<String> {
 /// earlier than in the container.
 fn address(task: &EcsTask) -> Option<IpAddr> {
     let interfaces = task.containers().iter().flat_map(|container| container.network_interfaces());
-    let attached = task.attachments().iter().flat_map(|attachment| attachment.details());
-    let attached = attached.filter(|detail| detail.name() == Some("privateIPv4Address"));
     let mut told = interfaces
         .filter_map(|interface| interface.private_ipv4_address())
-        .chain(attached.filter_map(|detail| detail.value()));
+        .chain(detail(task, "privateIPv4Address"));
     told.find_map(|text| text.parse().ok())
+}
+
+/// What the attachments of a task say under `name`.
+fn detail<'t>(task: &'t EcsTask, name: &'static str) -> impl Iterator<Item = &'t str> {
+    let details = task.attachments().iter().flat_map(|attachment| attachment.details());
+    details.filter(move |detail| detail.name() == Some(name)).filter_map(|detail| detail.value())
 }
 
 #[cfg(test)]

@@ -15,6 +15,8 @@ mod object;
 mod objects;
 #[cfg(feature = "parameters")]
 mod parameters;
+#[cfg(feature = "backups")]
+mod run;
 #[cfg(feature = "secrets")]
 mod secrets;
 mod services;
@@ -22,6 +24,8 @@ mod services;
 mod stacks;
 #[cfg(feature = "balancer")]
 mod target_groups;
+#[cfg(feature = "backups")]
+mod upload;
 
 pub use aws_config::SdkConfig;
 #[cfg(feature = "events")]
@@ -37,6 +41,8 @@ pub use object::Object;
 pub use objects::{Head, Objects, Put, Stored};
 #[cfg(feature = "parameters")]
 pub use parameters::Parameters;
+#[cfg(feature = "backups")]
+pub use run::{Launch, Runner, TaskEnd};
 #[cfg(feature = "secrets")]
 pub use secrets::{NoPassword, Secret, Secrets, Stage};
 pub use services::{Ended, Service, Services};
@@ -44,3 +50,5 @@ pub use services::{Ended, Service, Services};
 pub use stacks::{Operation, Stacks};
 #[cfg(feature = "balancer")]
 pub use target_groups::TargetGroups;
+#[cfg(feature = "backups")]
+pub use upload::{Download, Part, Upload, Uploads};

@@ -8,6 +8,7 @@ use aws_sdk_s3::{
     config::{http::HttpResponse, retry::RetryConfig},
     error::{ProvideErrorMetadata, SdkError},
     primitives::ByteStream,
+    types::{Tag, Tagging},
 };
 
 use crate::{Error, Kind};
@@ -61,22 +62,50 @@ impl Objects {
     /// All keys of `bucket` that start with `prefix`, sorted as S3 sorts them.
     ///
     /// # Errors
-    /// When a call failed, or there are more than fifty thousand keys: a part of them would prove nothing.
+    /// As of [`list`](Self::list).
     pub async fn keys(&self, bucket: &str, prefix: &str) -> Result<Vec<String>, Error> {
+        Ok(self.list(bucket, prefix).await?.into_iter().map(|(key, _)| key).collect())
+    }
+
+    /// All keys of `bucket` that start with `prefix`, sorted as S3 sorts them, each with its length in bytes.
+    ///
+    /// # Errors
+    /// When a call failed, or there are more than fifty thousand keys: a part of them would prove nothing.
+    pub async fn list(&self, bucket: &str, prefix: &str) -> Result<Vec<(String, u64)>, Error> {
         let what = name(bucket, prefix);
-        let mut keys = Vec::new();
+        let mut listed = Vec::new();
         let mut next = None;
         for _page in 0..PAGES {
             let page = self.client.list_objects_v2().bucket(bucket).prefix(prefix);
             let page = page.set_continuation_token(next).send().await;
             let page = page.map_err(|error| Error::of("s3:ListBucket", &what, &error))?;
-            keys.extend(page.contents().iter().filter_map(|object| object.key()).map(str::to_owned));
+            listed.extend(page.contents().iter().filter_map(|object| {
+                // S3 always has the length; without one the object is not one that could be relied on.
+                let bytes = object.size().and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(0);
+                Some((object.key()?.to_owned(), bytes))
+            }));
             next = page.next_continuation_token;
             if next.is_none() {
-                return Ok(keys);
+                return Ok(listed);
             }
         }
         Err(failed("s3:ListBucket", what, "there are more keys than fifty pages hold".into()))
+    }
+
+    /// Gives an object this tag, and takes all others from it. An object that is gone is not an error: what a
+    /// tag announces has happened.
+    ///
+    /// # Errors
+    /// When the call failed.
+    pub async fn tag(&self, bucket: &str, key: &str, tag: &str, value: &str) -> Result<(), Error> {
+        let broken = |reason: String| failed("s3:PutObjectTagging", name(bucket, key), reason);
+        let tag = Tag::builder().key(tag).value(value).build().map_err(|error| broken(error.to_string()))?;
+        let tags = Tagging::builder().tag_set(tag).build().map_err(|error| broken(error.to_string()))?;
+        match self.client.put_object_tagging().bucket(bucket).key(key).tagging(tags).send().await {
+            Ok(_) => Ok(()),
+            Err(error) if error.code() == Some("NoSuchKey") => Ok(()),
+            Err(error) => Err(Error::of("s3:PutObjectTagging", name(bucket, key), &error)),
+        }
     }
 
     /// Length and version of an object; `None` if absent.
@@ -226,6 +255,56 @@ mod tests {
             let put = put(&fake, Some("v")).await;
             assert!(put.is_err(), "{answer:?}: {put:?}");
             assert_eq!(fake.asked().len(), 1, "{answer:?} was tried again");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_listing_has_every_page_with_the_length_of_each_object() {
+        let page = |key: &str, rest: &str| {
+            format!(
+                "<ListBucketResult>{rest}<Contents><Key>{key}</Key><Size>7</Size></Contents></ListBucketResult>"
+            )
+        };
+        let fake = Fake::start(move |number, _| {
+            let more = "<IsTruncated>true</IsTruncated><NextContinuationToken>t</NextContinuationToken>";
+            Some((200, if number == 0 { page("p/a", more) } else { page("p/b", "") }))
+        })
+        .await;
+        let objects = Objects::new(&fake.config);
+        let listed = objects.list("b", "p/").await.unwrap();
+        assert_eq!(listed, [("p/a".to_owned(), 7), ("p/b".to_owned(), 7)]);
+        let asked = fake.asked();
+        assert!(asked[0].head.contains("prefix=p%2f"), "{asked:?}");
+        assert!(asked[1].head.contains("continuation-token=t"), "{asked:?}");
+        // More pages than can be meant: a part of a listing would prove nothing.
+        let endless = Fake::start(move |_, _| {
+            let more = "<IsTruncated>true</IsTruncated><NextContinuationToken>t</NextContinuationToken>";
+            Some((200, page("p/a", more)))
+        })
+        .await;
+        let error = Objects::new(&endless.config).list("b", "p/").await.unwrap_err();
+        assert_eq!((endless.asked().len(), error.reason.contains("fifty pages")), (PAGES, true), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_tag_is_one_call_and_an_object_that_is_gone_needs_none() {
+        for (status, code, expected) in [
+            (200, "", Ok(())),
+            (404, "NoSuchKey", Ok(())),
+            (404, "NoSuchBucket", Err("NoSuchBucket: m")),
+            (403, "AccessDenied", Err("AccessDenied: m")),
+        ] {
+            let body = if code.is_empty() { String::new() } else { refusal(code) };
+            let fake = Fake::start(move |_, _| Some((status, body.clone()))).await;
+            let tagged = Objects::new(&fake.config).tag("b", "k", "neo4j-backup-expired", "yes").await;
+            assert_eq!(
+                tagged.as_ref().map_err(|error| error.reason.as_str()),
+                expected.as_ref().map_err(|r| *r)
+            );
+            let asked = fake.asked();
+            assert!(asked[0].head.starts_with("put /b/k?tagging"), "{asked:?}");
+            let tag = "<Tag><Key>neo4j-backup-expired</Key><Value>yes</Value></Tag>";
+            assert!(asked[0].body.contains(tag), "{asked:?}");
         }
     }
 

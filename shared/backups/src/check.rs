@@ -82,6 +82,25 @@ pub enum Refused {
 /// The first reason not to restore it. Faults of the manifest itself come first, so that a forged
 /// manifest is reported as such.
 pub fn check(manifest: &Manifest, key: &str, target: &Target) -> Result<(), Refused> {
+    sound(manifest, key)?;
+    match manifest.consistency {
+        Consistency::Consistent => {}
+        Consistency::Inconsistent => return Err(Refused::Inconsistent),
+        Consistency::Unchecked => return Err(Refused::Unchecked),
+    }
+    if !manifest.neo4j.restores_into(target.version) {
+        return Err(Refused::Version { snapshot: manifest.neo4j, target: target.version });
+    }
+    if manifest.database != target.database {
+        let (snapshot, target) = (manifest.database.clone(), target.database.clone());
+        return Err(Refused::Database { snapshot, target });
+    }
+    Ok(())
+}
+
+/// Whether what the manifest says of itself can be relied on, whatever it is restored into and whatever the
+/// check of its store found.
+pub(crate) fn sound(manifest: &Manifest, key: &str) -> Result<(), Refused> {
     let folder = key.strip_suffix(MANIFEST).and_then(|folder| folder.strip_suffix('/')).unwrap_or_default();
     if !is_beside(&manifest.data.key, folder) {
         return Err(Refused::Key { key: manifest.data.key.clone(), folder: folder.to_owned() });
@@ -95,18 +114,6 @@ pub fn check(manifest: &Manifest, key: &str, target: &Target) -> Result<(), Refu
     }
     if manifest.data.bytes == 0 {
         return Err(Refused::Empty);
-    }
-    match manifest.consistency {
-        Consistency::Consistent => {}
-        Consistency::Inconsistent => return Err(Refused::Inconsistent),
-        Consistency::Unchecked => return Err(Refused::Unchecked),
-    }
-    if !manifest.neo4j.restores_into(target.version) {
-        return Err(Refused::Version { snapshot: manifest.neo4j, target: target.version });
-    }
-    if manifest.database != target.database {
-        let (snapshot, target) = (manifest.database.clone(), target.database.clone());
-        return Err(Refused::Database { snapshot, target });
     }
     Ok(())
 }

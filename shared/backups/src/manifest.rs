@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Time, Version};
+use crate::{Refused, Time, Version};
 
 /// The format that is written, and the only one that is read. An additional field does not change the format;
 /// a field that a reader must understand does.
@@ -41,6 +41,48 @@ pub struct Manifest {
     pub consistency: Consistency,
     /// What made it, with its version.
     pub tool: String,
+    /// The store's identity, `<creation time>-<random number>`, both in decimal as Neo4j has them: two
+    /// backups of one cluster have one id, whatever slot they are from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store_id: Option<String>,
+    /// Bytes of the unpacked store: the disk that a restore needs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store_bytes: Option<u64>,
+    /// When its data had been read back: everything but this manifest was done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished: Option<Time>,
+    /// The role of the source when it was chosen, such as `slave`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_role: Option<String>,
+    /// The master when the source was chosen. What it had and the backup lacks is lost by a restore.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub master: Option<Seen>,
+    /// How long each phase took.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<Seconds>,
+}
+
+/// How far a node was at a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    /// Its last transaction.
+    pub last_transaction: u64,
+    /// When it reported that.
+    pub at: Time,
+}
+
+/// How long the phases of a backup took, in whole seconds, rounded down. They follow one another in this
+/// order, and none overlaps the next.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seconds {
+    /// The copy from the source.
+    pub copy: u64,
+    /// The consistency check.
+    pub check: u64,
+    /// The upload.
+    pub stream: u64,
+    /// The comparison of what was uploaded.
+    pub read_back: u64,
 }
 
 /// How much is in a graph.
@@ -89,6 +131,13 @@ pub enum Unreadable {
         "its format is {0}, and this version reads format {FORMAT}: restore it with the version that wrote it, or a later one"
     )]
     Format(u64),
+    /// It can be read, and what it says of itself is wrong. Only [`Catalogue::of`](crate::Catalogue::of)
+    /// finds this, because it knows the folder.
+    #[error("{0}")]
+    Faulty(Refused),
+    /// It is listed and was not read: the request failed, or the object has gone since. It may be sound.
+    #[error("it was listed and could not be read just now, so nothing is known of it: look again")]
+    NotRead,
 }
 
 /// Read first: a later format may have other fields throughout.
@@ -112,6 +161,16 @@ impl Manifest {
             format if format == u64::from(FORMAT) => serde_json::from_slice(bytes).map_err(malformed),
             other => Err(Unreadable::Format(other)),
         }
+    }
+
+    /// When the copy from the source had ended: no later transaction is in the backup. That is the end of
+    /// the whole backup less the phases that follow the copy. A manifest without these figures has
+    /// only [`created`](Self::created), which the copy followed.
+    pub fn copied(&self) -> Time {
+        let Some(finished) = self.finished else { return self.created };
+        let Seconds { check, stream, read_back, .. } = self.seconds.unwrap_or_default();
+        let after = check.saturating_add(stream).saturating_add(read_back);
+        Time::of_epoch(finished.epoch().saturating_sub(after)).max(self.created)
     }
 
     /// The bytes to be written.
@@ -144,6 +203,12 @@ pub(crate) mod tests {
             },
             consistency: Consistency::Consistent,
             tool: "neo4j-admin backup 3.4.6".into(),
+            store_id: Some("1764105305123-8271".into()),
+            store_bytes: Some(1_000),
+            finished: Some("2026-11-25T21-16-05Z".parse().unwrap()),
+            source_role: Some("slave".into()),
+            master: Some(Seen { last_transaction: 1050, at: "2026-11-25T21-15-04Z".parse().unwrap() }),
+            seconds: Some(Seconds { copy: 10, check: 20, stream: 8, read_back: 2 }),
         }
     }
 
@@ -166,12 +231,66 @@ pub(crate) mod tests {
     #[test]
     fn what_may_be_unknown_is_none() {
         let without = changed(|json| {
-            for field in ["store_format", "last_transaction", "counts"] {
-                json.as_object_mut().unwrap().remove(field);
+            for field in OPTIONAL {
+                assert!(json.as_object_mut().unwrap().remove(field).is_some(), "{field}");
             }
         });
-        let expected = Manifest { store_format: None, last_transaction: None, counts: None, ..manifest() };
-        assert_eq!(without, Ok(expected));
+        assert_eq!(without, Ok(bare()));
+        let written = String::from_utf8(bare().write()).unwrap();
+        assert!(!OPTIONAL.iter().any(|field| written.contains(&format!("{field:?}"))), "{written}");
+    }
+
+    const OPTIONAL: [&str; 9] = [
+        "store_format",
+        "last_transaction",
+        "counts",
+        "store_id",
+        "store_bytes",
+        "finished",
+        "source_role",
+        "master",
+        "seconds",
+    ];
+
+    /// One as the first version of this format had it, without anything that may be unknown.
+    fn bare() -> Manifest {
+        Manifest {
+            store_format: None,
+            last_transaction: None,
+            counts: None,
+            store_id: None,
+            store_bytes: None,
+            finished: None,
+            source_role: None,
+            master: None,
+            seconds: None,
+            ..manifest()
+        }
+    }
+
+    #[test]
+    fn what_was_added_is_spelled_so() {
+        let json = json!(manifest());
+        assert_eq!(json["store_id"], "1764105305123-8271");
+        assert_eq!(json["store_bytes"], 1000);
+        assert_eq!(json["finished"], "2026-11-25T21-16-05Z");
+        assert_eq!(json["source_role"], "slave");
+        assert_eq!(json["master"], json!({"last_transaction": 1050, "at": "2026-11-25T21-15-04Z"}));
+        assert_eq!(json["seconds"], json!({"copy": 10, "check": 20, "stream": 8, "read_back": 2}));
+    }
+
+    #[test]
+    fn the_copy_ended_before_the_phases_that_follow_it() {
+        let copied = |manifest: Manifest| manifest.copied().to_string();
+        assert_eq!(copied(manifest()), "2026-11-25T21-15-35Z");
+        assert_eq!(
+            copied(Manifest { seconds: None, ..manifest() }),
+            "2026-11-25T21-16-05Z",
+            "the end of all is late enough"
+        );
+        assert_eq!(copied(bare()), "2026-11-25T21-15-05Z");
+        let seconds = Some(Seconds { check: u64::MAX, stream: u64::MAX, ..Seconds::default() });
+        assert_eq!(copied(Manifest { seconds, ..manifest() }), "2026-11-25T21-15-05Z", "not before it began");
     }
 
     #[test]

@@ -43,6 +43,12 @@ pub struct Status {
     pub members: Option<Vec<u32>>,
     /// The last transaction that it committed; `None` if it does not report it.
     pub last_transaction: Option<u64>,
+    /// Bytes of the database's directory, as they were at most a minute ago; `None` if it does not report them.
+    #[serde(default)]
+    pub store_bytes: Option<u64>,
+    /// Whether its Neo4j was started with the backup server; `None` if it does not report it.
+    #[serde(default)]
+    pub backup_server: Option<bool>,
 }
 
 /// A member view, as one node has it.
@@ -149,5 +155,6 @@ mod tests {
         let old = r#"{"phase":"running","role":"slave","silent_ms":0,"alive":3,"last_transaction":7}"#;
         let status: Status = serde_json::from_str(old).unwrap();
         assert_eq!((status.alive, status.members), (Some(3), None));
+        assert_eq!((status.store_bytes, status.backup_server), (None, None));
     }
 }

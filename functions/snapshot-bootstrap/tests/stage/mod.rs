@@ -81,6 +81,12 @@ impl Buckets {
             data: Data { key: format!("{folder}/store.tar.zst"), bytes: 7, sha256: "0".repeat(64) },
             consistency: Consistency::Consistent,
             tool: "neo4j-admin backup 3.4.6".into(),
+            store_id: None,
+            store_bytes: None,
+            finished: None,
+            source_role: None,
+            master: None,
+            seconds: None,
         };
         change(&mut manifest);
         self.write(BACKUPS, &format!("{folder}/store.tar.zst"), b"1234567");

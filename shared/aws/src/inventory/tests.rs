@@ -17,7 +17,8 @@ fn body(request: &Request) -> Value {
 
 fn described(arn: &str, last: &str, desired: &str) -> Value {
     json!({"taskArn": arn, "group": "service:core-1", "taskDefinitionArn": "d:1", "lastStatus": last,
-        "desiredStatus": desired, "attachments": [{"details": [{"name": "privateIPv4Address", "value": "10.0.0.1"}]}]})
+        "desiredStatus": desired, "attachments": [{"details": [{"name": "subnetId", "value": "subnet-1"},
+        {"name": "privateIPv4Address", "value": "10.0.0.1"}]}]})
 }
 
 /// ECS with these tasks listed, each of `tasks` described, and these failures (ARN, reason).
@@ -56,6 +57,7 @@ async fn a_look_is_one_listing_and_one_description_whatever_the_size() {
         service: "core-1".into(),
         definition: "d:1".into(),
         address: Some([10, 0, 0, 1].into()),
+        subnet: Some("subnet-1".into()),
         running,
         stopping: false,
     };
