@@ -99,7 +99,7 @@ impl Round<'_> {
                 self.decision.runs.current = None;
                 let folder = &run.order.folder;
                 let runs = &mut self.decision.runs;
-                runs.close_request(folder, &how);
+                runs.close_request(&run, &how);
                 if let Some(ended) = runs.ended.iter_mut().rfind(|ended| ended.folder == *folder) {
                     (ended.how, ended.ended) = (how, self.now);
                     let ended = ended.clone();

@@ -12,7 +12,7 @@ use crate::{Chance, counts::Counts};
 /// From RunTask to the worker's process.
 const STARTS: (u64, u64) = (20_000, 120_000);
 /// ECS's calls do not all see the same moment: a new task is not known, and an ended one still runs.
-const STALE_START: u64 = 200_000;
+const STALE_START: u64 = 150_000;
 const STALE_END: u64 = 30_000;
 /// How long ECS knows a task that has ended.
 const REMEMBERED: u64 = 3_600_000;

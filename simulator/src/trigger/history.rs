@@ -108,7 +108,7 @@ async fn play(seed: u64, faults: usize, telling: bool) -> History {
 fn calm(stage: &Stage) {
     let (now, sim) = (stage.now(), &mut *stage.sim.borrow_mut());
     sim.checks.tell(|| format!("{now:>9} CALM"));
-    (sim.weather, sim.stall_ms, sim.disturbed) = (Weather::default(), 0, now.min(sim.disturbed));
+    (sim.weather, sim.stall_ms, sim.disturbed) = (Weather::default(), 0, 0);
     sim.ecs.courses.clear();
     sim.bucket.owner = Some(STACK.to_owned());
     sim.nodes.calm(now);

@@ -160,6 +160,7 @@ impl Stage {
             sim.setting.policy.clone()
         };
         let ended = tokio::select! {
+            biased;
             ended = tick(&seen, &policy, memory) => Some(ended),
             () = sleep(Duration::from_millis(time)) => None,
         };

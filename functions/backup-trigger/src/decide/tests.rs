@@ -76,7 +76,7 @@ fn what_is_due_is_begun_and_its_record_is_what_is_started() {
     );
     assert_eq!(
         decision.sentence,
-        "a hourly backup from slave-1 (slave) was begun and must be done by 2025-06-16T02-30-00Z: \
+        "an hourly backup from slave-1 (slave) was begun and must be done by 2025-06-16T02-30-00Z: \
          backups/hourly/2025-06-16T00-30-00Z-id-1"
     );
     assert_eq!(decision.refusal, None);
