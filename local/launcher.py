@@ -24,6 +24,7 @@ from ministack.services.cloudformation import _stacks, custom_resource, handlers
 
 # The modules beside this one are read once a run; the checkout stays clean.
 sys.dont_write_bytecode = True
+import conditions  # noqa: E402
 import names  # noqa: E402
 import placement  # noqa: E402
 
@@ -230,6 +231,7 @@ custom_resource.deliver_response = deliver_response
 eventbridge._dispatch_to_lambda = dispatch_to_lambda
 stacks._roll_back_operation = handlers._roll_back_operation = roll_back_operation
 lambda_runtime.ProvidedWorker.invoke = noting_what_it_serves(lambda_runtime.ProvidedWorker.invoke)
+conditions.install()
 names.install()
 placement.install()
 

@@ -173,6 +173,22 @@ impl Emulator {
         }
     }
 
+    /// Runs a function with an event and returns what it answers.
+    ///
+    /// # Errors
+    /// One sentence when it does not answer, or answers with an error.
+    pub async fn ask(&self, function: &str, event: &Value) -> Result<Value, String> {
+        let path = format!("/2015-03-31/functions/{function}/invocations");
+        let request = self.request("lambda", "application/json").uri(path);
+        let request = request.body(Full::new(event.to_string().into())).expect("a request made of constants");
+        let answer = wire::send(self.at, request, INVOCATION).await;
+        let (status, body) = answer.map_err(|error| format!("{function}: {error}"))?;
+        match serde_json::from_slice::<Value>(&body) {
+            Ok(answer) if status == 200 && answer["errorMessage"].is_null() => Ok(answer),
+            _ => Err(format!("{function}: {status}: {}", String::from_utf8_lossy(&body))),
+        }
+    }
+
     /// Whether a function can be invoked: what Lambda checks before it accepts an asynchronous event.
     ///
     /// # Errors

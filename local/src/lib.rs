@@ -11,6 +11,7 @@
 
 pub mod address;
 pub mod arguments;
+pub mod backups;
 pub mod bench;
 pub mod callers;
 pub mod cli;

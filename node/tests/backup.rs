@@ -11,7 +11,7 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use s3::Fault;
-use worker::{COPIES, HANGS, Run, Worker, folder, is_over, order, source, until};
+use worker::{COPIES, HANGS, Run, Worker, folder, is_over, order, order_of, until};
 
 const WELL: &str = "exit 0";
 /// More than enough for everything here.
@@ -44,7 +44,7 @@ fn a_backup_is_copied_checked_sent_in_parts_read_back_and_committed() {
     let worker = Worker::new("well", COPIES, WELL);
     let large = noise((8 << 20) + 1000);
     worker.store("neostore.nodestore.db", &large);
-    let (code, run) = worker.run(&order(TIME).write(), &[("STATUS_PORT", &source(1 << 20))]);
+    let (code, run) = worker.run(&order_of(1 << 20, TIME).write(), &[]);
     assert_eq!(code, Some(0), "{}", run.log());
     assert_eq!(run.last().0, "backup-made");
 
@@ -354,7 +354,7 @@ fn a_worker_that_is_killed_at_any_phase_has_made_no_backup() {
 #[test]
 fn a_scratch_that_is_too_small_is_refused_before_the_copy() {
     let worker = Worker::new("small", COPIES, WELL);
-    let ended = worker.run(&order(TIME).write(), &[("STATUS_PORT", &source(1 << 50))]);
+    let ended = worker.run(&order_of(1 << 50, TIME).write(), &[]);
     has_failed(
         &worker,
         &ended,

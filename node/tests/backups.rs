@@ -46,6 +46,25 @@ fn list_is_a_table_of_all_and_ends_with_what_latest_is() {
     assert!(text.contains("the newest 2 verified") && text.contains("all of 30 d"), "{text}");
 }
 
+/// What is said to be the template's default is.
+#[test]
+fn the_assumed_retention_is_the_templates() {
+    let template = concat!(env!("CARGO_MANIFEST_DIR"), "/../template.yml");
+    let template = std::fs::read_to_string(template).unwrap();
+    let assumed = Bucket::new().json(&["list"])["retention"].clone();
+    for (parameter, field) in [
+        ("KeepHourly", "keep_hourly"),
+        ("HourlyDays", "hourly_days"),
+        ("KeepDaily", "keep_daily"),
+        ("DailyDays", "daily_days"),
+        ("BackupDeadlineMinutes", "backup_deadline_minutes"),
+    ] {
+        let mut lines = template.lines();
+        let line = lines.find(|line| line.starts_with(&format!("  {parameter}: {{Type: Number"))).unwrap();
+        assert!(line.contains(&format!(" Default: {},", assumed[field])), "{field} of {assumed}: {line}");
+    }
+}
+
 #[test]
 fn a_bucket_without_backups_is_an_answer_and_an_absent_one_is_a_failure() {
     let bucket = Bucket::new();

@@ -59,7 +59,7 @@ impl<W: World> Tick<'_, W> {
         actions: &[Action],
         mut known: (Runs, Version),
     ) -> Result<Runs, Trouble> {
-        let (mut tagged, mut denied) = (Vec::new(), false);
+        let (mut tagged, mut untagged, mut denied) = (Vec::new(), Vec::new(), false);
         for action in actions {
             match action {
                 Action::Launch { run, conclusive } => known = self.launch(run, *conclusive, known).await?,
@@ -78,13 +78,22 @@ impl<W: World> Tick<'_, W> {
                         denied = error.kind == aws::Kind::Denied;
                     }
                 },
+                Action::Untag { key } => match self.world.untag(key).await {
+                    Ok(()) => {
+                        info!(event = "backup-kept", key, "{key} is tagged as expired no more");
+                        untagged.push(key.clone());
+                    }
+                    // The next tick tries again: S3 looks at the tags once a day.
+                    Err(error) => warn!(event = "untag-failed", key, "{error}"),
+                },
             }
         }
-        if !tagged.is_empty() {
+        if !(tagged.is_empty() && untagged.is_empty()) {
             let remember = |runs: &mut Runs| {
-                let before = runs.tagged.len();
+                let before = runs.tagged.clone();
                 runs.tagged.extend(tagged.iter().cloned());
-                runs.tagged.len() > before
+                runs.tagged.retain(|key| !untagged.contains(key));
+                runs.tagged != before
             };
             known = self.amend(known, remember).await?;
         }

@@ -23,6 +23,8 @@ pub enum Action {
     },
     /// Tag an object as expired, unless an operator holds its folder by now.
     Tag { key: String },
+    /// Take that tag off again: what was let go is kept by now, because an operator holds it or the policy keeps more.
+    Untag { key: String },
 }
 
 impl fmt::Display for Action {
@@ -31,6 +33,7 @@ impl fmt::Display for Action {
             Self::Launch { run, .. } => write!(f, "start a worker for {}", run.order.folder),
             Self::StopTask { task, .. } => write!(f, "stop the task {task}"),
             Self::Tag { key } => write!(f, "tag {key} as expired"),
+            Self::Untag { key } => write!(f, "take the tag off {key}"),
         }
     }
 }

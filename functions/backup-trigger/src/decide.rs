@@ -99,7 +99,7 @@ impl Round<'_> {
                 self.decision.runs.current = None;
                 let folder = &run.order.folder;
                 let runs = &mut self.decision.runs;
-                runs.close_request(folder, &how);
+                runs.close_request(&run, &how);
                 if let Some(ended) = runs.ended.iter_mut().rfind(|ended| ended.folder == *folder) {
                     (ended.how, ended.ended) = (how, self.now);
                     let ended = ended.clone();
@@ -225,7 +225,8 @@ impl Round<'_> {
     fn start(&mut self, wish: Wish, choice: Choice) {
         let folder = Folder { time: self.now, tier: wish.tier, id: self.view.id.clone() };
         let address = SocketAddr::new(choice.address, neo4j::ports::BACKUP);
-        let source = Source { slot: choice.slot, address, role: choice.role.to_string() };
+        let role = choice.role.to_string();
+        let source = Source { slot: choice.slot, address, role, store_bytes: choice.store_bytes };
         let deadline = Time::of_epoch(self.now.epoch().saturating_add(self.policy.deadline.as_secs()));
         let article = if wish.tier == Tier::Hourly { "an" } else { "a" };
         let sentence = format!(
@@ -237,7 +238,6 @@ impl Round<'_> {
             began: self.now,
             task: None,
             launched: None,
-            store_bytes: choice.store_bytes,
             subnet: choice.subnet,
             confirms: wish.confirms.map(|doubt| doubt.folder),
             stopping: None,
@@ -251,17 +251,23 @@ impl Round<'_> {
         self.decision.actions.push(Action::Launch { run: Box::new(run), conclusive: true });
     }
 
-    /// Tags what is not kept and is not tagged yet.
+    /// Tags what is not kept and is not tagged yet, and takes the tag off what is kept after all.
     fn expire(&mut self) {
         let catalogue = self.catalogue;
         let runs = &mut self.decision.runs;
         runs.tagged.retain(|key| is_listed(catalogue, key));
         let under_way = runs.current.as_ref().map(|run| &run.order.folder);
-        let expired = self.policy.retention.expired(self.now, catalogue).into_iter();
+        let expired = self.policy.retention.expired(self.now, catalogue);
+        let kept: Vec<String> = runs.tagged.iter().filter(|key| !expired.contains(key)).cloned().collect();
         // What a run is writing stays, however long it takes.
-        let rest =
-            expired.filter(|key| !runs.tagged.contains(key) && Folder::of_object(key).as_ref() != under_way);
+        let rest = expired
+            .into_iter()
+            .filter(|key| !runs.tagged.contains(key) && Folder::of_object(key).as_ref() != under_way);
         let keys: Vec<String> = rest.take(TAGS_AT_ONCE).collect();
+        if !kept.is_empty() {
+            self.sentences.push(format!("{} objects are kept after all, so their tag goes", kept.len()));
+        }
+        self.decision.actions.extend(kept.into_iter().map(|key| Action::Untag { key }));
         if !keys.is_empty() {
             self.sentences.push(format!("{} objects are tagged as expired", keys.len()));
         }

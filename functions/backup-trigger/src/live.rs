@@ -187,7 +187,7 @@ impl World for Live {
             environment: vec![("ORDER".to_owned(), order.write())],
             container: CONTAINER.to_owned(),
             // It was small enough when it was chosen.
-            storage_gib: run.store_bytes.and_then(|bytes| scratch_gib(bytes).ok()),
+            storage_gib: order.source.store_bytes.and_then(|bytes| scratch_gib(bytes).ok()),
             token: order.folder.id.clone(),
             started_by: started_by(run),
         };
@@ -209,5 +209,9 @@ impl World for Live {
     async fn tag(&self, key: &str) -> Result<(), aws::Error> {
         let (tag, value) = EXPIRED;
         self.objects.tag(&self.config.backup_bucket, key, tag, value).await
+    }
+
+    async fn untag(&self, key: &str) -> Result<(), aws::Error> {
+        self.objects.untag(&self.config.backup_bucket, key).await
     }
 }

@@ -42,8 +42,6 @@ pub struct Run {
     /// When the ARN was recorded.
     #[serde(default)]
     pub launched: Option<Time>,
-    /// The size of the source's store; `None` if its node program does not report it.
-    pub store_bytes: Option<u64>,
     /// The source's subnet, where the worker runs too.
     pub subnet: String,
     /// The inconsistent backup that this run is the second opinion on.
@@ -142,7 +140,7 @@ impl Runs {
     /// Records how the run that is under way ended; it is under way no more.
     pub(crate) fn end(&mut self, now: Time, how: How) -> Option<Ended> {
         let run = self.current.take()?;
-        self.close_request(&run.order.folder, &how);
+        self.close_request(&run, &how);
         let ended = run.ended(now, how);
         self.remember(ended.clone());
         Some(ended)
@@ -156,9 +154,10 @@ impl Runs {
     }
 
     /// A manual run that ended fulfils the request, unless another source may be tried: three in all.
-    pub(crate) fn close_request(&mut self, folder: &Folder, how: &How) {
+    pub(crate) fn close_request(&mut self, run: &Run, how: &How) {
         let Some(request) = &self.requested else { return };
-        if folder.tier != Tier::Manual || folder.time < request.at {
+        // A second opinion is on the backup of an earlier request.
+        if run.order.folder.tier != Tier::Manual || run.began < request.at || run.confirms.is_some() {
             return;
         }
         let before = self.ended.iter().filter(|ended| ended.is_manual_since(request.at)).count();
@@ -201,7 +200,7 @@ impl Ended {
     }
 
     pub(crate) fn is_manual_since(&self, at: Time) -> bool {
-        self.was_begun() && self.folder.tier == Tier::Manual && self.began >= at
+        self.was_begun() && self.folder.tier == Tier::Manual && self.began >= at && self.confirms.is_none()
     }
 }
 
@@ -228,15 +227,14 @@ pub(crate) mod tests {
     pub(crate) fn run(tier: Tier, slot: &str, began: u64) -> Run {
         let began = Time::of_epoch(began);
         let folder = Folder::new(tier, began, format!("r{}", began.epoch())).unwrap();
-        let source =
-            Source { slot: slot.into(), address: "10.0.0.3:6362".parse().unwrap(), role: "slave".into() };
+        let address = "10.0.0.3:6362".parse().unwrap();
+        let source = Source { slot: slot.into(), address, role: "slave".into(), store_bytes: Some(1) };
         let deadline = Time::of_epoch(began.epoch() + 7200);
         Run {
             order: Order { format: ORDER_FORMAT, folder, source, master: None, deadline },
             began,
             task: None,
             launched: None,
-            store_bytes: Some(1),
             subnet: "subnet-1".into(),
             confirms: None,
             stopping: None,
@@ -282,11 +280,15 @@ pub(crate) mod tests {
         for (slot, hows, is_over) in table {
             let mut runs = Runs::new(Time::of_epoch(0));
             runs.requested = Some(Request { slot: slot.map(str::to_owned), at: Time::of_epoch(10) });
-            // Of another tier, and of an earlier request: they say nothing of this one.
-            for (tier, began) in [(Tier::Hourly, 20), (Tier::Manual, 5)] {
-                runs.current = Some(run(tier, "core-2", began));
-                runs.end(Time::of_epoch(30), failed());
+            // Of another tier, of an earlier request, and the second opinion on one: they say nothing of this one.
+            let earlier = run(Tier::Manual, "core-2", 5);
+            let opinion = run(Tier::Manual, "core-2", 25);
+            let opinion = Run { confirms: Some(earlier.order.folder.clone()), ..opinion };
+            for other in [run(Tier::Hourly, "core-2", 20), earlier, opinion] {
+                runs.current = Some(other);
+                runs.end(Time::of_epoch(30), How::Verified);
             }
+            assert!(runs.requested.is_some());
             for how in &hows {
                 runs.current = Some(run(Tier::Manual, "core-2", 40));
                 runs.end(Time::of_epoch(50), how.clone());

@@ -31,7 +31,8 @@ impl Tally {
     /// Prints the metrics in CloudWatch's embedded format.
     pub(crate) fn emit(&self, stack: &str) {
         let count = |name: &'static str, value: u64| Metric { name, unit: Unit::Count, value };
-        let age = |name: &'static str, age: Duration| count(name, age.as_secs());
+        let seconds = |name: &'static str, value: u64| Metric { name, unit: Unit::Seconds, value };
+        let age = |name: &'static str, age: Duration| seconds(name, age.as_secs());
         let mut metrics = vec![
             age("HourlyBackupAge", self.freshness.hourly),
             age("DailyBackupAge", self.freshness.daily),
@@ -39,8 +40,8 @@ impl Tally {
             count("BackupInconsistent", u64::from(self.inconsistent)),
             count("BackupStuck", u64::from(self.stuck)),
         ];
-        metrics.extend(self.bytes.map(|bytes| count("BackupBytes", bytes)));
-        metrics.extend(self.seconds.map(|seconds| count("BackupSeconds", seconds)));
+        metrics.extend(self.bytes.map(|value| Metric { name: "BackupBytes", unit: Unit::Bytes, value }));
+        metrics.extend(self.seconds.map(|value| seconds("BackupSeconds", value)));
         emit("Neo4jControlPlane", &[("Stack", stack), ("Function", "backup-trigger")], &metrics);
     }
 }

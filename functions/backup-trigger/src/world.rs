@@ -58,6 +58,8 @@ pub trait World {
     async fn stop(&self, arn: &str, reason: &str) -> Result<(), aws::Error>;
     /// Tags an object of the backup bucket as expired.
     async fn tag(&self, key: &str) -> Result<(), aws::Error>;
+    /// Takes all tags off an object of the backup bucket.
+    async fn untag(&self, key: &str) -> Result<(), aws::Error>;
     /// Called with each decision before it is written and executed. A hook for counters; does nothing by default.
     fn decided(&self, _decision: &Decision) {}
 }

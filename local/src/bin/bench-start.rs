@@ -106,11 +106,16 @@ fn start(binary: &Path) -> Result<(Duration, u64), Box<dyn Error>> {
 }
 
 /// What else a function reads.
-const OWN: [(&str, &str); 4] = [
+const OWN: [(&str, &str); 9] = [
     ("SLAVE_ONLY_SERVICES", ""),
     ("WRITE_GROUPS", "7687=arn:bolt,7474=arn:http"),
     ("STATE_BUCKET", "bench"),
     ("HEARTBEAT_TIMEOUT_MS", "4000"),
+    ("STACK_ID", "arn:aws:cloudformation:us-east-1:000000000000:stack/bench/1"),
+    ("DAILY_BACKUP_AT", "02:00"),
+    ("BACKUP_BUCKET", "bench-backups"),
+    ("BACKUP_TASK", "arn:aws:ecs:us-east-1:000000000000:task-definition/bench-backup:1"),
+    ("BACKUP_SECURITY_GROUP", "sg-0"),
 ];
 
 #[allow(clippy::cast_precision_loss)] // sizes of files and memory are far below 2^52

@@ -8,8 +8,10 @@ use std::{
 };
 
 use phases::{Phases, table};
+use serde_json::{Value, json};
 
 use crate::{
+    backups,
     client::{Users, Writer, lost, outage, stored},
     cloud::Cloud,
     control::{HTTP_PORT, Status},
@@ -26,6 +28,8 @@ const SWEEPING: Duration = Duration::from_secs(150);
 const REJOINING: Duration = Duration::from_secs(240);
 /// A node that rings has its users within seconds; the schedule is every five minutes.
 const USERS: Duration = Duration::from_secs(330);
+/// A copy of a small store, its check and its way to S3 take seconds each.
+const BACKING_UP: Duration = Duration::from_secs(180);
 /// What the demo's client calls its writes.
 const CLIENT: &str = "Demo";
 /// Writes that have to succeed in a row before the master is killed.
@@ -113,6 +117,7 @@ pub async fn run(cloud: &Cloud, dialect: &str) -> Result<(), String> {
     .await?;
     say("it is back, as a slave with a new address");
     lose_a_volume(cloud, &users, &cloud.status().await, say).await?;
+    back_up(cloud, say).await?;
     say("waiting for the standbys to be registered again");
     let after = at_rest(cloud, SWEEPING).await?;
     print!("{}", report::status(&after));
@@ -176,8 +181,41 @@ async fn lose_a_volume(
     Ok(())
 }
 
+/// Asks for a backup, and waits until there is one.
+async fn back_up(cloud: &Cloud, say: impl Fn(&str)) -> Result<(), String> {
+    let (known, begun) = (backups::folders(cloud).await?, Instant::now());
+    let asked = backups::ask(cloud, &json!({"tier": "manual"})).await?;
+    say(&format!(
+        "a backup is asked for while the client writes: {}",
+        asked["sentence"].as_str().unwrap_or_default()
+    ));
+    let backup = backups::made(cloud, &known, BACKING_UP).await?;
+    let word = |name: &str| backup[name].as_str().unwrap_or("unknown").to_owned();
+    let number = |name: &str| backup[name].as_u64().unwrap_or_default();
+    if word("verdict") != "verified" {
+        return Err(format!("the backup is not verified: {backup}"));
+    }
+    say(&format!(
+        "{}: {} of {} from {}, {} ({} of {}), {} transactions behind the master, {} s later",
+        word("verdict"),
+        word("folder"),
+        word("neo4j"),
+        word("source"),
+        word("source_role"),
+        kilobytes(number("bytes")),
+        kilobytes(number("store_bytes")),
+        number("behind"),
+        begun.elapsed().as_secs()
+    ));
+    Ok(())
+}
+
+fn kilobytes(bytes: u64) -> String {
+    format!("{} kB", bytes / 1000)
+}
+
 /// The Lambda's own account of the switch to `new`.
-async fn retarget(cloud: &Cloud, since: SystemTime, new: Ipv4Addr) -> Option<serde_json::Value> {
+async fn retarget(cloud: &Cloud, since: SystemTime, new: Ipv4Addr) -> Option<Value> {
     let lines = cloud.function_logs(&cloud.stack.function("master-election"), since).await;
     lines.into_iter().find(|line| line["event"] == "retarget" && line["to"] == new.to_string())
 }

@@ -34,7 +34,8 @@ impl Calls {
         let mut counts = self.1.lock().expect("no panic while the counts are held");
         *counts.entry(format!("{service}.{action}")).or_default() += 1;
         let mut calls = self.0.lock().expect("no panic while the calls are held");
-        let reads = ["Describe", "List", "Get", "GET", "HEAD"].iter().any(|verb| action.starts_with(verb));
+        let reads =
+            ["Describe", "List", "Get", "GET", "LIST", "HEAD"].iter().any(|verb| action.starts_with(verb));
         if !reads && calls.len() < KEPT {
             let (service, action) = (service.to_owned(), action.to_owned());
             calls.push(Call { service, action, at: SystemTime::now(), answered: None });

@@ -234,7 +234,7 @@ async fn handle(State(gateway): State<Gateway>, request: Request) -> Result<Resp
         // AWS's own services invoke functions too; that is no call of the product's.
         return Ok(gateway.perform(parsed, None).await);
     }
-    let call = gateway.calls.begin(&parsed.service, &parsed.action);
+    let call = gateway.calls.begin(&parsed.service, parsed.counted_as());
     // A throttled call uses up no fault: it never gets as far.
     let fault = gateway.rates.refuse(&parsed.service, &parsed.action, Instant::now());
     let fault =

@@ -27,6 +27,13 @@ impl Parsed {
     pub fn is_json(&self) -> bool {
         self.headers.contains_key("x-amz-target")
     }
+
+    /// Its name among the counted calls: a listing of S3 has another price than a read.
+    pub fn counted_as(&self) -> &str {
+        let lists =
+            self.service == "s3" && self.method == Method::GET && self.path_and_query.contains("list-type=2");
+        if lists { "LIST" } else { &self.action }
+    }
 }
 
 /// Takes a request apart.
@@ -83,6 +90,11 @@ mod tests {
             Request::get("/b/k?X-Amz-Credential=test%2F20260101%2Fus-east-1%2Fs3%2Faws4_request&x=1");
         let presigned = parsed(presigned, "");
         assert_eq!((presigned.service.as_str(), presigned.action.as_str()), ("s3", "GET"));
+        assert_eq!(presigned.counted_as(), "GET");
         assert!(parsed(Request::get("/health"), "").service.is_empty());
+        let listing =
+            Request::get("/b?list-type=2&prefix=x").header("authorization", SIGNED.replace("/ecs/", "/s3/"));
+        let listing = parsed(listing, "");
+        assert_eq!((listing.action.as_str(), listing.counted_as()), ("GET", "LIST"));
     }
 }

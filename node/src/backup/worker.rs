@@ -1,6 +1,6 @@
 //! The phases of one backup, in their order.
 
-use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use aws::{Objects, Put, SdkConfig, Uploads};
 use backups::{Consistency, Data, Folder, MANIFEST_FORMAT, Manifest, Order, Seconds};
@@ -150,7 +150,7 @@ impl Worker {
         Ok((done, self.meter.elapsed()))
     }
 
-    /// Everything that can be refused before the source is asked for anything. The size of its store, if it reports that.
+    /// Everything that can be refused before the source is asked for anything. The size of its store, if that is known.
     async fn begin(&self) -> Result<Option<u64>, Error> {
         let Order { folder, source, .. } = &self.order;
         info!(event = "backup-begun", %folder, source = source.slot, role = source.role, "a backup of {} is begun", source.slot);
@@ -164,11 +164,8 @@ impl Worker {
         }
         self.scratch.prepare(&self.settings.page_cache).await?;
         let free = self.scratch.free()?;
-        let port = SocketAddr::new(source.address.ip(), self.settings.cluster.status_port);
         // For figures and for a clear refusal: a copy that does not fit fails in any case.
-        let expected =
-            neo4j::status(port, neo4j::STATUS_PATIENCE).await.and_then(|status| status.store_bytes);
-        if let Some(store) = expected {
+        if let Some(store) = source.store_bytes {
             self.scratch.fits(store, free)?;
             let memory = plan::memory_ceiling(plan::part_bytes(store)) >> 20;
             info!(
@@ -183,11 +180,11 @@ impl Worker {
             info!(
                 event = "backup-sizes",
                 free,
-                "the source does not report the size of its store; {} are free for its copy",
+                "the order does not say how large the store of the source is; {} are free for its copy",
                 mb(free)
             );
         }
-        Ok(expected)
+        Ok(source.store_bytes)
     }
 
     fn left(&self) -> Duration {

@@ -58,7 +58,7 @@ struct Held<'h> {
     folder: &'h str,
     /// What was written.
     hold: &'h Hold,
-    /// Whether the backup was to expire before: then its objects may have been tagged for deletion, and a hold does not take a tag away.
+    /// Whether the backup was to expire before: then its objects may be tagged for deletion until the next tick.
     may_be_tagged: bool,
 }
 
@@ -73,8 +73,8 @@ pub(super) fn render(backup: &Backup, bucket: &str, hold: &Hold, as_json: bool) 
     );
     if !backup.kept {
         text += &format!(
-            "it was to expire, so the backup trigger may have tagged it for deletion already, and a hold takes no tag away; an \
-             administrator does, now:\n  {}\n  {}\n",
+            "it was to expire, so the backup trigger may have tagged it for deletion already: its next tick takes the tag off \
+             again, within a quarter of an hour, and an administrator does so at once:\n  {}\n  {}\n",
             untag(bucket, &format!("{folder}/{}", backups::MANIFEST)),
             untag(bucket, backup.data_key.as_deref().unwrap_or(&format!("{folder}/{}", backups::DATA))),
         );

@@ -3,7 +3,7 @@
 
 use std::{
     fs,
-    net::{SocketAddr, TcpListener},
+    net::SocketAddr,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
@@ -228,25 +228,18 @@ pub fn order(seconds: u64) -> Order {
             slot: "core-3".into(),
             address: "127.0.0.1:6362".parse().unwrap(),
             role: "slave".into(),
+            store_bytes: None,
         },
         master: Some(Seen { last_transaction: 2400, at: folder().time }),
         deadline: Time::of_epoch(now + seconds),
     }
 }
 
-/// A `/status` of a node whose store has so many bytes: its port.
-pub fn source(store_bytes: u64) -> String {
-    use std::io::{Read as _, Write as _};
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    std::thread::spawn(move || {
-        for mut client in listener.incoming().flatten() {
-            let _request = client.read(&mut [0; 4096]);
-            let body = format!(r#"{{"role":"slave","silent_ms":0,"store_bytes":{store_bytes}}}"#);
-            let _gone = write!(client, "HTTP/1.1 200 x\r\ncontent-length: {}\r\n\r\n{body}", body.len());
-        }
-    });
-    port.to_string()
+/// The same, whose source has a store of so many bytes.
+pub fn order_of(store_bytes: u64, seconds: u64) -> Order {
+    let mut order = order(seconds);
+    order.source.store_bytes = Some(store_bytes);
+    order
 }
 
 /// Created at 1543180505000, random number -42, standard format.

@@ -108,6 +108,18 @@ impl Objects {
         }
     }
 
+    /// Takes all tags off an object. An object that is gone is not an error.
+    ///
+    /// # Errors
+    /// When the call failed.
+    pub async fn untag(&self, bucket: &str, key: &str) -> Result<(), Error> {
+        match self.client.delete_object_tagging().bucket(bucket).key(key).send().await {
+            Ok(_) => Ok(()),
+            Err(error) if error.code() == Some("NoSuchKey") => Ok(()),
+            Err(error) => Err(Error::of("s3:DeleteObjectTagging", name(bucket, key), &error)),
+        }
+    }
+
     /// Length and version of an object; `None` if absent.
     pub async fn head(&self, bucket: &str, key: &str) -> Result<Option<Head>, Error> {
         let head = match self.client.head_object().bucket(bucket).key(key).send().await {
@@ -301,8 +313,14 @@ mod tests {
                 tagged.as_ref().map_err(|error| error.reason.as_str()),
                 expected.as_ref().map_err(|r| *r)
             );
+            let untagged = Objects::new(&fake.config).untag("b", "k").await;
+            assert_eq!(
+                untagged.as_ref().map_err(|error| error.reason.as_str()),
+                expected.as_ref().map_err(|r| *r)
+            );
             let asked = fake.asked();
             assert!(asked[0].head.starts_with("put /b/k?tagging"), "{asked:?}");
+            assert!(asked.last().unwrap().head.starts_with("delete /b/k?tagging"), "{asked:?}");
             let tag = "<Tag><Key>neo4j-backup-expired</Key><Value>yes</Value></Tag>";
             assert!(asked[0].body.contains(tag), "{asked:?}");
         }

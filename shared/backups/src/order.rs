@@ -34,6 +34,10 @@ pub struct From {
     pub address: SocketAddr,
     /// Its role, such as `slave`.
     pub role: String,
+    /// How large its store is, bytes, as its status told; `None` if it did not. The worker cannot ask: nothing but the backup server
+    /// admits it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store_bytes: Option<u64>,
 }
 
 /// Text that is not an order of ours. Each message is a whole sentence.
@@ -90,6 +94,7 @@ mod tests {
                 slot: "neo4j-core-3".into(),
                 address: "10.0.1.7:6362".parse().unwrap(),
                 role: "slave".into(),
+                store_bytes: Some(52_428_800),
             },
             master: Some(Seen { last_transaction: 1050, at: "2026-11-25T21-15-04Z".parse().unwrap() }),
             deadline: "2026-11-25T23-15-05Z".parse().unwrap(),
@@ -100,7 +105,7 @@ mod tests {
     #[test]
     fn its_text_is_known() {
         let text = r#"{"format":1,"folder":"backups/manual/2026-11-25T21-15-05Z-a1",
-            "source":{"slot":"neo4j-core-3","address":"10.0.1.7:6362","role":"slave"},
+            "source":{"slot":"neo4j-core-3","address":"10.0.1.7:6362","role":"slave","store_bytes":52428800},
             "master":{"last_transaction":1050,"at":"2026-11-25T21-15-04Z"},"deadline":"2026-11-25T23-15-05Z"}"#;
         assert_eq!(Order::read(text), Ok(order()));
         let known: Value = serde_json::from_str(text).unwrap();
@@ -110,10 +115,11 @@ mod tests {
 
     #[test]
     fn it_is_read_back_and_bears_fields_it_does_not_know() {
-        let source = From { address: "[fd00::7]:6362".parse().unwrap(), ..order().source };
+        let address = "[fd00::7]:6362".parse().unwrap();
+        let source = From { address, store_bytes: None, ..order().source };
         let without = Order { master: None, source, ..order() };
         assert_eq!(Order::read(&without.write()), Ok(without.clone()));
-        assert!(!without.write().contains("master"));
+        assert!(!without.write().contains("master") && !without.write().contains("store_bytes"));
         let mut more = json!(order());
         more["page_cache"] = json!("64m");
         assert_eq!(Order::read(&more.to_string()), Ok(order()));

@@ -8,6 +8,8 @@ use serde_json::{Map, Value, json};
 pub enum Unit {
     Count,
     Milliseconds,
+    Seconds,
+    Bytes,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +31,8 @@ fn line(now: u64, namespace: &str, dimensions: &[(&str, &str)], metrics: &[Metri
     let unit = |unit| match unit {
         Unit::Count => "Count",
         Unit::Milliseconds => "Milliseconds",
+        Unit::Seconds => "Seconds",
+        Unit::Bytes => "Bytes",
     };
     let definitions: Vec<Value> =
         metrics.iter().map(|metric| json!({"Name": metric.name, "Unit": unit(metric.unit)})).collect();

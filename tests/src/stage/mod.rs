@@ -29,7 +29,7 @@ use tokio::runtime::Runtime;
 pub const PATIENCE: Duration = Duration::from_secs(240);
 /// Heartbeats of the template, twice as slow as the demo's; the re-arm short enough to be waited for. What a test changes is here
 /// too: `sam deploy` keeps the last value of a parameter that it is not given.
-const USUAL: [(&str, &str); 7] = [
+const USUAL: [(&str, &str); 9] = [
     ("HeartbeatIntervalMs", "1000"),
     ("HeartbeatTimeoutMs", "4000"),
     ("StandbyRearmSeconds", "5"),
@@ -37,6 +37,9 @@ const USUAL: [(&str, &str); 7] = [
     ("AuthEnabled", "true"),
     ("RollWhenDegraded", "no"),
     ("Neo4jSettings", ""),
+    // Backups are made when a test wants one: their tests ask for them, and a timing of another one has no worker beside it.
+    ("HourlyBackups", "false"),
+    ("DailyBackupAt", "off"),
 ];
 
 /// What the schedule sends.

@@ -4,6 +4,7 @@
 //! here measures time: every wait is for a condition, with a deadline far above what it takes.
 
 mod agent;
+mod backups;
 mod busy;
 mod causal;
 mod election;
@@ -42,6 +43,14 @@ const HIGH_AVAILABILITY: &[Test] = &[
     ("a_suspension_during_a_reconcile_stands", revoked::a_suspension_during_a_reconcile),
     ("late_duplicates_of_old_requests_change_nothing", revoked::late_duplicates),
     ("twenty_users_at_once_are_made_and_deleted_under_throttling", revoked::twenty_at_once),
+    ("a_backup_from_a_slave_while_writes_flow_is_verified_and_unpacked_by_hand", backups::from_a_slave),
+    ("fault_32_requests_that_come_together_are_one_backup", backups::one_at_a_time),
+    (
+        "fault_31_a_run_task_that_fails_is_named_and_one_whose_answer_is_lost_is_one_worker",
+        backups::run_task_fails,
+    ),
+    ("fault_35_a_worker_that_is_killed_leaves_no_backup_and_another_slave_is_next", backups::worker_killed),
+    ("fault_36_a_backup_waits_for_a_slot_that_is_away", backups::no_slave),
     ("fault_24_with_no_answers_or_too_few_nothing_is_called", election::blind_and_partial),
     ("fault_25_a_deregistration_that_fails_is_made_up_for", election::deregister_fails),
     ("fault_19_43_killed_master_writes_move_on_and_it_returns_with_a_new_address", election::killed),

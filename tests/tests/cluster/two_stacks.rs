@@ -14,17 +14,23 @@ use local::{
 };
 use serde_json::{Value, json};
 
-use end_to_end::stage::{Outcome, PATIENCE, Stage, rest, wait};
+use end_to_end::stage::{Outcome, PATIENCE, Stage, ask_function, rest, wait};
 
 use crate::rolling::Roll;
 
 /// It begins with the first one's name: nothing may be found by that beginning.
 const SECOND: &str = "neo4j-local-two";
-/// One small node.
-const PARAMETERS: [(&str, &str); 4] =
-    [("Dialect", "SINGLE"), ("CoreSize", "1"), ("HeapSize", "256m"), ("PageCacheSize", "32m")];
-/// What both functions that look at nodes are invoked by: two schedules and three rules.
-const CALLERS: usize = 5;
+/// One small node, without backups that begin by themselves.
+const PARAMETERS: [(&str, &str); 6] = [
+    ("Dialect", "SINGLE"),
+    ("CoreSize", "1"),
+    ("HeapSize", "256m"),
+    ("PageCacheSize", "32m"),
+    ("HourlyBackups", "false"),
+    ("DailyBackupAt", "off"),
+];
+/// What the functions that look at nodes are invoked by: three schedules and four rules.
+const CALLERS: usize = 7;
 /// So many writes may have waited for longer than their client's second: two seconds' worth, on a machine that ends a JVM meanwhile.
 const LATE: usize = 40;
 const ELECTION: &str = "master-election";
@@ -33,6 +39,9 @@ const USERS: &str = "user-creation";
 const NODE: &str = "neo4j.node";
 const TASK: &str = "aws.ecs";
 const STATE: &str = "master-election/state.json";
+const OWNER: &str = "owner.json";
+const BACKUPS: &str = "backup-trigger";
+const TICK: &[u8] = include_bytes!("../../../events/backup-tick.json");
 const FUNCTION: &str = "AWS::Lambda::Function";
 const SECRET: &str = "AWS::SecretsManager::Secret";
 const BUCKET: &str = "AWS::S3::Bucket";
@@ -122,7 +131,7 @@ fn addresses(status: &Status) -> BTreeSet<Ipv4Addr> {
     status.nodes.iter().map(|node| node.address).collect()
 }
 
-/// No resource is in both, and each one's bucket has the state of its own slots.
+/// No resource is in both, each one's records are of its own slots, and the bucket with its backups is its own.
 async fn apart(first: &Cloud, second: &Cloud) -> Outcome {
     let ids = async |cloud: &Cloud| {
         let all = resources(cloud).await?.into_iter();
@@ -137,11 +146,16 @@ async fn apart(first: &Cloud, second: &Cloud) -> Outcome {
         return Err(format!("both stacks have {shared:?}"));
     }
     for (cloud, other) in [(first, second), (second, first)] {
-        let state = cloud.gateway.emulator.get_object(&format!("{}/{STATE}", bucket(cloud).await?)).await;
-        let state = String::from_utf8_lossy(&state.map_err(|error| error.to_string())?).into_owned();
+        let buckets = Buckets::of(cloud).await?;
+        let state = kept(cloud, &buckets.state, STATE).await?;
         let has = |stack: &Stack| state.contains(&format!("\"{}\"", stack.core(1)));
         if !has(&cloud.stack) || has(&other.stack) {
             return Err(format!("not the state of {}: {state}", cloud.stack));
+        }
+        ask_function(cloud, BACKUPS, TICK).await?;
+        let owner = kept(cloud, &buckets.backups, OWNER).await?;
+        if !owner.contains(&format!("stack/{}/", cloud.stack)) {
+            return Err(format!("not the owner of the backups of {}: {owner}", cloud.stack));
         }
     }
     Ok(())
@@ -223,8 +237,8 @@ async fn logins(first: &Cloud, second: &Cloud, status: &Status) -> Outcome {
 /// The stack is deleted; what holds data is there, and nothing else is.
 async fn deleted(second: &Cloud) -> Outcome {
     let resources = resources(second).await?;
-    let (buckets, secrets) = (named(&resources, BUCKET), named(&resources, SECRET));
-    let before = listings(second).await;
+    let secrets = named(&resources, SECRET);
+    let (buckets, before) = (Buckets::of(second).await, listings(second).await);
     stacks::delete(second.endpoint, SECOND, PATIENCE).await?;
     wait("no process, balancer or schedule of the second stack is left", || async {
         let ended = second.tasks().iter().all(|task| task.stopped.is_some()) && processes() == 0;
@@ -240,11 +254,12 @@ async fn deleted(second: &Cloud) -> Outcome {
             return Err(format!("{what} of the second stack, there and then gone? {before} became {after}"));
         }
     }
-    if (buckets.len(), secrets.len()) != (1, 3) {
-        return Err(format!("one bucket and three secrets were expected: {resources:?}"));
+    if (named(&resources, BUCKET).len(), secrets.len()) != (2, 3) {
+        return Err(format!("two buckets and three secrets were expected: {resources:?}"));
     }
-    let state = second.gateway.emulator.get_object(&format!("{}/{STATE}", buckets[0])).await;
-    state.map_err(|error| format!("the bucket is not kept: {error}"))?;
+    let buckets = buckets?;
+    kept(second, &buckets.state, STATE).await?;
+    kept(second, &buckets.backups, OWNER).await?;
     for secret in secrets {
         listed(second, "secretsmanager", "secretsmanager.GetSecretValue", &json!({"SecretId": secret}))
             .await
@@ -299,8 +314,26 @@ fn named(resources: &[Resource], kind: &str) -> Vec<String> {
     resources.iter().filter(|one| one.kind == kind).map(|one| one.physical_id.clone()).collect()
 }
 
-async fn bucket(cloud: &Cloud) -> Result<String, String> {
-    named(&resources(cloud).await?, BUCKET).pop().ok_or_else(|| format!("{} has no bucket", cloud.stack))
+/// The buckets of a stack: with the records of its control plane, and with its backups.
+struct Buckets {
+    state: String,
+    backups: String,
+}
+
+impl Buckets {
+    async fn of(cloud: &Cloud) -> Result<Self, String> {
+        let told = cloud.gateway.emulator.function_environment(&cloud.stack.function(BACKUPS)).await;
+        let told = told.map_err(|error| error.to_string())?;
+        let named = |name: &str| told[name].as_str().map(str::to_owned).ok_or(format!("no {name} in {told}"));
+        Ok(Self { state: named("STATE_BUCKET")?, backups: named("BACKUP_BUCKET")? })
+    }
+}
+
+/// What an object says.
+async fn kept(cloud: &Cloud, bucket: &str, key: &str) -> Result<String, String> {
+    let object = cloud.gateway.emulator.get_object(&format!("{bucket}/{key}")).await;
+    let object = object.map_err(|error| format!("{key} of the bucket {bucket}: {error}"))?;
+    Ok(String::from_utf8_lossy(&object).into_owned())
 }
 
 /// The schedules and rules of a stack.

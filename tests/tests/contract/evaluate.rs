@@ -167,6 +167,23 @@ impl<'a> Stack<'a> {
                 }
                 other => Err(format!("{other:?} is not a list to join")),
             },
+            "Fn::Split" => {
+                let (separator, text) =
+                    (argument[0].as_str().unwrap_or_default(), self.needed(&argument[1])?);
+                Ok(Some(text.split(separator).map(Value::from).collect()))
+            }
+            "Fn::Select" => {
+                let index = self.needed(&argument[0])?;
+                let list = self.value(&argument[1])?.unwrap_or_default();
+                let at = index.parse().ok().and_then(|index: usize| list.get(index));
+                at.cloned().map(Some).ok_or_else(|| format!("{list} has no element {index}"))
+            }
+            // Of the Rules.
+            "Fn::Contains" => {
+                let (list, text) =
+                    (self.value(&argument[0])?.unwrap_or_default(), self.needed(&argument[1])?);
+                boolean(list.as_array().is_some_and(|list| list.iter().any(|one| *one == text.as_str())))
+            }
             "Fn::Sub" => match argument {
                 Value::Array(parts) => self.substitute(parts[0].as_str().unwrap_or_default(), &parts[1]),
                 text => self.substitute(text.as_str().unwrap_or_default(), &Value::Null),

@@ -4,6 +4,7 @@
 mod compare;
 mod evaluate;
 mod programs;
+mod sizes;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +12,7 @@ use compare::{Case, compare};
 use end_to_end::repository::template;
 use evaluate::{Parameters, Stack, Templates};
 use local::templates;
-use programs::{COMMON, PROGRAMS, Program};
+use programs::{COMMON, PROGRAMS, Program, Runs};
 use runtime::Environment;
 use serde_json::{Map, Value, json};
 
@@ -22,10 +23,15 @@ const NESTED: &str = "AWS::CloudFormation::Stack";
 /// Parameters that decide what is made: every combination of their values is tried.
 const CHOSEN: [&str; 3] = ["Dialect", "CoreSize", "AuthEnabled"];
 /// Texts that conditions or programs depend on, and another value than the default; with the first combination each.
-const VARIED: [(&str, &str); 6] = [
+const VARIED: [(&str, &str); 11] = [
     ("AdminSecretArn", "arn:aws:secretsmanager:us-east-1:000000000000:secret:kept-AbCdEf"),
     ("AlarmTopicArn", "arn:aws:sns:us-east-1:000000000000:alarms"),
+    ("BackupBucket", "backups-of-another-stack"),
+    ("BackupKmsKeyArn", "arn:aws:kms:us-east-1:000000000000:key/0"),
+    ("BackupTimeZone", "Europe/Berlin"),
+    ("DailyBackupAt", "off"),
     ("Neo4jSettings", "dbms.logs.query.enabled=true"),
+    ("Neo4jVersion", "4.4.40"),
     ("ReadOnlyUser", ""),
     ("ReadWriteUser", ""),
     ("Snapshot", "latest"),
@@ -86,21 +92,31 @@ fn alternatives(name: &str, declared: &Value) -> Vec<Value> {
     ends.chain(VARIED.iter().filter(|(varied, _)| *varied == name).map(|(_, value)| json!(value))).collect()
 }
 
-/// What `program` is given in one deployment: once for each task definition, or one function.
+/// What `program` is given in one deployment: once for each container, or one function; nothing where a condition leaves it out.
 fn given(program: &Program, root: &Stack) -> Result<Vec<BTreeMap<String, String>>, String> {
-    let Some(logical_id) = program.logical_id else {
-        let mut all = Vec::new();
-        for logical in root.made(NESTED)? {
-            let stack = root.nested(logical)?;
-            for task in stack.made(TASK)? {
-                let container = &stack.resource(task)?["Properties"]["ContainerDefinitions"][0];
-                all.push(stack.variables(&container["Environment"])?);
+    let mut all = Vec::new();
+    match program.runs {
+        Runs::Function(logical_id) => {
+            if root.made(FUNCTION)?.contains(&logical_id) {
+                let function = root.resource(logical_id)?;
+                all.push(root.variables(&function["Properties"]["Environment"]["Variables"])?);
             }
         }
-        return Ok(all);
-    };
-    let function = root.resource(logical_id)?;
-    Ok(vec![root.variables(&function["Properties"]["Environment"]["Variables"])?])
+        Runs::Container(name) => {
+            for logical in root.made(NESTED)? {
+                let stack = root.nested(logical)?;
+                for task in stack.made(TASK)? {
+                    let containers = &stack.resource(task)?["Properties"]["ContainerDefinitions"];
+                    for container in containers.as_array().into_iter().flatten() {
+                        if container["Name"] == name {
+                            all.push(stack.variables(&container["Environment"])?);
+                        }
+                    }
+                }
+            }
+        }
+    }
+    Ok(all)
 }
 
 fn cases(program: &Program, templates: &Templates) -> Vec<Case> {
@@ -147,11 +163,34 @@ fn every_function_of_the_template_is_compared() {
     let resources = templates[""]["Resources"].as_object().unwrap();
     let functions = resources.iter().filter(|(_, resource)| resource["Type"] == FUNCTION);
     let functions: Vec<&str> = functions.map(|(logical, _)| logical.as_str()).collect();
-    let mut compared: Vec<&str> = PROGRAMS.iter().filter_map(|program| program.logical_id).collect();
+    let by = |program: &Program| match program.runs {
+        Runs::Function(logical_id) => Some(logical_id),
+        Runs::Container(_) => None,
+    };
+    let mut compared: Vec<&str> = PROGRAMS.iter().filter_map(by).collect();
     compared.sort_unstable();
     assert_eq!(functions, compared);
     let globals = &templates[""]["Globals"]["Function"]["Environment"];
     assert!(globals.is_null(), "variables of all functions at once are not read here: {globals}");
+}
+
+/// What a task runs and what is beside it: the second ones follow a log and are given nothing.
+#[test]
+fn every_container_that_is_given_variables_is_compared() {
+    let mut compared = BTreeSet::new();
+    for template in templates().values() {
+        for resource in template["Resources"].as_object().unwrap().values().filter(|one| one["Type"] == TASK)
+        {
+            for container in resource["Properties"]["ContainerDefinitions"].as_array().unwrap() {
+                let name = container["Name"].as_str().unwrap();
+                let is_compared =
+                    PROGRAMS.iter().any(|program| matches!(program.runs, Runs::Container(of) if of == name));
+                assert_eq!(is_compared, container["Environment"].is_array(), "{name}");
+                assert!(compared.insert(name.to_owned()), "{name} is the name of two containers");
+            }
+        }
+    }
+    assert!(compared.len() >= 4, "{compared:?}");
 }
 
 /// Both branches of every condition, in every template, or this test shows nothing of one of them.

@@ -7,14 +7,22 @@ use crate::compare::Exception;
 /// One program.
 pub struct Program {
     pub name: &'static str,
-    /// Of its function; `None` for the node program, which is in the task definition.
-    pub logical_id: Option<&'static str>,
+    pub runs: Runs,
     /// Exactly what it does first when it starts.
     pub read: fn(&Environment) -> Result<(), String>,
     /// What the platform sets, with a value as it sets it.
     pub platform: &'static [(&'static str, &'static str)],
     /// Beside the common ones.
     pub exceptions: &'static [Exception],
+}
+
+/// Where the template has the variables of a program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Runs {
+    /// In the function with this logical id.
+    Function(&'static str),
+    /// In the container of this name, of whatever task definition.
+    Container(&'static str),
 }
 
 const LAMBDA: &[(&str, &str)] = &[("AWS_LAMBDA_FUNCTION_NAME", "neo4j-function")];
@@ -33,31 +41,38 @@ pub const COMMON: [Exception; 4] = [
     ("SLAVE_ONLY_SERVICES", NO_SLAVE_ONLY),
 ];
 
-pub const PROGRAMS: [Program; 4] = [
+pub const PROGRAMS: [Program; 6] = [
     Program {
         name: "master-election",
-        logical_id: Some("MasterElection"),
+        runs: Runs::Function("MasterElection"),
         read: |environment| told(master_election::Config::read(environment)),
         platform: LAMBDA,
         exceptions: &[],
     },
     Program {
         name: "user-creation",
-        logical_id: Some("UserCreation"),
+        runs: Runs::Function("UserCreation"),
         read: |environment| told(user_creation::Config::read(environment)),
         platform: LAMBDA,
         exceptions: &[("AWS_LAMBDA_FUNCTION_NAME", SET_BY_LAMBDA)],
     },
     Program {
         name: "snapshot-bootstrap",
-        logical_id: Some("SnapshotBootstrap"),
+        runs: Runs::Function("SnapshotBootstrap"),
         read: |environment| told(snapshot_bootstrap::Config::read(environment)),
         platform: LAMBDA,
         exceptions: &[("AWS_LAMBDA_FUNCTION_NAME", SET_BY_LAMBDA)],
     },
     Program {
+        name: "backup-trigger",
+        runs: Runs::Function("BackupTrigger"),
+        read: |environment| told(backup_trigger::Config::read(environment)),
+        platform: LAMBDA,
+        exceptions: &[],
+    },
+    Program {
         name: "node",
-        logical_id: None,
+        runs: Runs::Container("neo4j"),
         read: |environment| told(node::check(environment)),
         platform: AGENT,
         exceptions: &[
@@ -73,6 +88,18 @@ pub const PROGRAMS: [Program; 4] = [
             ("SSL_DIR", SET_BY_THE_IMAGE),
             ("EXTRA_CONF_DIR", SET_BY_THE_IMAGE),
             ("ADDRESS", "only without an agent, so never in a task"),
+        ],
+    },
+    Program {
+        name: "node backup",
+        runs: Runs::Container("backup"),
+        read: |environment| told(node::BackupSettings::read(environment)),
+        platform: &[],
+        exceptions: &[
+            ("AWS_REGION", "the SDK reads it"),
+            ("ORDER", "backup-trigger gives it with each launch"),
+            ("NEO4J_HOME", SET_BY_THE_IMAGE),
+            ("SCRATCH", "only in tests; in a task the image's /data"),
         ],
     },
 ];

@@ -89,14 +89,15 @@ fn other_names(templates: &[(String, Value)]) -> BTreeSet<String> {
     known
 }
 
-/// Words with dashes that belong to tools, to AWS or to the seed, are containers, or stand for any of their kind.
-const NOT_OURS: [&str; 8] = [
+/// Words with dashes that belong to tools, to AWS or to the seed, are containers or a tag, or stand for any of their kind.
+const NOT_OURS: [&str; 9] = [
     "aws-sam-cli-managed-default",
     "core-1",
     "cypher-shell",
     "debug-log",
     "dump-config",
     "neo4j-admin",
+    "neo4j-backup-expired",
     "neo4j-local",
     "query-log",
 ];

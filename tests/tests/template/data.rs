@@ -2,24 +2,33 @@
 
 use serde_json::{Value, json};
 
-use super::{of_type, template};
+use super::{ALL, of_type, template};
 
-/// What a deletion keeps: the data's passwords, as the data, and what the control plane remembers of it.
+/// What a deletion keeps: the data's passwords, as the data, its backups, and what the control plane remembers of it.
 #[test]
-fn secrets_and_bucket_are_kept_and_have_no_name_that_a_kept_one_would_take() {
+fn secrets_and_buckets_are_kept_and_have_no_name_that_a_kept_one_would_take() {
     let main = template("template.yml");
     // "RetainExceptOnCreate" leaves none behind after a first deployment that fails. The bucket is not empty by then and cannot be
     // deleted; and the administrator's password may be on a volume.
     let kept = [
-        ("StateBucket", "Retain"),
-        ("StateBucketPolicy", "Retain"),
-        ("AdminSecret", "Retain"),
-        ("ReaderSecret", "RetainExceptOnCreate"),
-        ("WriterSecret", "RetainExceptOnCreate"),
+        ("cluster/state.yml", "StateBucket", "Retain"),
+        ("cluster/state.yml", "StateBucketPolicy", "Retain"),
+        ("cluster/backups.yml", "Bucket", "Retain"),
+        ("cluster/backups.yml", "BucketPolicy", "Retain"),
+        ("template.yml", "AdminSecret", "Retain"),
+        ("template.yml", "ReaderSecret", "RetainExceptOnCreate"),
+        ("template.yml", "WriterSecret", "RetainExceptOnCreate"),
     ];
-    for (name, policy) in kept {
-        assert_eq!(main["Resources"][name]["DeletionPolicy"], policy, "{name}");
-        assert_eq!(main["Resources"][name]["UpdateReplacePolicy"], "Retain", "{name}");
+    for (file, name, policy) in kept {
+        let resource = &template(file)["Resources"][name];
+        assert_eq!(resource["DeletionPolicy"], policy, "{name}");
+        assert_eq!(resource["UpdateReplacePolicy"], "Retain", "{name}");
+    }
+    for file in ALL {
+        for (name, bucket) in of_type(&template(file), "AWS::S3::Bucket") {
+            assert!(bucket.get("BucketName").is_none(), "{file}: {name}");
+            assert!(kept.iter().any(|(there, kept, _)| (*there, *kept) == (file, name)), "{file}: {name}");
+        }
     }
     let secrets = of_type(&main, "AWS::SecretsManager::Secret");
     assert_eq!(secrets.len(), 3);
@@ -31,14 +40,14 @@ fn secrets_and_bucket_are_kept_and_have_no_name_that_a_kept_one_would_take() {
 
 #[test]
 fn the_bucket_is_versioned_ends_what_is_old_and_takes_tls_only() {
-    let main = template("template.yml");
-    let bucket = &main["Resources"]["StateBucket"]["Properties"];
+    let state = template("cluster/state.yml");
+    let bucket = &state["Resources"]["StateBucket"]["Properties"];
     assert_eq!(bucket["VersioningConfiguration"]["Status"], "Enabled");
     let rules = bucket["LifecycleConfiguration"]["Rules"].as_array().unwrap();
     assert!(rules.iter().all(|rule| rule["Status"] == "Enabled"));
     assert!(rules.iter().any(|rule| rule["NoncurrentVersionExpiration"]["NoncurrentDays"] == 30));
     assert!(rules.iter().any(|rule| rule["AbortIncompleteMultipartUpload"]["DaysAfterInitiation"] == 7));
-    let policy = &main["Resources"]["StateBucketPolicy"]["Properties"]["PolicyDocument"]["Statement"][0];
+    let policy = &state["Resources"]["StateBucketPolicy"]["Properties"]["PolicyDocument"]["Statement"][0];
     assert_eq!((&policy["Effect"], &policy["Principal"]), (&"Deny".into(), &"*".into()));
     assert_eq!(policy["Condition"], json!({"Bool": {"aws:SecureTransport": "false"}}));
     assert_eq!(policy["Resource"].as_array().unwrap().len(), 2, "the bucket and what is in it");
@@ -50,7 +59,7 @@ fn the_bucket_is_versioned_ends_what_is_old_and_takes_tls_only() {
 fn without_authentication_the_function_answers_and_only_its_events_stop() {
     let main = template("template.yml");
     let resources = &main["Resources"];
-    for kept in ["UserCreation", "UserRecords", "UserCreationLogs"] {
+    for kept in ["UserCreation", "UserRecords", "Logs"] {
         assert!(resources[kept].is_object() && resources[kept].get("Condition").is_none(), "{kept}");
     }
     assert_eq!(resources["AdminSecret"]["Condition"], "MakesAdminSecret", "whatever AuthEnabled is");
@@ -77,8 +86,8 @@ fn every_user_depends_on_the_records_and_on_what_answers_its_delete() {
     let mut users = 0;
     for (name, resource) in resources {
         let needed: &[&str] = match resource["Type"].as_str().unwrap() {
-            "Custom::Neo4jUser" => &["UserRecords", "UserCreationLogs"],
-            "Custom::Neo4jUserRecords" => &["UserCreationLogs"],
+            "Custom::Neo4jUser" => &["UserRecords", "Logs"],
+            "Custom::Neo4jUserRecords" => &["Logs"],
             _ => continue,
         };
         users += 1;

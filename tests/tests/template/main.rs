@@ -1,6 +1,7 @@
 //! What the templates say, read as text and as data: what the emulator drops or does not feel is asserted here.
 
 mod alarms;
+mod backups;
 mod data;
 mod iam;
 mod logs;
@@ -12,13 +13,17 @@ mod slots;
 use end_to_end::repository::{of_type, root, template, text};
 use serde_json::Value;
 
-const ALL: [&str; 7] = [
+const ALL: [&str; 11] = [
     "template.yml",
     "cluster/alarms.yml",
+    "cluster/backups.yml",
     "cluster/balancer.yml",
+    "cluster/late-alarms.yml",
+    "cluster/logs.yml",
     "cluster/network.yml",
     "cluster/roles.yml",
     "cluster/slot.yml",
+    "cluster/state.yml",
     "cluster/task.yml",
 ];
 

@@ -48,7 +48,7 @@ fn no_physical_name_would_collide_with_a_second_stack() {
     let main = translated("template.yml");
     let kinds =
         |kind: &str| main["Resources"].as_object().unwrap().values().filter(|r| r["Type"] == *kind).count();
-    assert_eq!((kinds("AWS::Scheduler::Schedule"), kinds("AWS::Events::Rule")), (2, 3), "SAM has made them");
+    assert_eq!((kinds("AWS::Scheduler::Schedule"), kinds("AWS::Events::Rule")), (3, 4), "SAM has made them");
     assert_eq!(colliding(&main), [""; 0]);
     for file in ALL.iter().filter(|file| **file != "template.yml") {
         assert_eq!(colliding(&template(file)), [""; 0], "{file}");

@@ -57,28 +57,36 @@ fn the_balancer_has_every_attribute_whose_default_would_break_it() {
 
 /// Loopback has no firewall, so a rule that is missing would show on AWS only.
 #[test]
-fn nodes_let_in_clients_checks_and_functions_and_no_others() {
+fn nodes_let_in_clients_checks_functions_and_backups_and_no_others() {
     let network = template("cluster/network.yml");
     let [(_, nodes)] = of_type(&network, "AWS::EC2::SecurityGroup")[..] else { panic!("one group") };
     let mut open: Vec<(String, u64)> = Vec::new();
     for rule in nodes["SecurityGroupIngress"].as_array().unwrap() {
-        let readers = rule.get("Fn::If").is_some_and(|choice| choice[0] == "HasReaders");
+        let condition = rule.get("Fn::If").map(|choice| choice[0].as_str().unwrap());
         let rule = when_it_is_there(rule);
         assert!(rule["Description"].is_string(), "{rule}");
         assert_eq!(rule["FromPort"], rule["ToPort"], "{rule}");
         let from = rule["SourceSecurityGroupId"]["Ref"].as_str().unwrap();
-        assert_eq!(readers, from == "Readers", "a single node has no balancer of readers: {rule}");
+        // A single node has no balancer of readers, and a Neo4j that is not 3.x no backups.
+        let expected = match from {
+            "Readers" => Some("HasReaders"),
+            "Backups" => Some("HasBackups"),
+            _ => None,
+        };
+        assert_eq!(condition, expected, "{rule}");
         open.push((from.to_owned(), rule["FromPort"].as_u64().unwrap()));
     }
     open.sort();
     let expected = [
-        ("Functions", &[7474, 7475, 7687][..]),
+        // It has no password in 3.4.
+        ("Backups", &[neo4j::ports::BACKUP][..]),
+        ("Functions", &[7474, 7475, 7687]),
         ("Readers", &[7473, 7474, 7475, 7687]),
         ("Writers", &[7473, 7474, 7475, 7687]),
     ];
     let expected: Vec<(String, u64)> = expected
         .iter()
-        .flat_map(|(who, ports)| ports.iter().map(|port| ((*who).to_owned(), *port)))
+        .flat_map(|(who, ports)| ports.iter().map(|port| ((*who).to_owned(), u64::from(*port))))
         .collect();
     assert_eq!(open, expected);
     let given = &template("template.yml")["Resources"]["Network"]["Properties"]["Parameters"];
@@ -86,4 +94,6 @@ fn nodes_let_in_clients_checks_and_functions_and_no_others() {
     assert_eq!(given["Writers"], of("Balancer"));
     assert_eq!(given["Readers"], json!({"Fn::If": ["HasReaders", of("ReadBalancer"), ""]}));
     assert_eq!(given["Functions"], json!({"Fn::GetAtt": ["FunctionSecurityGroup", "GroupId"]}));
+    let worker = json!({"Fn::GetAtt": ["Backups", "Outputs.SecurityGroup"]});
+    assert_eq!(given["Backups"], json!({"Fn::If": ["HasBackups", worker, ""]}));
 }

@@ -69,7 +69,27 @@ fn what_the_emulator_lacks_is_listed_with_a_reason() {
 /// CloudFormation checks a value before it makes anything, so that a bad one costs nothing.
 #[test]
 fn patterns_admit_what_is_right_and_refuse_what_is_not() {
-    let table: [(&str, &[&str], &[&str]); 5] = [
+    let table: [(&str, &[&str], &[&str]); 9] = [
+        (
+            "BackupBucket",
+            &["", "neo4j-backups", "my.backups.2026"],
+            &["s3://backups", "Backups", "ab", "-backups", "backups/neo4j"],
+        ),
+        (
+            "BackupKmsKeyArn",
+            &["", "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"],
+            &["alias/backups", "arn:aws:kms:us-east-1:123456789012:alias/backups", "1234abcd"],
+        ),
+        (
+            "DailyBackupAt",
+            &["02:00", "23:59", "00:00", "off"],
+            &["2:00", "24:00", "02:60", "02:00:00", "OFF", ""],
+        ),
+        (
+            "BackupTimeZone",
+            &["UTC", "Europe/Berlin", "America/Argentina/Buenos_Aires", "Etc/GMT+5"],
+            &["", "+01:00", "Europe/", "../etc", "Europe Berlin"],
+        ),
         (
             "ClientCidr",
             &["10.0.0.0/16", "192.168.1.1/32", "127.0.0.0/8"],

@@ -84,7 +84,10 @@ fn every_nested_stack_is_given_all_its_parameters() {
         wanted.sort();
         assert_eq!(given, wanted, "{name}");
     }
-    assert_eq!(nested, 11, "five slots, two balancers, task, network, roles, alarms");
+    assert_eq!(
+        nested, 15,
+        "five slots, two balancers, task, network, roles, alarms twice, state, logs, backups"
+    );
 }
 
 /// A slot's server id is the place of its service among the core services.
@@ -154,7 +157,7 @@ fn slots_roll_one_after_another_in_falling_order_behind_the_check() {
             );
         }
     }
-    for function in ["MasterElection", "UserCreation"] {
+    for function in ["MasterElection", "UserCreation", "BackupTrigger"] {
         assert_eq!(
             resources[function]["DependsOn"], "RollCheck",
             "{function} must not change before a refusal"

@@ -234,6 +234,16 @@ fn what_is_not_kept_is_tagged_once_and_never_what_a_run_is_writing() {
     let again = decided(&runs, [yesterday(), vec![old.clone()]].concat(), &view());
     assert!(!again.actions.iter().any(|action| matches!(action, Action::Tag { .. })), "{:?}", again.actions);
     assert_eq!(again.runs.tagged, runs.tagged);
+    assert!(
+        !again.actions.iter().any(|action| matches!(action, Action::Untag { .. })),
+        "{:?}",
+        again.actions
+    );
+    // A hold that comes later.
+    let held = Entry { held: true, ..old.clone() };
+    let kept = decided(&runs, [yesterday(), vec![held]].concat(), &view());
+    assert!(kept.actions.contains(&Action::Untag { key: old.folder.manifest() }), "{:?}", kept.actions);
+    assert_eq!(kept.runs.tagged, runs.tagged, "until it is done");
 
     let (mut runs, view) = under_way(Some(TaskEnd::Running));
     let run = runs.current.as_mut().unwrap();

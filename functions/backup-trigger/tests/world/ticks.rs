@@ -196,6 +196,10 @@ fn a_hold_that_comes_after_the_listing_is_seen_before_the_tag() {
     stage.bucket.borrow_mut().objects.remove(&old.hold());
     stage.tick();
     assert!(stage.bucket.borrow().tagged.contains_key(&old.data()), "a hold ends with its object");
+    stage.put(&old.hold(), Vec::new());
+    stage.tick();
+    assert!(stage.bucket.borrow().tagged.is_empty(), "and begins with one, also after the tag");
+    assert!(stage.runs().tagged.is_empty());
 }
 
 #[test]

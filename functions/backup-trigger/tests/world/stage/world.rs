@@ -170,4 +170,10 @@ impl World for Stage {
         bucket.tagged.entry(key.to_owned()).or_insert(now);
         Ok(())
     }
+
+    async fn untag(&self, key: &str) -> Result<(), aws::Error> {
+        self.others().await;
+        self.bucket.borrow_mut().tagged.remove(key);
+        Ok(())
+    }
 }
