@@ -8,7 +8,7 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 COPY = ROOT / ".local" / "mutants"
 TESTS = ["cargo", "test", "--quiet", "--locked", "--target-dir", str(ROOT / ".local" / "mutants-target"),
-         "-p", "topology", "-p", "master-election", "-p", "simulator"]
+         "-p", "topology", "-p", "master-election", "-p", "backups", "-p", "backup-trigger", "-p", "simulator"]
 
 
 def read(line):

@@ -1,5 +1,5 @@
 //! The election against a simulated world: the real `decide` and the real executor, a virtual clock, and
-//! everything that can go wrong, chosen by a seed.
+//! everything that can go wrong, chosen by a seed. The backup trigger has a world of its own, in [`trigger`].
 //!
 //! ```text
 //! seed --> faults --> cluster (who is master, who is frozen, who is cut off)
@@ -29,6 +29,7 @@ mod rest;
 mod schedule;
 mod setting;
 mod tasks;
+pub mod trigger;
 mod truth;
 mod world;
 #[cfg(test)]

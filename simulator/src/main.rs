@@ -1,20 +1,27 @@
 //! `simulate`: many histories, or one of them again.
 
-use std::{process::ExitCode, thread};
+use std::{fmt::Write, process::ExitCode, thread};
 
 use clap::Parser;
-use simulator::{Broken, Report, run, tell};
+use simulator::{Broken, Report, run, tell, trigger};
 
-/// The election against simulated worlds; every history is a function of its seed.
+/// The election and the backup trigger against simulated worlds; every history is a function of its seed.
 #[derive(Debug, Parser)]
 struct Options {
-    /// Rounds in all
+    /// Rounds of the election in all
     #[arg(long, default_value_t = 10_000_000)]
     rounds: u64,
+    /// Ticks of the backup trigger in all
+    #[arg(long, default_value_t = 1_000_000)]
+    ticks: u64,
     /// The first seed
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Plays one history again, with so many faults, and says what it broke
+    /// The backup trigger only
+    #[arg(long)]
+    backups: bool,
+    /// Plays one history again, with so many faults, and says what it broke; with --backups one of the backup
+    /// trigger's
     #[arg(long)]
     replay: Option<usize>,
 }
@@ -22,17 +29,11 @@ struct Options {
 fn main() -> ExitCode {
     let options = Options::parse();
     let outcome = match options.replay {
-        Some(faults) => {
-            tell(options.seed, faults).iter().for_each(|line| println!("{line}"));
-            run(options.seed, faults).map(|_| "this history breaks nothing".to_owned())
-        }
-        None => simulate(&options).and_then(|report| match report.zeros() {
-            none if none.is_empty() => Ok(report.table()),
-            zeros => Err(Broken {
-                seed: options.seed,
-                faults: 0,
-                what: format!("{}never: {zeros:?}", report.table()),
-            }),
+        Some(faults) => replay(&options, faults),
+        None if options.backups => backups(&options),
+        None => elections(&options).and_then(|told| {
+            println!("{told}");
+            backups(&options)
         }),
     };
     match outcome {
@@ -40,25 +41,62 @@ fn main() -> ExitCode {
             println!("{text}");
             ExitCode::SUCCESS
         }
-        Err(broken) => {
-            eprintln!("seed {} with {} faults: {}", broken.seed, broken.faults, broken.what);
+        Err(what) => {
+            eprintln!("{what}");
             ExitCode::FAILURE
         }
     }
 }
 
-fn simulate(options: &Options) -> Result<Report, Broken> {
-    let threads = thread::available_parallelism().map_or(1, |n| u64::try_from(n.get()).unwrap_or(1));
-    let share = options.rounds / threads;
-    let playing: Vec<_> = (0..threads)
-        .map(|number| options.seed + number * 1_000_000_000)
-        .map(|seed| thread::spawn(move || Report::over(seed, share)))
-        .collect();
+fn replay(options: &Options, faults: usize) -> Result<String, String> {
+    let seed = options.seed;
+    let (told, broken) = if options.backups {
+        (trigger::tell(seed, faults), trigger::run(seed, faults).err())
+    } else {
+        (tell(seed, faults), run(seed, faults).err())
+    };
+    told.iter().for_each(|line| println!("{line}"));
+    let flag = if options.backups { "--backups " } else { "" };
+    broken.map_or_else(|| Ok("this history breaks nothing".to_owned()), |broken| Err(say(&broken, flag)))
+}
+
+fn elections(options: &Options) -> Result<String, String> {
     let mut all = Report::default();
-    for thread in playing {
-        let report =
-            thread.join().map_err(|_| Broken { seed: options.seed, faults: 0, what: "a panic".into() })??;
-        all.merge(&report);
+    for report in on_all_cores(options.seed, options.rounds, Report::over)? {
+        all.merge(&report.map_err(|broken| say(&broken, ""))?);
     }
-    Ok(all)
+    unless_never(all.table(), &all.zeros())
+}
+
+fn backups(options: &Options) -> Result<String, String> {
+    let mut all = trigger::Report::default();
+    for report in on_all_cores(options.seed, options.ticks, trigger::Report::over)? {
+        all.merge(&report.map_err(|broken| say(&broken, "--backups "))?);
+    }
+    unless_never(all.table(), &all.zeros())
+}
+
+fn on_all_cores<R: Send + 'static>(
+    seed: u64,
+    all: u64,
+    play: fn(u64, u64) -> Result<R, Broken>,
+) -> Result<Vec<Result<R, Broken>>, String> {
+    let threads = thread::available_parallelism().map_or(1, |n| u64::try_from(n.get()).unwrap_or(1));
+    let share = all / threads;
+    let playing: Vec<_> = (0..threads)
+        .map(|number| seed + number * 1_000_000_000)
+        .map(|seed| thread::spawn(move || play(seed, share)))
+        .collect();
+    let joined = playing.into_iter().map(|thread| thread.join().map_err(|_| "a panic".to_owned()));
+    joined.collect()
+}
+
+fn unless_never(table: String, zeros: &[String]) -> Result<String, String> {
+    if zeros.is_empty() { Ok(table) } else { Err(format!("{table}never: {zeros:?}")) }
+}
+
+fn say(Broken { seed, faults, what }: &Broken, flag: &str) -> String {
+    let mut text = format!("seed {seed} with {faults} faults: {what}\n");
+    let _ = write!(text, "play it again: cargo run -p simulator -- {flag}--seed {seed} --replay {faults}");
+    text
 }

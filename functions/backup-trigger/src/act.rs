@@ -90,10 +90,11 @@ impl<W: World> Tick<'_, W> {
         }
         if !(tagged.is_empty() && untagged.is_empty()) {
             let remember = |runs: &mut Runs| {
-                let before = runs.tagged.clone();
+                let before = runs.clone();
                 runs.tagged.extend(tagged.iter().cloned());
                 runs.tagged.retain(|key| !untagged.contains(key));
-                runs.tagged != before
+                runs.unsure.retain(|key| !tagged.contains(key) && !untagged.contains(key));
+                *runs != before
             };
             known = self.amend(known, remember).await?;
         }

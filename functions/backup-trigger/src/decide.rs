@@ -6,8 +6,9 @@ use backups::{Catalogue, Entry, Folder, Freshness, From as Source, ORDER_FORMAT,
 
 use crate::{
     Action, Choice, Due, Owner, Policy, Refusal, Started, Tally, View, Wish,
+    again::{again, is_without_task},
     choose::choose,
-    conclude::{TOO_NEW, Verdict, second_opinion, verdict},
+    conclude::{Verdict, second_opinion, verdict},
     due::due,
     news::News,
     runs::{Ended, How, Run, Runs},
@@ -91,6 +92,12 @@ impl Round<'_> {
         let run = current.clone();
         match verdict(self.now, &run, self.catalogue, self.view.task.as_ref()) {
             Verdict::UnderWay if self.now >= run.order.deadline => self.overdue(&run),
+            Verdict::UnderWay if is_without_task(self.now, self.view, &run) => {
+                // Another source may be fit, and this tick takes it.
+                if let Err(why) = self.again(&run) {
+                    self.end(How::Failed(format!("no worker was started, and none may be any more: {why}")));
+                }
+            }
             Verdict::UnderWay => {}
             // Its failure was recorded when the deadline passed, and its task is gone now.
             Verdict::Ended(How::Failed(_)) if run.stopping.is_some() => self.decision.runs.current = None,
@@ -110,6 +117,10 @@ impl Round<'_> {
         }
     }
 
+    fn again(&self, run: &Run) -> Result<(), String> {
+        again(self.now, self.view, self.policy, &self.decision.runs, run)
+    }
+
     fn end(&mut self, how: How) {
         if let Some(ended) = self.decision.runs.end(self.now, how) {
             self.tell(&ended);
@@ -121,7 +132,7 @@ impl Round<'_> {
         self.decision.tally.stuck = true;
         let Order { deadline, folder, .. } = &run.order;
         // Without a task there is nothing to stop, and until ECS says that there is none it may hang.
-        if run.task.is_none() && self.view.started == Started::NotKnown {
+        if run.task.is_none() && !is_without_task(self.now, self.view, run) {
             return;
         }
         if run.stopping.is_none() {
@@ -154,9 +165,15 @@ impl Round<'_> {
             return;
         }
         if run.task.is_none() {
-            let is_old = self.now.since(run.began) >= TOO_NEW;
-            let conclusive = self.view.started == Started::Nothing && is_old;
-            self.decision.actions.push(Action::Launch { run: Box::new(run.clone()), conclusive });
+            if let Err(why) = self.again(run) {
+                self.sentences.push(format!("the {tier} backup from {slot} is not started once more: {why}"));
+                return;
+            }
+            let conclusive = is_without_task(self.now, self.view, run);
+            // Written before the call, so that a task that it starts is not taken for none.
+            let run = Run { asked: Some(self.now), ..run.clone() };
+            self.decision.runs.current = Some(run.clone());
+            self.decision.actions.push(Action::Launch { run: Box::new(run), conclusive });
             self.sentences
                 .push(format!("the {tier} backup from {slot} is started once more, with its token"));
             return;
@@ -237,6 +254,7 @@ impl Round<'_> {
             order: Order { format: ORDER_FORMAT, folder, source, master: choice.master, deadline },
             began: self.now,
             task: None,
+            asked: None,
             launched: None,
             subnet: choice.subnet,
             confirms: wish.confirms.map(|doubt| doubt.folder),
@@ -256,14 +274,20 @@ impl Round<'_> {
         let catalogue = self.catalogue;
         let runs = &mut self.decision.runs;
         runs.tagged.retain(|key| is_listed(catalogue, key));
+        runs.unsure.retain(|key| is_listed(catalogue, key));
         let under_way = runs.current.as_ref().map(|run| &run.order.folder);
         let expired = self.policy.retention.expired(self.now, catalogue);
-        let kept: Vec<String> = runs.tagged.iter().filter(|key| !expired.contains(key)).cloned().collect();
+        let kept = runs.tagged.union(&runs.unsure).filter(|key| !expired.contains(key));
+        let kept: Vec<String> = kept.cloned().collect();
         // What a run is writing stays, however long it takes.
         let rest = expired
             .into_iter()
             .filter(|key| !runs.tagged.contains(key) && Folder::of_object(key).as_ref() != under_way);
         let keys: Vec<String> = rest.take(TAGS_AT_ONCE).collect();
+        // Written before the calls: an answer that is lost must neither leave the tag on what is kept nor keep
+        // what goes without one.
+        runs.tagged.retain(|key| !kept.contains(key));
+        runs.unsure.extend(kept.iter().chain(&keys).cloned());
         if !kept.is_empty() {
             self.sentences.push(format!("{} objects are kept after all, so their tag goes", kept.len()));
         }

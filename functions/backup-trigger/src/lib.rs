@@ -14,6 +14,7 @@
 
 mod act;
 mod action;
+mod again;
 mod choose;
 mod conclude;
 mod config;

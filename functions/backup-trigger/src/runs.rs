@@ -26,6 +26,9 @@ pub struct Runs {
     pub requested: Option<Request>,
     /// Keys that were tagged as expired and are still listed.
     pub tagged: BTreeSet<String>,
+    /// Keys whose tag was about to be put on or taken off: until the answer is recorded it may be there or not.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub unsure: BTreeSet<String>,
     /// The last refusal that was logged, by name, so that it is logged once.
     #[serde(default)]
     pub refused: Option<String>,
@@ -39,6 +42,9 @@ pub struct Run {
     /// ARN of its task; `None` until `RunTask` has answered. A tick that finds `None` calls it again, with
     /// the same token.
     pub task: Option<String>,
+    /// When `RunTask` was called again for it; `None` if it was called only when the run began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<Time>,
     /// When the ARN was recorded.
     #[serde(default)]
     pub launched: Option<Time>,
@@ -116,6 +122,7 @@ impl Runs {
             ended: Vec::new(),
             requested: None,
             tagged: BTreeSet::new(),
+            unsure: BTreeSet::new(),
             refused: None,
         }
     }
@@ -234,6 +241,7 @@ pub(crate) mod tests {
             order: Order { format: ORDER_FORMAT, folder, source, master: None, deadline },
             began,
             task: None,
+            asked: None,
             launched: None,
             subnet: "subnet-1".into(),
             confirms: None,

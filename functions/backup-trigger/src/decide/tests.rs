@@ -40,6 +40,7 @@ fn decided(runs: &Runs, entries: Vec<Entry>, view: &View) -> Decision {
 fn under_way(end: Option<TaskEnd>) -> (Runs, View) {
     let mut runs = first();
     let mut run = run(Tier::Hourly, "slave-1", NOW - 600);
+    run.order.source.address = ([10, 0, 0, 4], neo4j::ports::BACKUP).into();
     (run.task, run.launched) = (Some("t/9".into()), Some(Time::of_epoch(NOW - 600)));
     runs.current = Some(run);
     (runs, View { task: end, ..view() })
@@ -117,11 +118,24 @@ fn nothing_is_begun_when_nothing_is_due_or_another_one_runs() {
 fn a_run_without_a_task_is_started_with_the_same_record() {
     let (mut runs, view) = under_way(None);
     runs.current.as_mut().unwrap().task = None;
-    // Whatever the cluster is like by now: the worker may be at work.
-    let view = View { nodes: Err("x".into()), ..view };
     let again = decided(&runs, yesterday(), &view);
+    runs.current.as_mut().unwrap().asked = Some(now());
     assert_eq!(launched(&again), runs.current.as_ref());
     assert_eq!((again.actions.len(), &again.runs), (1, &runs));
+    // Where no worker may be started any more, the first one may still be at work.
+    let unrest = View { nodes: Err("x".into()), ..view.clone() };
+    let waits = decided(&runs, yesterday(), &unrest);
+    assert_eq!((&waits.runs, waits.actions.len()), (&runs, 0), "{}", waits.sentence);
+    let ends = |ago, started| {
+        let mut runs = runs.clone();
+        runs.current.as_mut().unwrap().asked = Some(Time::of_epoch(NOW - ago));
+        decided(&runs, yesterday(), &View { started, ..unrest.clone() }).runs.ended.len()
+    };
+    assert_eq!(
+        (ends(300, Started::Nothing), ends(299, Started::Nothing), ends(300, Started::NotKnown)),
+        (1, 0, 0)
+    );
+    runs.current.as_mut().unwrap().asked = None;
     // An earlier call may have started a task that is not listed yet: a refusal proves nothing then.
     let is_conclusive = |runs: &Runs, started: Started| {
         let decision = decided(runs, yesterday(), &View { started, ..view.clone() });
@@ -243,7 +257,7 @@ fn what_is_not_kept_is_tagged_once_and_never_what_a_run_is_writing() {
     let held = Entry { held: true, ..old.clone() };
     let kept = decided(&runs, [yesterday(), vec![held]].concat(), &view());
     assert!(kept.actions.contains(&Action::Untag { key: old.folder.manifest() }), "{:?}", kept.actions);
-    assert_eq!(kept.runs.tagged, runs.tagged, "until it is done");
+    assert_eq!((kept.runs.tagged.len(), &kept.runs.unsure), (0, &runs.tagged), "until it is done");
 
     let (mut runs, view) = under_way(Some(TaskEnd::Running));
     let run = runs.current.as_mut().unwrap();

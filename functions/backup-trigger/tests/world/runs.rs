@@ -2,9 +2,10 @@
 
 use backup_trigger::{How, tick};
 use backups::Consistency;
+use topology::{Millis, Pause};
 
 use crate::{
-    stage::{Launch, TAKES, TICK, Worker, Write, block_on},
+    stage::{Launch, Stage, TAKES, TICK, Worker, Write, block_on},
     ticks::of,
 };
 
@@ -57,6 +58,41 @@ fn a_tick_that_dies_around_run_task_leaves_one_worker() {
         stage.pass(TICK);
         stage.tick();
         assert_eq!(stage.hows(), [How::Verified], "{how:?}");
+    }
+}
+
+/// The first call started nothing, and the cluster is not what it was when the next tick could repeat it.
+#[test]
+fn a_worker_is_not_started_late_where_none_may_be_started_any_more() {
+    let paused = |stage: &Stage| {
+        let until = Millis((stage.clock.get() + TICK) * 1000);
+        *stage.pause.borrow_mut() = Some(Pause { owner: "ada".into(), until });
+    };
+    let elected = |stage: &Stage| {
+        stage.change("core-1", |node| node.status.as_mut().unwrap().role = "slave".into());
+        stage.change("core-3", |node| node.status.as_mut().unwrap().role = "master".into());
+    };
+    let replaced = |stage: &Stage| stage.change("core-3", |node| node.address = Some([10, 0, 9, 9].into()));
+    let table: [(&dyn Fn(&Stage), &str, Option<&str>); 3] = [
+        (&paused, "ada paused the election", None),
+        (&elected, "core-3 is the master", Some("core-2")),
+        (&replaced, "core-3 has another task", Some("core-2")),
+    ];
+    for (happens, why, next) in table {
+        let stage = of(&[]);
+        stage.change("slave-1", |node| node.status.as_mut().unwrap().backup_server = Some(false));
+        stage.launches.borrow_mut().push_back(Launch::Throttled);
+        stage.tick();
+        assert_eq!(stage.current().unwrap().order.source.slot, "core-3");
+        happens(&stage);
+        stage.pass(120);
+        let early = stage.tick();
+        assert!(early.contains(why) && stage.tasks.borrow().is_empty() && stage.hows().is_empty(), "{early}");
+        stage.pass(TICK - 120 - 1);
+        stage.tick();
+        let How::Failed(reason) = stage.hows().remove(0) else { panic!("{:?}", stage.hows()) };
+        assert!(reason.starts_with("no worker was started") && reason.contains(why), "{reason}");
+        assert_eq!(stage.sources().first().map(String::as_str), next, "{why}");
     }
 }
 

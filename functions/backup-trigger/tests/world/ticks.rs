@@ -203,6 +203,34 @@ fn a_hold_that_comes_after_the_listing_is_seen_before_the_tag() {
 }
 
 #[test]
+fn a_tag_whose_answer_was_lost_is_put_on_and_taken_off_like_any_other() {
+    let stage = of(&[]);
+    stage.ticks(2);
+    let old = Folder::new(Tier::Hourly, Time::of_epoch(time(AT) - 9_000_000), "o").unwrap();
+    let is_tagged = || stage.bucket.borrow().tagged.contains_key(&old.data());
+    stage.put(&old.data(), vec![0; 9]);
+    stage.untold.set(true);
+    stage.tick();
+    assert!(is_tagged());
+    stage.untold.set(false);
+    stage.put(&old.hold(), Vec::new());
+    stage.tick();
+    assert!(!is_tagged(), "a hold takes it off although no answer said that it is there");
+
+    stage.bucket.borrow_mut().objects.remove(&old.hold());
+    stage.tick();
+    stage.put(&old.hold(), Vec::new());
+    stage.untold.set(true);
+    stage.tick();
+    assert!(!is_tagged());
+    stage.bucket.borrow_mut().objects.remove(&old.hold());
+    stage.untold.set(false);
+    stage.tick();
+    assert!(is_tagged(), "it is put on again although no answer said that it is gone");
+    assert_eq!(stage.runs().tagged, [old.data()].into());
+}
+
+#[test]
 fn a_warm_process_reads_each_manifest_once() {
     let stage = of(&[]);
     stage.ticks(20);

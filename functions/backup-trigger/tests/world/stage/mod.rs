@@ -114,6 +114,8 @@ pub struct Stage {
     pub unfound: Cell<bool>,
     /// An operator holds this folder after the catalogue was listed.
     pub late_hold: RefCell<Option<Folder>>,
+    /// A tag is put on or taken off, and the answer is lost.
+    pub untold: Cell<bool>,
     pub manifests_read: Cell<usize>,
     /// Another stack claims the bucket a moment before this one.
     pub rival_owner: Cell<bool>,
@@ -151,6 +153,7 @@ pub fn stage(at: &str, policy: Policy) -> Stage {
         undescribed: Cell::default(),
         unfound: Cell::default(),
         late_hold: RefCell::default(),
+        untold: Cell::default(),
         manifests_read: Cell::default(),
         rival_owner: Cell::default(),
         interleaving: Cell::default(),

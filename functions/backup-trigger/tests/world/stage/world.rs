@@ -168,12 +168,12 @@ impl World for Stage {
         let is_manifest = key == folder.manifest();
         assert!(is_manifest || !bucket.objects.contains_key(&folder.manifest()), "the manifest goes first");
         bucket.tagged.entry(key.to_owned()).or_insert(now);
-        Ok(())
+        if self.untold.get() { Err(failure("s3:PutObjectTagging", Kind::Passing)) } else { Ok(()) }
     }
 
     async fn untag(&self, key: &str) -> Result<(), aws::Error> {
         self.others().await;
         self.bucket.borrow_mut().tagged.remove(key);
-        Ok(())
+        if self.untold.get() { Err(failure("s3:DeleteObjectTagging", Kind::Passing)) } else { Ok(()) }
     }
 }
