@@ -3,13 +3,15 @@
 Page: cfn/intrinsic-function-reference-select and -split; what Fn::Equals takes is in the schema that cfn-lint checks templates with.
 """
 
+import re
+
 from ministack.services.cloudformation import changesets, engine, handlers, stacks
 
 evaluate = engine._evaluate_conditions
 
 
 def split(node, parameters):
-    """The same condition, in which each Fn::Split of a parameter is the list that it makes."""
+    """The same condition, in which each Fn::Split of a parameter, or of a Fn::Sub of one, is the list that it makes."""
     if isinstance(node, list):
         return [split(item, parameters) for item in node]
     if not isinstance(node, dict):
@@ -18,6 +20,8 @@ def split(node, parameters):
         separator, text = node["Fn::Split"]
         if isinstance(text, dict) and "Ref" in text:
             text = parameters[text["Ref"]]["Value"]
+        if isinstance(text, dict) and "Fn::Sub" in text:
+            text = re.sub(r"\$\{(\w+)\}", lambda found: str(parameters[found[1]]["Value"]), text["Fn::Sub"])
         return str(text).split(separator)
     return {key: split(value, parameters) for key, value in node.items()}
 

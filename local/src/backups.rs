@@ -53,3 +53,26 @@ async fn entries(cloud: &Cloud) -> Result<Vec<Value>, String> {
     let catalogue = ask(cloud, &json!({"catalogue": true})).await?;
     catalogue["entries"].as_array().cloned().ok_or_else(|| format!("no catalogue: {catalogue}"))
 }
+
+/// The bucket with the backups of the stack.
+///
+/// # Errors
+/// When there is no such function, or it is not given one.
+pub async fn bucket(cloud: &Cloud) -> Result<String, String> {
+    let told = cloud.gateway.emulator.function_environment(&cloud.stack.function(TRIGGER)).await;
+    let told = told.map_err(|error| error.to_string())?;
+    told["BACKUP_BUCKET"]
+        .as_str()
+        .map(str::to_owned)
+        .ok_or_else(|| format!("{TRIGGER} has no bucket: {told}"))
+}
+
+/// What a backup's manifest says.
+///
+/// # Errors
+/// When it cannot be read.
+pub async fn manifest(cloud: &Cloud, folder: &str) -> Result<Value, String> {
+    let at = format!("{}/{folder}/manifest.json", bucket(cloud).await?);
+    let read = cloud.gateway.emulator.get_object(&at).await.map_err(|error| format!("{at}: {error}"))?;
+    serde_json::from_slice(&read).map_err(|error| format!("{at}: {error}"))
+}

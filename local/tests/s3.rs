@@ -31,6 +31,21 @@ async fn put(account: &Account, object: &str, headers: &[(&str, &str)]) -> u16 {
     account.s3("PUT", object, headers, Bytes::from_static(b"{}")).await.0
 }
 
+/// What HEAD says of an object's length, read from the wire: a client would take the length of the body that it got.
+fn length_of_head(account: &Account, object: &str) -> Option<usize> {
+    use std::io::{Read as _, Write as _};
+    let scope = "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0";
+    let mut connection = std::net::TcpStream::connect(account.at).unwrap();
+    let head = format!(
+        "HEAD {object} HTTP/1.1\r\nhost: {}\r\nauthorization: {scope}\r\nconnection: close\r\n\r\n",
+        account.at
+    );
+    connection.write_all(head.as_bytes()).unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).unwrap();
+    answer.to_lowercase().lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok())
+}
+
 /// Uploads two parts, and completes the upload with these headers; the status of each of the four calls, and the last answer.
 async fn upload(account: &Account, object: &str, headers: &[(&str, &str)]) -> (Vec<u16>, String) {
     let (status, begun) = account.s3("POST", &format!("{object}?uploads"), &[], Bytes::new()).await;
@@ -50,12 +65,14 @@ async fn upload(account: &Account, object: &str, headers: &[(&str, &str)]) -> (V
 
 /// `s3/conditional-writes`: `If-None-Match: *` of CompleteMultipartUpload answers 412 when there is an object of that key; "the parts of the
 /// upload are not lost", and what is there stays as it is.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn an_upload_is_completed_once() {
     let account = Account::start("s3-upload").await;
     let bucket = bucket(&account, &[]).await;
     let object = format!("/{bucket}/{FOLDER}/store.tar.zst");
     assert_eq!(upload(&account, &object, &[ONLY_ONCE]).await.0, [200, 200, 200, 200]);
+    // `API/API_HeadObject`: Content-Length is the size of the body, which is not sent.
+    assert_eq!(length_of_head(&account, &object), Some(PART + 3));
     let (statuses, answer) = upload(&account, &object, &[ONLY_ONCE]).await;
     assert_eq!(statuses, [200, 200, 200, 412], "{answer}");
     assert_eq!(between(&answer, "Code"), ["PreconditionFailed"]);

@@ -1,6 +1,6 @@
 //! What a node finds on its disks at its start.
 
-use std::fs;
+use std::{fs, io, path::Path};
 
 use tracing::warn;
 
@@ -45,4 +45,13 @@ impl Disks {
 
     /// An empty volume, before anything is known of it.
     pub const UNKNOWN: Self = Self { volume: Volume::Blank, bytes: 0, certificates: false };
+}
+
+/// Bytes that are free in `dir` for a program without root's reserve.
+///
+/// # Errors
+/// When `dir` cannot be looked at.
+pub fn free(dir: &Path) -> io::Result<u64> {
+    let found = rustix::fs::statvfs(dir)?;
+    Ok(found.f_bavail.saturating_mul(found.f_frsize))
 }

@@ -52,6 +52,10 @@ fn judge(status: &Status) -> Result<String, Error> {
     if status.phase != phase::RUNNING {
         let doing = match status.phase.as_str() {
             phase::WAITING => "it waits for the other nodes before it starts Neo4j",
+            phase::RESTORING => "it restores the snapshot that its cluster is founded from",
+            phase::RESTORED => {
+                "it has restored the snapshot that its cluster is founded from, and waits for the other nodes"
+            }
             phase::COPIED => {
                 "it has copied the store, and waits for its turn to start Neo4j with the backup server"
             }

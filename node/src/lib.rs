@@ -10,6 +10,7 @@
 //!
 //! in tasks of their own:    ORDER --> backup:  one copy of a slave's store, checked, to the bucket of backups
 //! on an operator's machine: bucket --> backups: which there are, and what they are worth
+//! into a data directory:    bucket --> restore: one snapshot, once; what both read of a store's files is in store
 //! ```
 
 mod addresses;
@@ -23,9 +24,12 @@ mod metadata;
 mod overrides;
 mod place;
 mod print;
+mod progress;
+mod restore;
 mod retention;
 mod run;
 mod settings;
+mod store;
 mod tree;
 mod verb;
 

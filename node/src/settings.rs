@@ -51,6 +51,8 @@ pub struct Settings {
     pub replication: Replication,
     /// Silence after which the JVM is killed; zero for never.
     pub fence_after: Duration,
+    /// The bucket with the record of what the cluster is founded from; `None` outside of a stack: then nothing is restored.
+    pub state_bucket: Option<String>,
     /// The event bus to ring; none to be silent.
     pub event_bus: Option<String>,
     /// The secret with the administrator's password; none when authentication is off.
@@ -130,6 +132,7 @@ impl Settings {
             slave_read_timeout: environment.seconds_or("SLAVE_READ_TIMEOUT_SECONDS", 5)?,
             replication: environment.parse_or("REPLICATION", Replication::Push)?,
             fence_after: environment.seconds_or("FENCE_AFTER_SECONDS", 12)?,
+            state_bucket: environment.text("STATE_BUCKET").map(str::to_owned),
             event_bus: environment.text("EVENT_BUS").map(str::to_owned),
             admin_secret: admin_secret(environment, &overrides)?,
             stop_timeout: environment.seconds_or("STOP_TIMEOUT_SECONDS", 30)?,

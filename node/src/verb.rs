@@ -10,7 +10,7 @@ use std::{
 use clap::Parser;
 use runtime::{Environment, Sink, log_json};
 
-use crate::{backup, backups, follow, health, print, run};
+use crate::{backup, backups, follow, health, print, restore, run};
 
 /// The program beside each Neo4j of a cluster on ECS. All it has to know is in the task's environment.
 #[derive(Debug, Parser)]
@@ -33,6 +33,8 @@ enum Verb {
     /// Lists, shows, verifies and holds backups
     #[command(subcommand)]
     Backups(backups::Verb),
+    /// Restores one backup into the data directory, for a drill or by hand; refuses one that has a store
+    Restore(restore::Verb),
     /// Any other program of the image, such as neo4j-admin or cypher-shell, in place of this one
     #[command(external_subcommand)]
     Program(Vec<OsString>),
@@ -68,6 +70,7 @@ pub async fn main() -> ExitCode {
         Verb::Logs { file } => print(follow::run(&environment, &file).await.map(|()| String::new())),
         Verb::Backup { check: true } => print(Box::pin(backup::check(&environment)).await),
         Verb::Backups(verb) => print(Box::pin(backups::run(&environment, &verb)).await),
+        Verb::Restore(verb) => print(Box::pin(restore::run(&environment, &verb)).await),
         Verb::Program(words) => become_program(&words),
     }
 }

@@ -1,8 +1,8 @@
 //! `node backup` from its order to its manifest, and everything that can come between: a run that ends before its manifest has made
 //! no backup.
 
-mod s3;
-mod worker;
+pub mod s3;
+pub mod worker;
 
 use std::{fs, io::Read as _, time::Duration};
 
@@ -13,12 +13,12 @@ use sha2::{Digest as _, Sha256};
 use s3::Fault;
 use worker::{COPIES, HANGS, Run, Worker, folder, is_over, order, order_of, until};
 
-const WELL: &str = "exit 0";
+pub const WELL: &str = "exit 0";
 /// More than enough for everything here.
-const TIME: u64 = 120;
+pub const TIME: u64 = 120;
 
 /// Bytes that no compressor makes shorter.
-fn noise(length: usize) -> Vec<u8> {
+pub fn noise(length: usize) -> Vec<u8> {
     let mut state = 0x2545_f491_4f6c_dd1d_u64;
     let mut next = || {
         state ^= state << 13;

@@ -150,9 +150,12 @@ fn show_takes_any_name_and_refuses_what_is_not_one_backup() {
     for name in [uri.as_str(), folder.to_string().as_str(), time.as_str(), "hourly", "latest"] {
         let text = bucket.printed(&["show", name]);
         assert!(text.starts_with(&format!("{uri}\n  verdict           verified\n")), "{name}: {text}");
-        let lines: Vec<&str> = text.lines().rev().take(3).collect();
-        assert_eq!(lines[2], format!("  aws s3 cp s3://{BUCKET}/{folder}/store.tar.zst store.tar.zst"));
-        assert_eq!(lines[..2], ["  tar -xf store.tar", "  zstd -d store.tar.zst -o store.tar"]);
+        let lines: Vec<&str> = text.lines().rev().take(4).collect();
+        assert_eq!(lines[3], format!("  aws s3 cp s3://{BUCKET}/{folder}/store.tar.zst store.tar.zst"));
+        assert_eq!(
+            lines[..3],
+            ["  tar -xf store.tar -C store", "  mkdir store", "  zstd -d store.tar.zst -o store.tar"]
+        );
     }
     let (code, text, _) = bucket.ended(&["show", &uri], &[("BACKUP_BUCKET", "")]);
     assert_eq!(code, Some(0), "a URI says the bucket: {text}");

@@ -6,6 +6,7 @@ mod backups;
 mod conf;
 mod place;
 mod process;
+mod restore;
 mod slave_only;
 mod task;
 mod verbs;

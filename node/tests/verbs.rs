@@ -74,7 +74,7 @@ fn without_a_verb_the_verbs_are_listed() {
     let (code, _, listed) = ended(&task, &[], &[]);
     assert_eq!(code, Some(2), "{listed}");
     assert!(listed.contains("Usage: node <COMMAND>"), "{listed}");
-    for verb in ["run", "conf", "health", "logs", "backup", "backups"] {
+    for verb in ["run", "conf", "health", "logs", "backup", "backups", "restore"] {
         assert!(listed.contains(&format!("  {verb} ")), "{listed}");
     }
 }

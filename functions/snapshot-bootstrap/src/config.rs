@@ -2,13 +2,10 @@
 
 use runtime::{Cluster, Environment, Invalid};
 
-/// Where the founding record is in its bucket: the role may read and write this key only.
-pub const FOUNDING_KEY: &str = "cluster/founding.json";
-
 #[derive(Clone, Debug)]
 pub struct Config {
     pub cluster: Cluster,
-    /// The bucket of the founding record, in which `latest` looks for backups too.
+    /// The bucket of the founding record, in which backups are looked for too unless the resource names another one.
     pub state_bucket: String,
     /// The ARN of the secret with the password of `neo4j`, which exists whether nodes require a login or not.
     pub admin_secret: String,

@@ -2,7 +2,7 @@
 //! and `Custom::ClusterReady`.
 //!
 //! ```text
-//! SnapshotBootstrap: Source --resolve: list, read, HEAD--> backups::Snapshot --Founding::intend--> conditional write
+//! SnapshotBootstrap: Source --choose, resolve: list, read, HEAD--> backups::Snapshot --Founding::intend--> conditional write
 //! nodes:             founding.json --while it says founding--> restore, once
 //! ClusterReady:      tasks, roles, counts --ready--> Founding::seal --> conditional write
 //! ```
@@ -10,6 +10,7 @@
 //! Neither ever deletes or overwrites data. Both are called again until they are done, in further
 //! invocations if necessary.
 
+mod choose;
 mod config;
 mod hopeless;
 mod live;
@@ -17,6 +18,7 @@ mod progress;
 mod ready;
 mod ready_resource;
 mod record;
+mod refusal;
 mod rejoined;
 mod resolve;
 mod roll;
@@ -25,16 +27,20 @@ mod source;
 mod storage;
 mod world;
 
+use backups::FOUNDING_KEY;
 use custom_resource::{Https, OneInvocation, Protocol, Unable};
 use runtime::Environment;
 
-pub use config::{Config, FOUNDING_KEY};
-pub use ready::{Expected, Readiness, Seen, Sighting, Standing, Wanted, ready, settled, sole_master};
+pub use config::Config;
+pub use ready::{
+    Expected, Readiness, Seen, Sighting, Standing, Wanted, not_restored, ready, settled, sole_master,
+};
 pub use ready_resource::ClusterReady;
 pub use record::{Record, Untold};
-pub use resolve::{Refusal, resolve};
+pub use refusal::Refusal;
+pub use resolve::{Resolved, resolve};
 pub use roll::RollCheck;
-pub use snapshot_resource::{Nodes, SnapshotBootstrap};
+pub use snapshot_resource::SnapshotBootstrap;
 pub use source::{NotASource, Source};
 pub use storage::Storage;
 pub use world::{Uncounted, World};
@@ -69,7 +75,6 @@ pub async fn serve(environment: &Environment) -> Result<(), lambda_runtime::Erro
             record.clone(),
             config.state_bucket.clone(),
             config.cluster.version,
-            Nodes::BeginEmpty,
         ))
         .with(RollCheck::new(std::sync::Arc::clone(&world), &config.cluster.slots))
         .with(ClusterReady::new(world, record, config.cluster.slots));

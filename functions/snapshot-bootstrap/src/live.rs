@@ -131,12 +131,8 @@ impl Nodes {
         let program = (address, self.status_port).into();
         let (role, status) = (neo4j::role(program, PROBE), neo4j::status(program, PROBE));
         let (answer, status) = tokio::join!(role, status);
-        Seen::Running {
-            address,
-            definition: task.definition,
-            answer,
-            phase: status.unwrap_or_default().phase,
-        }
+        let neo4j::Status { phase, restore, .. } = status.unwrap_or_default();
+        Seen::Running { address, definition: task.definition, answer, phase, restore }
     }
 }
 
@@ -209,6 +205,7 @@ mod tests {
             definition: "d:1".into(),
             answer,
             phase: phase.into(),
+            restore: None,
         };
         // Nothing listens on Neo4j's own port.
         assert_eq!(nodes(1, port).seen(task(true)).await, seen(Answer::Slave, "running"));

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use backups::Counts;
+use backups::{Counts, Snapshot};
 use topology::{Answer, Kind, NotKnown, Slot};
 
 /// What the template waits for.
@@ -14,6 +14,8 @@ pub enum Expected {
         /// Whether exactly one of them must be the master.
         master: bool,
     },
+    /// Every core slot has restored this.
+    Restored(Box<Snapshot>),
     Slot {
         /// The name of its service.
         name: String,
@@ -57,6 +59,8 @@ pub enum Seen {
         answer: Answer,
         /// What its node program reports ([`neo4j::Status::phase`]); empty if it does not report it.
         phase: String,
+        /// What it says of the snapshot that it restores, or has restored.
+        restore: Option<neo4j::Restore>,
     },
 }
 
@@ -77,6 +81,9 @@ pub struct Wanted {
 pub fn ready(expected: &Expected, slots: &[Sighting]) -> Readiness {
     match expected {
         Expected::Cluster { nodes, master } => cluster(*nodes, *master, slots),
+        Expected::Restored(snapshot) => {
+            not_restored(slots, snapshot).map_or(Readiness::Ready, Readiness::NotYet)
+        }
         Expected::Slot { name, standing, definition } => {
             let own: Vec<&Sighting> = slots.iter().filter(|sighting| sighting.slot.name == *name).collect();
             let there = |slot: &&Sighting| slot.runs(definition.as_deref()) && slot.stands(*standing);
@@ -131,6 +138,14 @@ fn cluster(nodes: usize, master: bool, slots: &[Sighting]) -> Readiness {
     Readiness::NotYet(format!("{firm} of {nodes} nodes are sure of their role: {each}"))
 }
 
+/// Why the core slots have not restored `snapshot`; `None` if every one of them has. By what each node read in its own files before
+/// its Neo4j was started, so that early writes change nothing.
+pub fn not_restored(slots: &[Sighting], snapshot: &Snapshot) -> Option<String> {
+    let core = slots.iter().filter(|sighting| sighting.slot.kind == Kind::Core);
+    let says: Vec<String> = core.filter_map(|sighting| sighting.has_not_restored(snapshot)).collect();
+    (!says.is_empty()).then(|| format!("the cluster is founded from {snapshot}: {}", says.join("; ")))
+}
+
 /// Name and address of the master, if exactly one task says that it is, and that task is of a core slot.
 pub fn sole_master(slots: &[Sighting]) -> Option<(&str, IpAddr)> {
     let mut masters = slots.iter().filter(|slot| slot.answer() == Some(Answer::Master));
@@ -159,6 +174,11 @@ impl Sighting {
         match seen {
             Seen::NoTask => format!("{name} has no task"),
             Seen::Pending => format!("{name} has a task that does not run yet"),
+            Seen::Running { address, restore: Some(restore), phase, .. }
+                if phase == neo4j::phase::RESTORING =>
+            {
+                format!("{name} at {address} has restored {} %", restore.percent)
+            }
             Seen::Running { address, answer, phase, .. } => {
                 let at = format!("{name} at {address}");
                 let told = |text: &str| match phase.as_str() {
@@ -182,6 +202,30 @@ impl Sighting {
                     Answer::NotKnown(NotKnown::Unexpected) => told("has no role yet"),
                 }
             }
+        }
+    }
+
+    /// Why it has not restored `snapshot`, as a clause; `None` if it has.
+    fn has_not_restored(&self, snapshot: &Snapshot) -> Option<String> {
+        let name = &self.slot.name;
+        let Seen::Running { restore, .. } = &self.seen else { return Some(self.says()) };
+        let Some(restore) = restore else {
+            return Some(format!("{} and has not restored it", self.says()));
+        };
+        if restore.etag != snapshot.etag {
+            return Some(format!("{name} has restored another version of it, {}", restore.etag));
+        }
+        if restore.percent < 100 {
+            return Some(format!("{name} has restored {} % of it", restore.percent));
+        }
+        let expected = snapshot.counts.map(|counts| (counts.nodes, counts.relationships));
+        let found = restore.nodes.zip(restore.relationships);
+        match (found, expected) {
+            (Some(found), Some(expected)) if found != expected => Some(format!(
+                "{name} has restored {} nodes and {} relationships of {} and {}",
+                found.0, found.1, expected.0, expected.1
+            )),
+            _ => None,
         }
     }
 

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use topology::{Kind, Slot};
 
 use crate::{
-    Expected, Readiness, Record, Sighting, Standing, Storage, Uncounted, Wanted, World,
+    Expected, Readiness, Record, Sighting, Standing, Storage, Uncounted, Wanted, World, not_restored,
     progress::{PAUSE, Progress},
     ready,
     roll::{Degraded, degraded},
@@ -38,6 +38,9 @@ pub struct Properties {
     /// Whether one of them must be the master; true by default.
     #[serde(default, deserialize_with = "text::optional_boolean")]
     expect_master: Option<bool>,
+    /// `true`: only until every core slot has restored the snapshot that the cluster is founded from.
+    #[serde(default, deserialize_with = "text::optional_boolean")]
+    restored: Option<bool>,
     /// What must be in the graph, until the founding is sealed.
     #[serde(default)]
     expect_counts: ExpectCounts,
@@ -67,6 +70,10 @@ struct ExpectCounts {
 }
 
 impl Properties {
+    fn waits_for_restores(&self) -> bool {
+        self.restored == Some(true)
+    }
+
     fn wanted(&self) -> Wanted {
         let ExpectCounts { nodes, relationships } = self.expect_counts;
         Wanted { nodes, relationships }
@@ -89,6 +96,14 @@ impl<W: World, S: Storage> ClusterReady<W, S> {
         };
         progress.note_master(&slots, call.now);
         let readiness = match properties.slot {
+            None if properties.waits_for_restores() => match self.record.load().await {
+                Ok(founding) => match founding.as_ref().and_then(Founding::to_restore) {
+                    Some(snapshot) => ready(&Expected::Restored(Box::new(snapshot.clone())), &slots),
+                    // A sealed cluster was restored once, or never.
+                    None => Readiness::Ready,
+                },
+                Err(untold) => return progress.may_pass(untold),
+            },
             None => ready(&properties.cluster(), &slots),
             Some(_) if !is_update => ready(&self.slot(properties, Standing::WaitsForPeers), &slots),
             Some(_) => self.slot_rejoined(call, properties, &mut progress, &slots).await,
@@ -109,6 +124,7 @@ impl<W: World, S: Storage> ClusterReady<W, S> {
         }
         match properties.slot {
             Some(_) => Ok(Outcome::Done(data(&self.own(properties, slots), None))),
+            None if properties.waits_for_restores() => Ok(Outcome::Done(data(&slots, None))),
             None => self.whole(call, properties, &slots).await,
         }
     }
@@ -126,16 +142,20 @@ impl<W: World, S: Storage> ClusterReady<W, S> {
             Ok(founding) => founding,
             Err(untold) => return progress.may_pass(untold),
         };
+        if let Some(snapshot) = founding.as_ref().and_then(Founding::to_restore)
+            && let Some(says) = not_restored(slots, snapshot)
+        {
+            return Ok(progress.not_yet(&says, PAUSE));
+        }
         call.step("count what is in the graph");
         let counted = match sole_master(slots) {
             Some((_, address)) => Some(self.world.count(address).await),
             None => None,
         };
-        // The counts of a living cluster change every minute, and the snapshot's counts are history.
+        // The counts of a living cluster change every minute.
         let is_sealed = founding.as_ref().is_some_and(Founding::is_sealed);
-        let snapshot = founding.as_ref().and_then(Founding::to_restore);
         let wanted = if is_sealed { Wanted::default() } else { properties.wanted() };
-        let counts = match (counted, wanted.is_any() || snapshot.is_some()) {
+        let counts = match (counted, wanted.is_any()) {
             (Some(Err(Uncounted { reason, unauthorized })), true) => {
                 let pause = if unauthorized { PAUSE_UNAUTHORIZED } else { PAUSE };
                 return Ok(progress
@@ -148,12 +168,6 @@ impl<W: World, S: Storage> ClusterReady<W, S> {
         };
         if let Some(differs) = counts.and_then(|counts| wanted.differs(counts)) {
             return Ok(progress.not_yet(&differs, PAUSE));
-        }
-        // A manifest need not have counts; then only a graph that is not empty shows a restore.
-        if let (Some(snapshot), false, Some(Counts { nodes: 0, .. })) = (snapshot, wanted.is_any(), counts) {
-            let says = format_args!("the master has no nodes, and should have been founded from {snapshot}")
-                .to_string();
-            return Ok(progress.not_yet(&says, PAUSE));
         }
         call.step("seal the founding record");
         match self.record.seal().await {
@@ -222,6 +236,7 @@ impl<W: World, S: Storage> Resource for ClusterReady<W, S> {
             (Some(id), _) if self.slots.iter().all(|slot| slot.server_id != id) => {
                 Err(Failure::new(format_args!("Slot is {id}, and the cluster has slots 1 to {all}")))
             }
+            (None, None) if properties.waits_for_restores() => Ok(()),
             (None, None) => Err(Failure::new(format_args!(
                 "ExpectNodes is missing: it says how many nodes the cluster must have, 1 to {all}; or give one Slot"
             ))),
@@ -240,6 +255,7 @@ impl<W: World, S: Storage> Resource for ClusterReady<W, S> {
     fn physical_id(&self, call: &Call, properties: &Properties) -> String {
         match properties.slot {
             Some(slot) => format!("{}{SUFFIX}-slot-{slot}", call.stack_name),
+            None if properties.waits_for_restores() => format!("{}{SUFFIX}-restored", call.stack_name),
             None => format!("{}{SUFFIX}", call.stack_name),
         }
     }

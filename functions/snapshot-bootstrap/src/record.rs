@@ -3,12 +3,10 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws::{Kind, Put};
-use backups::{Change, Conflict, Founding, Time};
+use backups::{Change, Conflict, Founding, LONGEST_FOUNDING, Time};
 
 use crate::Storage;
 
-/// The longest record, bytes. A record has about a kilobyte.
-const LONGEST: usize = 64 << 10;
 /// Tries of a write. Two resources and a repeated delivery write the record, once each: more lost
 /// races have another cause.
 pub(crate) const TRIES: u32 = 5;
@@ -55,7 +53,7 @@ impl<S: Storage> Record<S> {
     }
 
     pub(crate) async fn load_version(&self) -> Result<(Option<Founding>, Version), Untold> {
-        match self.storage.get(&self.bucket, &self.key, LONGEST).await? {
+        match self.storage.get(&self.bucket, &self.key, LONGEST_FOUNDING).await? {
             None => Ok((None, None)),
             Some(stored) => {
                 let unreadable = |conflict| Untold::Unreadable { at: self.to_string(), conflict };

@@ -90,6 +90,6 @@ impl<W: World, S: Storage> ClusterReady<W, S> {
 fn running(expected: &Expected, definition: Option<String>) -> Expected {
     match expected.clone() {
         Expected::Slot { name, standing, .. } => Expected::Slot { name, standing, definition },
-        whole @ Expected::Cluster { .. } => whole,
+        whole @ (Expected::Cluster { .. } | Expected::Restored(_)) => whole,
     }
 }

@@ -5,21 +5,12 @@ use custom_resource::{Call, Data, Failure, Outcome, Resource};
 use serde::{Deserialize, Deserializer};
 
 use crate::{
-    Record, Source, Storage, Untold,
+    Record, Resolved, Source, Storage, Untold,
     record::{TRIES, now},
     resolve,
 };
 
 const SUFFIX: &str = "-snapshot";
-
-/// Whether the nodes of this version restore a snapshot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Nodes {
-    /// They begin empty whatever the founding record says, so a snapshot must not be recorded.
-    BeginEmpty,
-    /// They restore the snapshot that the founding record names.
-    Restore,
-}
 
 /// Resolves `Source` to one object and records it, once. It never deletes or overwrites anything.
 pub struct SnapshotBootstrap<S> {
@@ -27,7 +18,6 @@ pub struct SnapshotBootstrap<S> {
     record: Record<S>,
     backups: String,
     version: Version,
-    nodes: Nodes,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -38,6 +28,20 @@ pub struct Properties {
     /// The version of Neo4j into which it is restored; the function's own if left out or empty.
     #[serde(default, deserialize_with = "version")]
     expected_version: Option<Version>,
+    /// The bucket in which backups are looked for; the function's own if left out or empty.
+    #[serde(default)]
+    backup_bucket: String,
+    /// `true`: a backup that is not verified may be restored, if `Source` is its URI.
+    #[serde(default, deserialize_with = "flag")]
+    accept_unverified: bool,
+}
+
+fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    match String::deserialize(deserializer)?.trim() {
+        "true" => Ok(true),
+        "" | "false" => Ok(false),
+        _ => Err(serde::de::Error::custom("it must be true or false")),
+    }
 }
 
 fn version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Version>, D::Error> {
@@ -49,8 +53,8 @@ fn version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Version>
 
 impl<S: Storage> SnapshotBootstrap<S> {
     /// Looks for backups in the bucket `backups`, for a cluster of `version`.
-    pub fn new(storage: S, record: Record<S>, backups: String, version: Version, nodes: Nodes) -> Self {
-        Self { storage, record, backups, version, nodes }
+    pub fn new(storage: S, record: Record<S>, backups: String, version: Version) -> Self {
+        Self { storage, record, backups, version }
     }
 
     /// Reads the record, resolves, decides and writes, and does all of it again after a lost write race. An
@@ -59,9 +63,13 @@ impl<S: Storage> SnapshotBootstrap<S> {
         for attempt in 0..TRIES {
             call.step("read the founding record");
             let (seen, version) = self.record.load_version().await.map_err(Failure::new)?;
-            let snapshot = match remembered(seen.as_ref(), &wanted.source) {
-                Some(snapshot) => Some(snapshot.clone()),
-                None => self.resolve(call, wanted).await?,
+            let snapshot = match (remembered(seen.as_ref(), &wanted.source), &seen) {
+                (Some(snapshot), _) => Some(snapshot.clone()),
+                // Whatever is there: it may be gone, or may not be read any more, and is not restored in any case.
+                (None, Some(sealed)) if sealed.is_sealed() && wanted.source != Source::Empty => {
+                    return Err(Failure::new(sealed.refuses(wanted.source.to_string())));
+                }
+                (None, _) => self.resolve(call, wanted).await?,
             };
             if let (None, Some(snapshot), true) = (&seen, &snapshot, is_update) {
                 return Err(Failure::new(Conflict::Lost { wanted: snapshot.to_string() }));
@@ -78,14 +86,32 @@ impl<S: Storage> SnapshotBootstrap<S> {
     async fn resolve(&self, call: &Call, wanted: &Properties) -> Result<Option<Snapshot>, Failure> {
         call.step("look at the snapshot");
         let target = Target::of(wanted.expected_version.unwrap_or(self.version));
-        resolve(&self.storage, &wanted.source, &self.backups, &target).await.map_err(Failure::new)
+        let target = target.accepting_unverified(wanted.accept_unverified);
+        let backups = match wanted.backup_bucket.trim() {
+            "" => self.backups.as_str(),
+            named => named,
+        };
+        let resolved = resolve(&self.storage, &wanted.source, backups, &target, now()).await;
+        let Some(Resolved { snapshot, skipped }) = resolved.map_err(Failure::new)? else { return Ok(None) };
+        for why in skipped {
+            tracing::warn!(
+                event = "backup-skipped",
+                "{} is {snapshot}, although a newer one is there: {why}",
+                wanted.source
+            );
+        }
+        Ok(Some(snapshot))
     }
 }
 
 /// What the same request was resolved to before. `latest` on a later day is another backup, and the cluster's
 /// is the one that it was founded from.
 fn remembered<'f>(seen: Option<&'f Founding>, source: &Source) -> Option<&'f Snapshot> {
-    seen?.snapshot.as_ref().filter(|snapshot| snapshot.asked == source.to_string())
+    let is_its_uri = |snapshot: &Snapshot| match source {
+        Source::Exact { bucket, manifest } => (bucket, manifest) == (&snapshot.bucket, &snapshot.manifest),
+        _ => false,
+    };
+    seen?.snapshot.as_ref().filter(|snapshot| snapshot.asked == source.to_string() || is_its_uri(snapshot))
 }
 
 /// Every attribute is always present, because a template that reads a missing one fails;
@@ -114,12 +140,15 @@ impl<S: Storage> Resource for SnapshotBootstrap<S> {
 
     /// At once and before anything is looked up: an hour later only an empty cluster would be there.
     fn validate(&self, properties: &Properties) -> Result<(), Failure> {
-        match (self.nodes, &properties.source) {
-            (Nodes::Restore, _) | (_, Source::Empty) => Ok(()),
-            (Nodes::BeginEmpty, source) => Err(Failure::new(format_args!(
-                "Source is {source}, and nodes do not restore backups yet, so that the cluster would begin empty; nothing was \
-                 recorded. Set it to none (the template's Snapshot to empty)"
-            ))),
+        match &properties.source {
+            // Otherwise an operator would expect an unverified one, and get another.
+            source @ (Source::Latest { .. } | Source::Before { .. }) if properties.accept_unverified => {
+                Err(Failure::new(format_args!(
+                    "AcceptUnverified is true and Snapshot is {source}, which is verified in any case; nothing was recorded. Name the \
+                     backup by its URI, or set AcceptUnverified to false"
+                )))
+            }
+            _ => Ok(()),
         }
     }
 

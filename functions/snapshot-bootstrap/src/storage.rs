@@ -4,8 +4,12 @@ use aws::{Error, Head, Objects, Put, Stored};
 
 /// Objects of any bucket.
 pub trait Storage: Send + Sync + 'static {
-    /// All keys of `bucket` that start with `prefix`.
-    fn keys(&self, bucket: &str, prefix: &str) -> impl Future<Output = Result<Vec<String>, Error>> + Send;
+    /// All keys of `bucket` that start with `prefix`, each with its length in bytes.
+    fn list(
+        &self,
+        bucket: &str,
+        prefix: &str,
+    ) -> impl Future<Output = Result<Vec<(String, u64)>, Error>> + Send;
     /// Length and version of an object; `None` if absent.
     fn head(&self, bucket: &str, key: &str) -> impl Future<Output = Result<Option<Head>, Error>> + Send;
     /// An object of at most `longest` bytes; `None` if absent.
@@ -26,8 +30,8 @@ pub trait Storage: Send + Sync + 'static {
 }
 
 impl Storage for Objects {
-    async fn keys(&self, bucket: &str, prefix: &str) -> Result<Vec<String>, Error> {
-        self.keys(bucket, prefix).await
+    async fn list(&self, bucket: &str, prefix: &str) -> Result<Vec<(String, u64)>, Error> {
+        self.list(bucket, prefix).await
     }
 
     async fn head(&self, bucket: &str, key: &str) -> Result<Option<Head>, Error> {

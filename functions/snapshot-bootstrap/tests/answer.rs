@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use crate::stage::{BACKUPS, Buckets, Cluster, FOUNDING, STATE, event, whole};
+use crate::stage::{BACKUPS, Buckets, Cluster, FOUNDING, STATE, event, having_restored, whole};
 use custom_resource::{Handled, Https, Invocation, OneInvocation, Protocol};
 use serde_json::{Value, json};
-use snapshot_bootstrap::{ClusterReady, Nodes, Record, SnapshotBootstrap};
+use snapshot_bootstrap::{ClusterReady, Record, SnapshotBootstrap};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
@@ -36,8 +36,10 @@ async fn take_one(listener: &TcpListener) -> (String, Value) {
 async fn the_answer_arrives_whole_where_cloudformation_wants_it() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/answer?X-Amz-Signature=s3cret", listener.local_addr().unwrap());
-    let (buckets, cluster) = (Buckets::with_backups(), Cluster::default().then(Ok(whole())));
     let counts = backups::Counts { nodes: 50_000, relationships: 12 };
+    // The first object that was written.
+    let slots = having_restored(whole(), "\"1\"", counts);
+    let (buckets, cluster) = (Buckets::with_backups(), Cluster::default().then(Ok(slots)));
     let record = Record::new(buckets.clone(), STATE, FOUNDING);
     let slots = topology::Slot::numbered(&["core-1", "core-2", "core-3"], &[] as &[&str]);
     let protocol = Protocol::new(Https::new().unwrap(), OneInvocation)
@@ -46,7 +48,6 @@ async fn the_answer_arrives_whole_where_cloudformation_wants_it() {
             record.clone(),
             BACKUPS.into(),
             "3.4.6".parse().unwrap(),
-            Nodes::Restore,
         ))
         .with(ClusterReady::new(cluster.counting(Ok(counts)), record, slots));
     for (name, id) in [

@@ -5,4 +5,5 @@ mod init;
 mod ready;
 mod roll;
 mod snapshot;
+mod source;
 mod stage;

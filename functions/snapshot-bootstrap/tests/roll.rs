@@ -156,9 +156,9 @@ async fn what_is_neither_yes_nor_no_is_refused() {
 /// `core-2` with its new task.
 fn replaced(answer: Answer, phase: &str) -> Sighting {
     let slot = running(2, answer, phase);
-    let Seen::Running { address, answer, phase, .. } = slot.seen else { panic!("it runs") };
+    let Seen::Running { address, answer, phase, restore, .. } = slot.seen else { panic!("it runs") };
     Sighting {
-        seen: Seen::Running { address, answer, phase, definition: "neo4j-local-core-2:2".into() },
+        seen: Seen::Running { address, answer, phase, restore, definition: "neo4j-local-core-2:2".into() },
         ..slot
     }
 }

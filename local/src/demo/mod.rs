@@ -1,6 +1,7 @@
 //! The demo: deploy, write, kill the master, watch the writes move on. Every step is observed or the demo fails.
 
 mod phases;
+mod restore;
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -117,7 +118,8 @@ pub async fn run(cloud: &Cloud, dialect: &str) -> Result<(), String> {
     .await?;
     say("it is back, as a slave with a new address");
     lose_a_volume(cloud, &users, &cloud.status().await, say).await?;
-    back_up(cloud, say).await?;
+    let backup = back_up(cloud, say).await?;
+    restore::found_from(cloud, &backup, say).await?;
     say("waiting for the standbys to be registered again");
     let after = at_rest(cloud, SWEEPING).await?;
     print!("{}", report::status(&after));
@@ -181,8 +183,8 @@ async fn lose_a_volume(
     Ok(())
 }
 
-/// Asks for a backup, and waits until there is one.
-async fn back_up(cloud: &Cloud, say: impl Fn(&str)) -> Result<(), String> {
+/// Asks for a backup, and waits until there is one; its folder.
+async fn back_up(cloud: &Cloud, say: impl Fn(&str)) -> Result<String, String> {
     let (known, begun) = (backups::folders(cloud).await?, Instant::now());
     let asked = backups::ask(cloud, &json!({"tier": "manual"})).await?;
     say(&format!(
@@ -207,7 +209,7 @@ async fn back_up(cloud: &Cloud, say: impl Fn(&str)) -> Result<(), String> {
         number("behind"),
         begun.elapsed().as_secs()
     ));
-    Ok(())
+    Ok(word("folder"))
 }
 
 fn kilobytes(bytes: u64) -> String {

@@ -177,6 +177,8 @@ impl Gateway {
         }
         answers::mark(&self.deliveries, &mut parsed);
         let (service, action) = (parsed.service.clone(), parsed.action.clone());
+        // The answer to HEAD has no body, and its length is the object's.
+        let is_head = parsed.method == http::Method::HEAD;
         let (status, headers, body) = self.send(parsed).await?;
         let body = match (service.as_str(), action.as_str()) {
             ("ecs", "DescribeServices") if status.is_success() => {
@@ -191,7 +193,9 @@ impl Gateway {
         *response.status_mut() = status;
         *response.headers_mut() = headers;
         response.headers_mut().remove(header::TRANSFER_ENCODING);
-        response.headers_mut().remove(header::CONTENT_LENGTH);
+        if !is_head {
+            response.headers_mut().remove(header::CONTENT_LENGTH);
+        }
         Ok(response)
     }
 

@@ -13,13 +13,16 @@ use tracing::{info, warn};
 
 use super::{
     Error, Settings,
-    facts::Facts,
+    phase::Phase,
     plan,
-    progress::{Meter, mb},
     scratch::Scratch,
     tool::{Ended, Tool, option},
 };
-use crate::tree::bytes_below;
+use crate::{
+    progress::{Meter, mb},
+    store::Facts,
+    tree::bytes_below,
+};
 
 /// From one look at how much is copied to the next.
 const LOOK: Duration = Duration::from_secs(2);
@@ -34,7 +37,7 @@ pub async fn copy(
     settings: &Settings,
     source: &From,
     scratch: &Scratch,
-    meter: &Meter,
+    meter: &Meter<Phase>,
     left: Duration,
 ) -> Result<PathBuf, Error> {
     let database = settings.cluster.version.default_database();
@@ -71,7 +74,7 @@ pub async fn copy(
 }
 
 /// How much is copied, for as long as it is polled.
-async fn measure(copies: &Path, meter: &Meter) -> Infallible {
+async fn measure(copies: &Path, meter: &Meter<Phase>) -> Infallible {
     loop {
         sleep(LOOK).await;
         let copies = copies.to_owned();

@@ -5,7 +5,8 @@ use std::{io, process::ExitStatus};
 use backups::{NotAnOrder, Time, Unsafe};
 use runtime::Invalid;
 
-use super::progress::{Phase, mb};
+use super::phase::Phase;
+use crate::progress::mb;
 
 /// Why a run ended without a manifest. Until there is one nothing else of a run counts, so nothing has to be undone.
 #[derive(Debug, thiserror::Error)]

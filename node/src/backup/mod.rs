@@ -9,15 +9,14 @@
 //! **The manifest is the commit.** A run that ends anywhere before it, by a signal, a fault or its deadline, has made no backup: data
 //! without a manifest does not exist, and nothing has to be undone but an upload that costs storage.
 
-mod archive;
+pub(crate) mod archive;
 mod commit;
 mod consistency;
 mod copy;
 mod error;
-mod facts;
 mod parts;
+mod phase;
 mod plan;
-mod progress;
 mod prove;
 mod scratch;
 mod settings;
@@ -40,6 +39,7 @@ use tokio::{
 use tracing::info;
 
 pub use error::Error;
+pub(crate) use parts::hex;
 pub use prove::run as check;
 pub use settings::Settings;
 use worker::Worker;

@@ -12,7 +12,8 @@ use bytes::Bytes;
 use runtime::{Environment, Invalid};
 use tokio::{net::TcpStream, time::timeout};
 
-use super::{progress::mb, scratch::Scratch, settings::Settings, tool::has_online_backup};
+use super::{scratch::Scratch, settings::Settings, tool::has_online_backup};
+use crate::progress::mb;
 
 /// Within a region a connection takes milliseconds; a firewall that drops packets answers nothing at all.
 const CONNECT: Duration = Duration::from_secs(5);

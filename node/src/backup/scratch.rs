@@ -9,6 +9,7 @@ use std::{
 use tokio::time::sleep;
 
 use super::{Error, plan};
+use crate::disks::free;
 
 /// Its name below the scratch: whatever else is there is not this program's.
 const NAME: &str = "node-backup";
@@ -94,11 +95,8 @@ impl Scratch {
 
     /// Bytes that are free for a program without root's reserve.
     pub fn free(&self) -> Result<u64, Error> {
-        let found = rustix::fs::statvfs(&self.root);
-        let found = found.map_err(|error| {
-            Error::io(format!("asking how much is free in {}", self.root.display()), error.into())
-        })?;
-        Ok(found.f_bavail.saturating_mul(found.f_frsize))
+        free(&self.root)
+            .map_err(|error| Error::io(format!("asking how much is free in {}", self.root.display()), error))
     }
 
     /// Whether a store of so many bytes fits.

@@ -18,8 +18,9 @@ use super::{
     Error,
     archive::Archive,
     parts::{self, Part, Sum, hex},
-    progress::Meter,
+    phase::Phase,
 };
+use crate::progress::Meter;
 
 /// Of three parts in memory one is being filled.
 const IN_FLIGHT: usize = 2;
@@ -55,7 +56,12 @@ impl Transfer {
     ///
     /// # Errors
     /// When a file cannot be read, or a part cannot be sent.
-    pub async fn send(&self, archive: Arc<Archive>, part_bytes: u64, meter: &Meter) -> Result<Sum, Error> {
+    pub async fn send(
+        &self,
+        archive: Arc<Archive>,
+        part_bytes: u64,
+        meter: &Meter<Phase>,
+    ) -> Result<Sum, Error> {
         let upload = self.uploads.begin(&self.bucket, &self.key, CONTENT_TYPE).await?;
         *self.open() = Some(upload.clone());
         let (full, mut parts) = mpsc::channel::<Part>(1);
@@ -120,7 +126,7 @@ impl Transfer {
     ///
     /// # Errors
     /// When it is not the same, or cannot be read.
-    pub async fn read_back(&self, sent: &Sum, meter: &Meter) -> Result<(), Error> {
+    pub async fn read_back(&self, sent: &Sum, meter: &Meter<Phase>) -> Result<(), Error> {
         // Otherwise it may be another run's.
         let is_own = self.open().is_none();
         let differs = |difference| {

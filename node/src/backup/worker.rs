@@ -8,14 +8,11 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::{
-    Error, Settings,
-    archive::Archive,
-    commit, consistency, copy, now, plan,
-    progress::{Meter, Phase, mb},
-    scratch::Scratch,
-    tool::has_online_backup,
-    transfer::Transfer,
+    Error, Settings, archive::Archive, commit, consistency, copy, now, phase::Phase, plan, scratch::Scratch,
+    tool::has_online_backup, transfer::Transfer,
 };
+use crate::progress::{Meter, mb};
+
 /// One run.
 pub struct Worker {
     settings: Settings,
@@ -23,7 +20,7 @@ pub struct Worker {
     deadline: Instant,
     began: Instant,
     config: SdkConfig,
-    meter: Meter,
+    meter: Meter<Phase>,
     scratch: Scratch,
     transfer: Transfer,
 }
@@ -41,7 +38,7 @@ impl Worker {
         let config = aws::sdk_config().await;
         let scratch = Scratch::new(&settings.scratch);
         let transfer = Transfer::new(&config, &settings.bucket, order.folder.data());
-        let (began, meter) = (Instant::now(), Meter::new());
+        let (began, meter) = (Instant::now(), Meter::new(Phase::Scratch));
         Self { settings, order, deadline, began, config, meter, scratch, transfer }
     }
 
@@ -145,7 +142,7 @@ impl Worker {
         self.meter.enter(phase, total);
         let done = tokio::select! {
             done = work => done?,
-            never = self.meter.report() => match never {},
+            never = self.meter.report("backup-progress") => match never {},
         };
         Ok((done, self.meter.elapsed()))
     }

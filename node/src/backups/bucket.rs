@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use aws::{Kind, Objects, Put, SdkConfig, Uploads};
+use aws::{Head, Kind, Objects, Put, SdkConfig, Uploads};
 use backups::{Catalogue, Folder, LONGEST, Listed, MANIFEST, Manifest, ROOT, Unreadable};
 use runtime::Environment;
 use tokio::{task::JoinSet, time::sleep};
@@ -178,6 +178,11 @@ impl Bucket {
             }
         }
         Err(Error::Busy(format!("s3://{}/{key}", self.name)))
+    }
+
+    /// Length and version of an object; `None` if absent.
+    pub(super) async fn head(&self, key: &str) -> Result<Option<Head>, Error> {
+        self.objects.head(&self.name, key).await.map_err(|error| Error::of(error, &self.name))
     }
 
     /// For the length of a whole backup.

@@ -15,6 +15,7 @@ mod figures;
 mod hold;
 mod list;
 mod name;
+mod pick;
 mod policy;
 mod show;
 mod verify;
@@ -30,6 +31,7 @@ use serde::Serialize;
 use bucket::{Bucket, Stock, Written};
 use facts::Backup;
 use hold::Hold;
+pub(crate) use pick::snapshot;
 use policy::Policy;
 
 /// What is asked about backups.
@@ -141,6 +143,8 @@ pub enum Error {
     Verify(#[from] verify::Fault),
     #[error(transparent)]
     Hold(#[from] hold::Refused),
+    #[error(transparent)]
+    Pick(#[from] pick::Refused),
 }
 
 impl Error {

@@ -49,7 +49,8 @@ fn by_hand(backup: &Backup, bucket: &str) -> Vec<String> {
     vec![
         format!("aws s3 cp s3://{bucket}/{key} {DATA}"),
         format!("zstd -d {DATA} -o {tar}"),
-        format!("tar -xf {tar}"),
+        "mkdir store".to_owned(),
+        format!("tar -xf {tar} -C store"),
     ]
 }
 
@@ -135,10 +136,10 @@ fn restore(backup: &Backup, by_hand: &[String]) -> String {
         format!(" with {} free", size(bytes.saturating_add(store.saturating_mul(2))))
     });
     let lines = by_hand.iter().fold(String::new(), |text, line| text + "  " + line + "\n");
-    // The archive has the files of one database, without a folder around them.
+    // The archive has the files of one database, without a folder around them; its name is no part of a command.
     let becomes = backup.neo4j.as_deref().zip(backup.database.as_deref());
     let becomes = becomes.map_or_else(String::new, |(neo4j, database)| {
-        format!(", which becomes the directory {} of a Neo4j {neo4j}", plain(database))
+        format!(", whose folder store becomes the directory {} of a Neo4j {neo4j}", plain(database))
     });
     format!("{warning}By hand, in an empty folder{room}{becomes}:\n{lines}")
 }
@@ -176,10 +177,11 @@ mod tests {
   SHA-256           0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef
   made by           neo4j-admin backup 3.4.6
   kept, because     it is the newest verified backup of all, which never expires
-By hand, in an empty folder with 43.0 MiB free, which becomes the directory graph.db of a Neo4j 3.4.6:
+By hand, in an empty folder with 43.0 MiB free, whose folder store becomes the directory graph.db of a Neo4j 3.4.6:
   aws s3 cp s3://s-backups/backups/hourly/2026-11-25T21-15-05Z-a1/store.tar.zst store.tar.zst
   zstd -d store.tar.zst -o store.tar
-  tar -xf store.tar
+  mkdir store
+  tar -xf store.tar -C store
 "
         );
         assert_eq!(
@@ -187,8 +189,8 @@ By hand, in an empty folder with 43.0 MiB free, which becomes the directory grap
             (&json!(format!("s3://{BUCKET}/{A1}/manifest.json")), &json!(BUCKET))
         );
         assert_eq!(
-            (&json["backup"]["folder"], &json["by_hand"][2]),
-            (&json!(A1), &json!("tar -xf store.tar"))
+            (&json["backup"]["folder"], &json["by_hand"][3]),
+            (&json!(A1), &json!("tar -xf store.tar -C store"))
         );
     }
 

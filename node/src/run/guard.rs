@@ -20,7 +20,7 @@ use super::{
     role::BESIDE,
     watch::{Start, Watch},
 };
-use crate::Settings;
+use crate::{Settings, restore::Progress, store::Facts};
 use store::Store;
 
 /// From one look to the next. Neo4j answers its role endpoint in under a millisecond.
@@ -37,6 +37,14 @@ pub struct Guard {
     doorbell: Doorbell,
     members: MemberLook,
     store: Store,
+    restore: Arc<Mutex<Option<Restore>>>,
+}
+
+/// What is told of a restore.
+#[derive(Clone)]
+enum Restore {
+    Begun { progress: Progress, etag: String },
+    Done(neo4j::Restore),
 }
 
 impl Guard {
@@ -51,7 +59,22 @@ impl Guard {
             doorbell,
             members,
             store: Store::watch(settings),
+            restore: Arc::default(),
         }
+    }
+
+    /// The archive with this ETag is being restored; how far it is, is read off `progress`.
+    pub fn restoring(&self, progress: &Progress, etag: &str) {
+        *self.restore() = Some(Restore::Begun { progress: progress.clone(), etag: etag.to_owned() });
+        self.watch().start(Instant::now(), Start::Restoring);
+    }
+
+    /// It is restored, with these facts, and Neo4j is not started yet.
+    pub fn restored(&self, etag: &str, facts: &Facts) {
+        let (nodes, relationships) = facts.counts.map(|counts| (counts.nodes, counts.relationships)).unzip();
+        let done = neo4j::Restore { percent: 100, etag: etag.to_owned(), nodes, relationships };
+        *self.restore() = Some(Restore::Done(done));
+        self.watch().start(Instant::now(), Start::Restored);
     }
 
     /// Neo4j is started now, or goes on as what it says.
@@ -159,11 +182,27 @@ impl Guard {
             members: members.and_then(|members| members.ids).map(|ids| ids.into_iter().collect()),
             store_bytes: self.store.bytes(),
             backup_server: self.store.backup_server(),
+            restore: self.restore().clone().map(Restore::told),
         }
+    }
+
+    fn restore(&self) -> std::sync::MutexGuard<'_, Option<Restore>> {
+        self.restore.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn watch(&self) -> std::sync::MutexGuard<'_, Watch> {
         self.watch.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Restore {
+    fn told(self) -> neo4j::Restore {
+        match self {
+            Self::Begun { progress, etag } => {
+                neo4j::Restore { percent: progress.percent(), etag, nodes: None, relationships: None }
+            }
+            Self::Done(done) => done,
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! settings --------------------------------+
 //! place: address and slot -----------------+--> conf --+
 //! slot.json   --> identity: its volume ----+           |
+//! S3 (record) --> founding: restore, once -------------+
 //! ECS (peers) --> forming -----------------------------+--> child: bin/neo4j console <-- signals
 //!                                                           ^
 //! guard: role, every 75 ms --> watch --> doorbell (EventBridge), status port, SIGKILL when it is frozen
@@ -16,6 +17,7 @@ mod branched;
 mod child;
 mod doorbell;
 mod forming;
+mod founding;
 mod guard;
 mod identity;
 mod login;
@@ -38,7 +40,7 @@ use runtime::{Environment, name_slot};
 use crate::{
     conf::conf,
     disks::{Disks, Volume},
-    follow, place, settings,
+    follow, place, restore, settings,
 };
 use child::End;
 use identity::Refused;
@@ -65,6 +67,9 @@ pub enum Error {
          chown -R {user} on what is mounted there"
     )]
     NotWritable { dir: String, user: u32, error: std::io::Error },
+    /// What the cluster is founded from.
+    #[error(transparent)]
+    NotRestored(#[from] restore::Error),
     /// The administrator's password.
     #[error(
         "the administrator's password cannot be had ({0}); Neo4j is not started, because it would start with the password \
@@ -105,6 +110,7 @@ impl Error {
             Self::Place(place::Error::NoAddress(_)) => "no-address",
             Self::NotItsVolume(refused) => refused.event(),
             Self::NotWritable { .. } => "not-writable",
+            Self::NotRestored(_) => "restore-failed",
             Self::NoPassword(_) => "no-admin-password",
             Self::Io { .. } => "system-error",
             Self::Died(_) => "neo4j-died",
@@ -136,6 +142,7 @@ pub async fn run(environment: &Environment) -> Result<(), Error> {
         let guard = guard::Guard::new(&settings, place.address, doorbell.clone(), members);
         let role = role::RoleCheck::new(cluster.dialect, http, bolt, administrator.clone());
         tokio::spawn(status::serve(at(cluster.status_port), guard.clone(), role));
+        Box::pin(founding::begin(&settings, &place, &guard)).await?;
         let hosts = peers::wait_for_all(&settings, &place, Again::AfterDying).await;
         Ok::<_, Error>((place, administrator, doorbell, guard, hosts))
     });

@@ -103,7 +103,15 @@ pub async fn wait(settings: &Settings, own: &Place, guard: &Guard) -> bool {
     false
 }
 
-async fn look(settings: &Settings, own: &Place, inventory: &aws::Inventory) -> Result<Vec<Peer>, aws::Error> {
+/// What the node programs of all core slots say.
+///
+/// # Errors
+/// When ECS does not list them.
+pub async fn look(
+    settings: &Settings,
+    own: &Place,
+    inventory: &aws::Inventory,
+) -> Result<Vec<Peer>, aws::Error> {
     let cluster = &settings.cluster;
     let known = addresses::look(cluster, own, inventory).await?;
     let asked = known.into_iter().filter_map(|(name, address)| {

@@ -52,6 +52,10 @@ pub struct Watch {
 pub enum Start {
     /// It was not.
     NotYet,
+    /// It was not, because a snapshot is being restored.
+    Restoring,
+    /// It was not, because it is restored here, and not everywhere.
+    Restored,
     /// On a blank volume, without its backup server: as a slave it has not joined before it was started once more.
     Blank {
         /// Whether it is a slave now, so that its store is a copy of the master's.
@@ -95,6 +99,8 @@ impl Watch {
     pub fn phase(&self) -> &'static str {
         match (self.start, self.had_role) {
             (Start::NotYet, _) => phase::WAITING,
+            (Start::Restoring, _) => phase::RESTORING,
+            (Start::Restored, _) => phase::RESTORED,
             (Start::Blank { copied: true }, _) => phase::COPIED,
             (Start::Stopping, _) | (Start::Again, false) => phase::RESTARTING,
             (_, true) => phase::RUNNING,

@@ -17,6 +17,8 @@ use axum::{
 };
 
 pub const BUCKET: &str = "b";
+/// The same bucket, by a name that is long enough for an operator to type.
+pub const TYPED: &str = "bucket";
 
 /// The bucket. Clones are the same one.
 #[derive(Clone, Default)]
@@ -60,6 +62,20 @@ impl S3 {
         self.0.lock().unwrap().faults.push((call, fault));
     }
 
+    /// All faults are over.
+    pub fn heal(&self) {
+        self.0.lock().unwrap().faults.clear();
+    }
+
+    pub fn remove(&self, key: &str) {
+        self.0.lock().unwrap().objects.remove(key).unwrap();
+    }
+
+    /// The version of an object.
+    pub fn etag(&self, key: &str) -> String {
+        etag(&self.get(key).unwrap())
+    }
+
     pub fn put(&self, key: &str, body: &[u8]) {
         self.0.lock().unwrap().objects.insert(key.to_owned(), body.to_vec());
     }
@@ -86,7 +102,8 @@ async fn answer(State(s3): State<S3>, request: Request) -> Response {
     let (head, body) = request.into_parts();
     let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
     let path = head.uri.path().trim_start_matches('/').to_owned();
-    let key = path.strip_prefix(BUCKET).unwrap_or_else(|| panic!("{path} is not in the bucket"));
+    let (bucket, key) = path.split_once('/').unwrap_or((&path, ""));
+    assert!([BUCKET, TYPED].contains(&bucket), "{path} is not in the bucket");
     let key = key.trim_start_matches('/').to_owned();
     let query: BTreeMap<String, String> = head
         .uri
@@ -104,7 +121,10 @@ async fn answer(State(s3): State<S3>, request: Request) -> Response {
         ("POST", true) => "complete".to_owned(),
         ("DELETE", _) => "abort".to_owned(),
         ("GET", _) if key.is_empty() => "list".to_owned(),
-        (method, _) => format!("{} {name}", method.to_lowercase()),
+        (method, _) => match head.headers.get("range") {
+            Some(range) => format!("{} {name} {}", method.to_lowercase(), range.to_str().unwrap()),
+            None => format!("{} {name}", method.to_lowercase()),
+        },
     };
     let fault = {
         let mut inner = s3.0.lock().unwrap();
@@ -130,9 +150,9 @@ async fn answer(State(s3): State<S3>, request: Request) -> Response {
         Some(Fault::LostAnswer) => refusal(500, "InternalError"),
         Some(Fault::FlippedByte) => {
             let mut body = s3.get(&key).unwrap();
-            let middle = body.len() / 2;
+            let (etag, middle) = (etag(&body), body.len() / 2);
             body[middle] ^= 1;
-            found(body)
+            ranged(&head.headers, &body, &etag)
         }
         _ => done,
     }
@@ -213,7 +233,7 @@ impl Inner {
                 tagged(200, 0)
             }
             "get" | "head" => match self.objects.get(key) {
-                Some(body) => found(body.clone()),
+                Some(body) => ranged(headers, body, &etag(body)),
                 None => refusal(404, "NoSuchKey"),
             },
             other => panic!("{other} {key}"),
@@ -223,6 +243,33 @@ impl Inner {
 
 fn found(body: Vec<u8>) -> Response {
     Response::builder().header("etag", "\"e\"").body(Body::from(body)).unwrap()
+}
+
+/// An object, or the range of it that is asked for, if it is the version that is asked for.
+fn ranged(headers: &HeaderMap, body: &[u8], etag: &str) -> Response {
+    let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap());
+    if text("if-match").is_some_and(|version| version != etag) {
+        return refusal(412, "PreconditionFailed");
+    }
+    let Some(range) = text("range").and_then(|range| range.strip_prefix("bytes=")) else {
+        return Response::builder().header("etag", etag).body(Body::from(body.to_vec())).unwrap();
+    };
+    let (from, to) = range.split_once('-').unwrap();
+    let from: usize = from.parse().unwrap();
+    let to = to.parse().map_or(body.len(), |to: usize| body.len().min(to + 1));
+    if from >= to {
+        return refusal(416, "InvalidRange");
+    }
+    let of = format!("bytes {from}-{}/{}", to - 1, body.len());
+    let answer = Response::builder().status(206).header("etag", etag).header("content-range", of);
+    answer.body(Body::from(body[from..to].to_vec())).unwrap()
+}
+
+/// Of some of its bytes: cheap, and another one for what tests put in the place of an object.
+fn etag(body: &[u8]) -> String {
+    let some = body.iter().step_by(4096).map(|byte| u64::from(*byte));
+    let hash = some.fold(body.len() as u64, |hash, byte| hash.wrapping_mul(0x0100_0000_01b3) ^ byte);
+    format!("\"{hash:016x}\"")
 }
 
 fn tagged(status: u16, number: u32) -> Response {

@@ -243,7 +243,7 @@ pub fn order_of(store_bytes: u64, seconds: u64) -> Order {
 }
 
 /// Created at 1543180505000, random number -42, standard format.
-fn neostore(last_transaction: i64) -> Vec<u8> {
+pub fn neostore(last_transaction: i64) -> Vec<u8> {
     let record = |value: i64| [&[1], value.to_be_bytes().as_slice()].concat();
     let format = [1, 0, b'9', b'.', b'A', b'.', b'0', b'v', 6];
     let records = [1_543_180_505_000, -42, 0, last_transaction].map(record);
@@ -251,7 +251,7 @@ fn neostore(last_transaction: i64) -> Vec<u8> {
 }
 
 /// 50,000 nodes and 12 relationships.
-fn counts(transaction: i64) -> Vec<u8> {
+pub fn counts(transaction: i64) -> Vec<u8> {
     let entry = |key: [u8; 16], value: [i64; 2]| {
         [key.as_slice(), &value[0].to_be_bytes(), &value[1].to_be_bytes()].concat()
     };

@@ -16,6 +16,8 @@ mod objects;
 #[cfg(feature = "parameters")]
 mod parameters;
 #[cfg(feature = "backups")]
+mod range;
+#[cfg(feature = "backups")]
 mod run;
 #[cfg(feature = "secrets")]
 mod secrets;
@@ -41,6 +43,8 @@ pub use object::Object;
 pub use objects::{Head, Objects, Put, Stored};
 #[cfg(feature = "parameters")]
 pub use parameters::Parameters;
+#[cfg(feature = "backups")]
+pub use range::{ObjectVersion, Unread};
 #[cfg(feature = "backups")]
 pub use run::{Launch, Runner, TaskEnd};
 #[cfg(feature = "secrets")]

@@ -60,6 +60,10 @@ impl Uploads {
         Self { client: Client::from_conf(config.build()) }
     }
 
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
     /// Begins the upload of an object of this content type. It costs storage until it is completed or aborted.
     ///
     /// # Errors
@@ -181,7 +185,7 @@ impl Uploads {
     }
 }
 
-const GET: &str = "s3:GetObject";
+pub(crate) const GET: &str = "s3:GetObject";
 
 /// An object that is being read. A read that is cut goes on where it was, in the same version of the object.
 #[derive(Debug)]
@@ -262,23 +266,23 @@ impl Download {
     }
 }
 
-fn attempt(bytes: u64) -> Duration {
+pub(crate) fn attempt(bytes: u64) -> Duration {
     AT_LEAST + Duration::from_secs(bytes.div_ceil(MIB))
 }
 
-fn deadlines(attempt: Duration, operation: Duration) -> TimeoutConfig {
+pub(crate) fn deadlines(attempt: Duration, operation: Duration) -> TimeoutConfig {
     TimeoutConfig::builder().operation_attempt_timeout(attempt).operation_timeout(operation).build()
 }
 
-fn name(bucket: &str, key: &str) -> String {
+pub(crate) fn name(bucket: &str, key: &str) -> String {
     format!("s3://{bucket}/{key}")
 }
 
-fn failed(call: &'static str, bucket: &str, key: &str, reason: String) -> Error {
+pub(crate) fn failed(call: &'static str, bucket: &str, key: &str, reason: String) -> Error {
     Error { call, what: name(bucket, key), reason, kind: Kind::Other }
 }
 
-fn status<E>(error: &SdkError<E, HttpResponse>) -> Option<u16> {
+pub(crate) fn status<E>(error: &SdkError<E, HttpResponse>) -> Option<u16> {
     error.raw_response().map(|raw| raw.status().as_u16())
 }
 

@@ -9,12 +9,20 @@ pub struct Target {
     pub version: Version,
     /// The database that it serves, such as `graph.db`.
     pub database: String,
+    /// Whether an operator accepts a store that was found inconsistent, or was never checked.
+    pub accepts_unverified: bool,
 }
 
 impl Target {
     /// A cluster of `version` that serves the default database of that version.
     pub fn of(version: Version) -> Self {
-        Self { version, database: version.default_database().to_owned() }
+        Self { version, database: version.default_database().to_owned(), accepts_unverified: false }
+    }
+
+    /// The same, if an operator `accepts` what is not verified.
+    #[must_use]
+    pub fn accepting_unverified(self, accepts: bool) -> Self {
+        Self { accepts_unverified: accepts, ..self }
     }
 }
 
@@ -36,11 +44,15 @@ pub enum Refused {
     #[error("its data has zero bytes, so there is nothing to restore")]
     Empty,
     /// The consistency check found faults.
-    #[error("its consistency check found the store inconsistent: choose an earlier backup")]
+    #[error(
+        "its consistency check found the store inconsistent: choose another backup, or name this one by its URI with \
+         AcceptUnverified set to true"
+    )]
     Inconsistent,
     /// The consistency check did not run, or failed itself.
     #[error(
-        "its consistency was never checked, so nothing says that it can be read: choose another backup, or check it"
+        "its consistency was never checked, so nothing says that it can be read: choose another backup, or name this one by its URI \
+         with AcceptUnverified set to true"
     )]
     Unchecked,
     /// Its data would be outside its own folder.
@@ -84,15 +96,20 @@ pub enum Refused {
 pub fn check(manifest: &Manifest, key: &str, target: &Target) -> Result<(), Refused> {
     sound(manifest, key)?;
     match manifest.consistency {
-        Consistency::Consistent => {}
-        Consistency::Inconsistent => return Err(Refused::Inconsistent),
-        Consistency::Unchecked => return Err(Refused::Unchecked),
+        Consistency::Inconsistent if !target.accepts_unverified => return Err(Refused::Inconsistent),
+        Consistency::Unchecked if !target.accepts_unverified => return Err(Refused::Unchecked),
+        _ => {}
     }
-    if !manifest.neo4j.restores_into(target.version) {
-        return Err(Refused::Version { snapshot: manifest.neo4j, target: target.version });
+    is_of(manifest.neo4j, &manifest.database, target)
+}
+
+/// Whether a store of `neo4j` with the database `database` can be served by `target`.
+pub(crate) fn is_of(neo4j: Version, database: &str, target: &Target) -> Result<(), Refused> {
+    if !neo4j.restores_into(target.version) {
+        return Err(Refused::Version { snapshot: neo4j, target: target.version });
     }
-    if manifest.database != target.database {
-        let (snapshot, target) = (manifest.database.clone(), target.database.clone());
+    if database != target.database {
+        let (snapshot, target) = (database.to_owned(), target.database.clone());
         return Err(Refused::Database { snapshot, target });
     }
     Ok(())
@@ -108,14 +125,19 @@ pub(crate) fn sound(manifest: &Manifest, key: &str) -> Result<(), Refused> {
     if Folder::read(folder).is_some_and(|read| read.time != manifest.created) {
         return Err(Refused::Misplaced { created: manifest.created.to_string(), folder: folder.to_owned() });
     }
-    let sha256 = &manifest.data.sha256;
-    if sha256.len() != 64 || !sha256.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
-        return Err(Refused::Checksum(sha256.chars().take(80).collect()));
-    }
+    is_checksum(&manifest.data.sha256)?;
     if manifest.data.bytes == 0 {
         return Err(Refused::Empty);
     }
     Ok(())
+}
+
+/// Whether it can be compared with what is read.
+pub(crate) fn is_checksum(sha256: &str) -> Result<(), Refused> {
+    if sha256.len() == 64 && sha256.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
+        return Ok(());
+    }
+    Err(Refused::Checksum(sha256.chars().take(80).collect()))
 }
 
 /// Whether `key` is a file's plain name directly in `folder`.
@@ -144,6 +166,20 @@ mod tests {
     fn a_whole_one_of_the_same_minor_version_is_accepted() {
         assert_eq!(check(&manifest(), KEY, &target("3.4.6")), Ok(()));
         assert_eq!(check(&manifest(), KEY, &target("3.4.9")), Ok(()));
+    }
+
+    /// And nothing else is accepted with it.
+    #[test]
+    fn an_unverified_one_is_accepted_only_if_an_operator_says_so() {
+        for consistency in [Consistency::Unchecked, Consistency::Inconsistent] {
+            let manifest = Manifest { consistency, ..manifest() };
+            let accepting = |version| target(version).accepting_unverified(true);
+            assert!(check(&manifest, KEY, &target("3.4.6")).is_err());
+            assert_eq!(check(&manifest, KEY, &accepting("3.4.6")), Ok(()));
+            assert!(matches!(check(&manifest, KEY, &accepting("3.5.0")), Err(Refused::Version { .. })));
+            let refused = check(&manifest, "golden/manifest.json", &accepting("3.4.6"));
+            assert!(matches!(refused, Err(Refused::Key { .. })));
+        }
     }
 
     #[test]

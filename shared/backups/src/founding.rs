@@ -11,6 +11,12 @@ use crate::{Snapshot, Time};
 /// The format that is written, and the only one that is read.
 pub const FORMAT: u32 = 1;
 
+/// Where the record is in the bucket of the control plane's records.
+pub const KEY: &str = "cluster/founding.json";
+
+/// The longest record, bytes. A record has about a kilobyte.
+pub const LONGEST: usize = 64 << 10;
+
 /// The founding of a cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Founding {
@@ -49,7 +55,7 @@ pub enum Conflict {
     /// The cluster is sealed, so it may hold data.
     #[error(
         "this cluster was founded {origin} and is sealed since {since}: it is never overwritten, and nothing was changed; \
-         to go back to {wanted}, deploy a second stack with it as Source and switch the DNS name, then set Source here back"
+         to go back to {wanted}, deploy a second stack with it as Snapshot and switch the DNS name, then set Snapshot here back"
     )]
     Sealed {
         /// What it was founded from: `from s3://...` or `empty`.
@@ -62,7 +68,7 @@ pub enum Conflict {
     /// The cluster is being founded from something else: nodes may be restoring that at this moment.
     #[error(
         "this cluster is being founded {origin} since {since} and nodes may have begun, so {wanted} was not recorded: a cluster \
-         is founded from one origin; delete this stack, or deploy a second one, with the Source that you want"
+         is founded from one origin; delete this stack, or deploy a second one, with the Snapshot that you want"
     )]
     UnderWay {
         /// What it is founded from.
@@ -162,6 +168,11 @@ impl Founding {
         }
     }
 
+    /// Why a sealed cluster is not founded from `wanted`.
+    pub fn refuses(&self, wanted: String) -> Conflict {
+        Conflict::Sealed { origin: self.origin(), since: self.since, wanted }
+    }
+
     fn origin(&self) -> String {
         self.snapshot.as_ref().map_or_else(|| "empty".to_owned(), |snapshot| format!("from {snapshot}"))
     }
@@ -187,6 +198,9 @@ mod tests {
             neo4j: "3.4.6".parse().unwrap(),
             database: "graph.db".into(),
             counts: None,
+            last_transaction: None,
+            store_id: None,
+            store_bytes: None,
         }
     }
 
@@ -247,7 +261,7 @@ mod tests {
             refused.to_string(),
             "this cluster was founded from s3://b/a/store.tar.zst and is sealed since 1970-01-01T00-00-00Z: it is never \
              overwritten, and nothing was changed; to go back to s3://b/b/store.tar.zst, deploy a second stack with it as \
-             Source and switch the DNS name, then set Source here back"
+             Snapshot and switch the DNS name, then set Snapshot here back"
         );
     }
 

@@ -156,13 +156,6 @@ impl From<Folder> for String {
     }
 }
 
-/// The newest backup among the keys of a bucket, by the time in its folder's name, whatever its tier. S3's
-/// own time of an object is never used, because a copy of an old backup is not a new one. Folders without a
-/// manifest are not backups.
-pub fn latest<'k>(keys: impl IntoIterator<Item = &'k str>) -> Option<Folder> {
-    keys.into_iter().filter_map(Folder::of_manifest).max()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -236,27 +229,5 @@ mod tests {
         ] {
             assert_eq!(Folder::of_manifest(key), None, "{key}");
         }
-    }
-
-    #[test]
-    fn the_latest_is_by_time_over_all_tiers_and_only_what_has_a_manifest() {
-        let keys = [
-            "backups/daily/2026-11-25T03-00-00Z-d/manifest.json",
-            "backups/hourly/2026-11-24T23-00-00Z-z/manifest.json",
-            "backups/hourly/2026-11-25T02-00-00Z-a/manifest.json",
-            // the newest of all, and it has no manifest
-            "backups/hourly/2026-11-25T04-00-00Z-a/store.tar.zst",
-            "cluster/founding.json",
-        ];
-        assert_eq!(latest(keys), Some(folder("backups/daily/2026-11-25T03-00-00Z-d")));
-        let later = "backups/hourly/2026-11-25T03-00-01Z-a/manifest.json";
-        let all = keys.into_iter().chain([later]);
-        assert_eq!(latest(all.clone()).map(|found| found.manifest()).as_deref(), Some(later));
-        assert_eq!(
-            latest(all.rev()).map(|found| found.manifest()).as_deref(),
-            Some(later),
-            "the order does not matter"
-        );
-        assert_eq!(latest(["backups/hourly/2026-11-25T04-00-00Z-a/store.tar.zst"]), None);
     }
 }

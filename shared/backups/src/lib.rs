@@ -4,7 +4,7 @@
 //! ```text
 //! Order --the worker--> data, then Manifest
 //! listing + manifests --Catalogue::of--> Catalogue --Retention::expired(now)--> keys to be tagged
-//! keys of a bucket --latest--> manifest's key --Manifest::read--> Manifest --check(target)--> Snapshot
+//! Catalogue --latest, before(time)--> Entry --check(target)--> Snapshot
 //! Snapshot + Founding + now --Founding::intend, Founding::seal--> Change, to be written on condition
 //! ```
 //!
@@ -37,9 +37,12 @@ mod version;
 pub use archive::{Unsafe, entry};
 pub use catalogue::{Catalogue, Entry, Latest, Listed, Standing};
 pub use check::{Refused, Target, check};
-pub use founding::{Change, Conflict, FORMAT as FOUNDING_FORMAT, Founding, Phase};
+pub use founding::{
+    Change, Conflict, FORMAT as FOUNDING_FORMAT, Founding, KEY as FOUNDING_KEY, LONGEST as LONGEST_FOUNDING,
+    Phase,
+};
 pub use freshness::Freshness;
-pub use key::{DATA, Folder, HOLD, MANIFEST, NotAFolder, REPORT, ROOT, Tier, latest};
+pub use key::{DATA, Folder, HOLD, MANIFEST, NotAFolder, REPORT, ROOT, Tier};
 pub use manifest::{
     Consistency, Counts, Data, FORMAT as MANIFEST_FORMAT, LONGEST, Manifest, Seconds, Seen, Unreadable,
 };

@@ -26,6 +26,20 @@ impl Time {
         Self(seconds.min(LAST))
     }
 
+    /// Reads a time as operators type it: also with colons, and without seconds, such as `2026-11-25T14:00Z`. It must be UTC,
+    /// because an hour more or less chooses another backup.
+    ///
+    /// # Errors
+    /// When it is not a time, or says no `Z`.
+    pub fn typed(text: &str) -> Result<Self, NotATime> {
+        let dashes = text.replace(':', "-");
+        let whole = match dashes.strip_suffix('Z') {
+            Some(start) if start.len() == "2026-11-25T14-00".len() => format!("{start}-00Z"),
+            _ => dashes,
+        };
+        whole.parse().map_err(|_| NotATime(text.to_owned()))
+    }
+
     /// Seconds since the Unix epoch.
     pub fn epoch(self) -> u64 {
         self.0
@@ -153,6 +167,27 @@ mod tests {
             "2026-11-25T00-00-00-00Z",
         ] {
             assert_eq!(text.parse::<Time>(), Err(NotATime(text.into())));
+        }
+    }
+
+    #[test]
+    fn operators_type_colons_and_leave_seconds_out() {
+        let whole: Time = "2026-11-25T14-00-00Z".parse().unwrap();
+        for text in ["2026-11-25T14:00Z", "2026-11-25T14:00:00Z", "2026-11-25T14-00Z", "2026-11-25T14-00-00Z"]
+        {
+            assert_eq!(Time::typed(text), Ok(whole), "{text}");
+        }
+        for text in [
+            "",
+            "2026-11-25",
+            "2026-11-25T14Z",
+            "2026-11-25T14:00",
+            "2026-11-25T14:00+01:00",
+            "2026-11-25T25:00Z",
+            "2026:11:25T14:00:00:00Z",
+            "yesterday",
+        ] {
+            assert_eq!(Time::typed(text), Err(NotATime(text.into())));
         }
     }
 

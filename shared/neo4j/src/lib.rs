@@ -36,7 +36,7 @@ pub use dialect::{Administration, Dialect, NotADialect, Release, classify};
 pub use hello::{Hello, hello};
 pub use instance::Instance;
 pub use members::{
-    Members, STATUS_BUDGET, STATUS_PATIENCE, Status, Unauthorized, alive_members, members, status,
+    Members, Restore, STATUS_BUDGET, STATUS_PATIENCE, Status, Unauthorized, alive_members, members, status,
 };
 pub use probe::{Question, probe, probe_all};
 pub use role::{LONGEST_ROLE, READ_PATH, ROLE_BUDGET, ROLE_PATH, read_response, role, role_response};

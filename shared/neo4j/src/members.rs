@@ -49,6 +49,24 @@ pub struct Status {
     /// Whether its Neo4j was started with the backup server; `None` if it does not report it.
     #[serde(default)]
     pub backup_server: Option<bool>,
+    /// How far the restore is that its cluster is founded by; `None` if it restores, or has restored, nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restore: Option<Restore>,
+}
+
+/// A restore that goes on, or that was done, in this process's life.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Restore {
+    /// Percent of the archive; 100 once the store is in its place.
+    pub percent: u64,
+    /// The ETag of the archive.
+    pub etag: String,
+    /// What is in the store, read from its files when it was restored; `None` while it is not known.
+    #[serde(default)]
+    pub nodes: Option<u64>,
+    /// The same.
+    #[serde(default)]
+    pub relationships: Option<u64>,
 }
 
 /// A member view, as one node has it.

@@ -2,6 +2,10 @@
 
 /// Neo4j is not started before the other nodes have addresses.
 pub const WAITING: &str = "waiting-for-peers";
+/// The snapshot that the cluster is founded from is being restored; Neo4j is not started.
+pub const RESTORING: &str = "restoring";
+/// It is restored, and Neo4j is not started before it is restored on every core node.
+pub const RESTORED: &str = "restored";
 /// Neo4j is started and has no role: it recovers its store, or copies the master's.
 pub const STARTING: &str = "starting";
 /// A blank slave has copied the store, and waits for its turn to be started once more.
@@ -12,4 +16,4 @@ pub const RESTARTING: &str = "restarting";
 pub const RUNNING: &str = "running";
 
 /// Each of them shows that the node program has started.
-pub const ALL: [&str; 5] = [WAITING, STARTING, COPIED, RESTARTING, RUNNING];
+pub const ALL: [&str; 7] = [WAITING, RESTORING, RESTORED, STARTING, COPIED, RESTARTING, RUNNING];

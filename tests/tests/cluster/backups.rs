@@ -81,12 +81,12 @@ async fn by_hand(cloud: &Cloud, folder: &str, manifest: &Value) -> Outcome {
         return Err(format!("{} bytes are not those of {manifest}", data.len()));
     }
     let directory = cloud.layout.run.join("by-hand");
-    let unpacked = directory.join("graph.db");
+    let unpacked = directory.join("store");
     let said = |error: std::io::Error| error.to_string();
     fs::create_dir_all(&unpacked).map_err(said)?;
     fs::write(directory.join("store.tar.zst"), &data).map_err(said)?;
     run("zstd", &["-q", "-d", "-f", "store.tar.zst"], &directory)?;
-    run("tar", &["-x", "-f", "store.tar", "-C", "graph.db"], &directory)?;
+    run("tar", &["-xf", "store.tar", "-C", "store"], &directory)?;
     let admin = cloud.layout.root.join(".local/neo4j-3.4.6/bin/neo4j-admin");
     let store = unpacked.display().to_string();
     let told = run(&admin.display().to_string(), &["store-info", &format!("--store={store}")], &directory)?;

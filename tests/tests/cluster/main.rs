@@ -11,6 +11,7 @@ mod election;
 mod forming;
 mod freezing;
 mod processes;
+mod restoring;
 mod revoked;
 mod rolling;
 mod slow;
@@ -51,6 +52,8 @@ const HIGH_AVAILABILITY: &[Test] = &[
     ),
     ("fault_35_a_worker_that_is_killed_leaves_no_backup_and_another_slave_is_next", backups::worker_killed),
     ("fault_36_a_backup_waits_for_a_slot_that_is_away", backups::no_slave),
+    ("nothing_is_founded_from_a_snapshot_that_there_is_not", restoring::refused),
+    ("a_cluster_of_three_is_founded_from_a_backup_of_another_one", restoring::a_cluster),
     ("fault_24_with_no_answers_or_too_few_nothing_is_called", election::blind_and_partial),
     ("fault_25_a_deregistration_that_fails_is_made_up_for", election::deregister_fails),
     ("fault_19_43_killed_master_writes_move_on_and_it_returns_with_a_new_address", election::killed),

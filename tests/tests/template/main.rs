@@ -8,6 +8,7 @@ mod logs;
 mod names;
 mod network;
 mod parameters;
+mod restores;
 mod slots;
 
 use end_to_end::repository::{of_type, root, template, text};

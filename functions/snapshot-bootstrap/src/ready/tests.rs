@@ -8,7 +8,7 @@ fn slot(number: u8, kind: Kind) -> Slot {
 fn running(number: u8, answer: Answer, phase: &str) -> Sighting {
     let address = [10, 0, 0, number].into();
     let definition = "arn:aws:ecs:r:1:task-definition/core:7".to_owned();
-    let seen = Seen::Running { address, definition, answer, phase: phase.into() };
+    let seen = Seen::Running { address, definition, answer, phase: phase.into(), restore: None };
     Sighting { slot: slot(number, Kind::Core), seen }
 }
 
@@ -210,4 +210,56 @@ fn counts_are_compared_one_by_one() {
         differs(Some(0), Some(8)).as_deref(),
         Some("the master has 5 nodes where 0 are expected and 7 relationships where 8 are expected")
     );
+}
+
+/// Whatever phase a node is in: one with a store of its own runs without having restored.
+#[test]
+fn a_restore_is_over_when_every_core_node_has_restored_exactly_that() {
+    let refused = Not(NotKnown::Refused);
+    let snapshot = snapshot();
+    let having = |number, phase: &str, etag: &str, percent| {
+        let mut slot = running(number, refused, phase);
+        let Seen::Running { restore, .. } = &mut slot.seen else { unreachable!() };
+        *restore =
+            Some(neo4j::Restore { percent, etag: etag.into(), nodes: Some(5), relationships: Some(7) });
+        slot
+    };
+    let done = |number, phase| having(number, phase, &snapshot.etag, 100);
+    let says = |slots: &[Sighting]| match ready(&Expected::Restored(Box::new(snapshot.clone())), slots) {
+        Readiness::Ready => String::new(),
+        Readiness::NotYet(says) => says,
+    };
+    let waiting =
+        [done(1, "restored"), having(2, "restoring", &snapshot.etag, 42), without(3, Seen::Pending)];
+    assert!(
+        says(&waiting).ends_with("core-2 has restored 42 % of it; core-3 has a task that does not run yet"),
+        "{}",
+        says(&waiting)
+    );
+    for phase in ["restored", "starting", "running"] {
+        assert_eq!(says(&[done(1, phase), done(2, "running"), slave_only(4, refused)]), "", "{phase}");
+        let own = says(&[done(1, phase), running(2, Slave, phase)]);
+        assert!(own.contains("core-2 at 10.0.0.2 says slave and has not restored it"), "{own}");
+        let other = says(&[having(1, phase, "\"another\"", 100)]);
+        assert!(other.contains("core-1 has restored another version of it"), "{other}");
+    }
+}
+
+fn snapshot() -> Snapshot {
+    Snapshot {
+        asked: "latest".into(),
+        bucket: "b".into(),
+        manifest: "backups/daily/x/manifest.json".into(),
+        manifest_format: 1,
+        key: "backups/daily/x/store.tar.zst".into(),
+        etag: "\"e\"".into(),
+        bytes: 9,
+        sha256: "0".repeat(64),
+        neo4j: "3.4.6".parse().unwrap(),
+        database: "graph.db".into(),
+        counts: Some(Counts { nodes: 5, relationships: 7 }),
+        last_transaction: None,
+        store_id: None,
+        store_bytes: None,
+    }
 }

@@ -18,7 +18,7 @@ use custom_resource::{
 };
 use serde_json::Value;
 use snapshot_bootstrap::{
-    ClusterReady, Nodes, Record, RollCheck, Seen, Sighting, SnapshotBootstrap, Storage, Uncounted, World,
+    ClusterReady, Record, RollCheck, Seen, Sighting, SnapshotBootstrap, Storage, Uncounted, World,
 };
 use topology::{Answer, Kind as SlotKind, NotKnown, Slot};
 
@@ -144,12 +144,15 @@ impl Buckets {
 }
 
 impl Storage for Buckets {
-    async fn keys(&self, bucket: &str, prefix: &str) -> Result<Vec<String>, Error> {
+    async fn list(&self, bucket: &str, prefix: &str) -> Result<Vec<(String, u64)>, Error> {
         self.failure("s3:ListBucket", bucket, prefix)?;
         let start = uri(bucket, prefix);
         let inside = self.inside();
-        let keys = inside.objects.keys().filter(|found| found.starts_with(&start));
-        Ok(keys.map(|found| found[uri(bucket, "").len()..].to_owned()).collect())
+        let found = inside.objects.iter().filter(|(found, _)| found.starts_with(&start));
+        let listed = |(found, (body, _)): (&String, &(Vec<u8>, u64))| {
+            (found[uri(bucket, "").len()..].to_owned(), body.len() as u64)
+        };
+        Ok(found.map(listed).collect())
     }
 
     async fn head(&self, bucket: &str, key: &str) -> Result<Option<Head>, Error> {
@@ -282,10 +285,33 @@ impl World for Cluster {
     }
 }
 
+/// The same slots, each of which has restored the version `etag` of an archive.
+pub fn having_restored(slots: Vec<Sighting>, etag: &str, counts: Counts) -> Vec<Sighting> {
+    let restored = neo4j::Restore {
+        percent: 100,
+        etag: etag.to_owned(),
+        nodes: Some(counts.nodes),
+        relationships: Some(counts.relationships),
+    };
+    let restore = |mut slot: Sighting| {
+        if let Seen::Running { restore, .. } = &mut slot.seen {
+            *restore = Some(restored.clone());
+        }
+        slot
+    };
+    slots.into_iter().map(restore).collect()
+}
+
 pub fn running(number: u8, answer: Answer, phase: &str) -> Sighting {
     let definition =
         format!("arn:aws:ecs:us-east-1:000000000000:task-definition/neo4j-local-core-{number}:1");
-    let seen = Seen::Running { address: [10, 0, 0, number].into(), definition, answer, phase: phase.into() };
+    let seen = Seen::Running {
+        address: [10, 0, 0, number].into(),
+        definition,
+        answer,
+        phase: phase.into(),
+        restore: None,
+    };
     let slot = Slot { name: format!("core-{number}"), kind: SlotKind::Core, server_id: number.into() };
     Sighting { slot, seen }
 }
@@ -326,28 +352,15 @@ pub struct Function {
 
 impl Function {
     pub fn new(buckets: &Buckets, cluster: &Cluster) -> Self {
-        Self::with(buckets, cluster, Nodes::Restore)
-    }
-
-    pub fn with(buckets: &Buckets, cluster: &Cluster, nodes: Nodes) -> Self {
-        Self::all(buckets, cluster, nodes, Slot::numbered(&["core-1", "core-2", "core-3"], &[] as &[&str]))
+        Self::of(buckets, cluster, Slot::numbered(&["core-1", "core-2", "core-3"], &[] as &[&str]))
     }
 
     /// The same for a cluster with these slots.
     pub fn of(buckets: &Buckets, cluster: &Cluster, slots: Vec<Slot>) -> Self {
-        Self::all(buckets, cluster, Nodes::Restore, slots)
-    }
-
-    fn all(buckets: &Buckets, cluster: &Cluster, nodes: Nodes, slots: Vec<Slot>) -> Self {
         let (mailbox, queue) = (Mailbox::new(), Queue::new());
         let record = Record::new(buckets.clone(), STATE, FOUNDING);
-        let snapshot = SnapshotBootstrap::new(
-            buckets.clone(),
-            record.clone(),
-            BACKUPS.into(),
-            "3.4.6".parse().unwrap(),
-            nodes,
-        );
+        let snapshot =
+            SnapshotBootstrap::new(buckets.clone(), record.clone(), BACKUPS.into(), "3.4.6".parse().unwrap());
         let roll = RollCheck::new(cluster.clone(), &slots);
         let ready = ClusterReady::new(cluster.clone(), record, slots);
         let protocol = Protocol::new(mailbox.clone(), queue.clone()).with(snapshot).with(roll).with(ready);
