@@ -138,15 +138,19 @@ pub fn worker_killed(stage: &Stage) -> Outcome {
             ended["how"]["failed"].is_string().then_some(ended)
         })
         .await?;
-        let entry = made(cloud, &known).await?;
+        made(cloud, &known).await?;
         let folder = text(&failed["folder"])?;
         if object(cloud, &format!("{folder}/manifest.json")).await.is_ok() {
             return Err(format!("the run that was killed has a manifest: {folder}"));
         }
-        if entry["source"] == failed["slot"] {
-            return Err(format!("the next source is the one that failed: {failed}, {entry}"));
+        // The run after it, not the next backup: a copy may fail for reasons of its own, and then the first source is tried again.
+        let history = ask_function(cloud, TRIGGER, HISTORY).await?;
+        let ended = history["ended"].as_array().ok_or_else(|| format!("no history: {history}"))?;
+        let mut after = ended.iter().skip_while(|run| run["folder"] != failed["folder"]).skip(1);
+        match after.next() {
+            Some(next) if next["slot"] != failed["slot"] => Ok(()),
+            next => Err(format!("the next source is the one that failed: {failed}, {next:?}")),
         }
-        Ok(())
     })
 }
 

@@ -1,6 +1,6 @@
 //! Clusters that are founded from a backup of the first stack: real archives, real S3 protocol, real Neo4j on what was unpacked.
 
-use std::{collections::BTreeSet, net::Ipv4Addr};
+use std::{fs, net::Ipv4Addr};
 
 use local::{
     backups,
@@ -59,7 +59,7 @@ async fn founded(first: &Cloud, second: &Cloud, source: &str, backup: &Value) ->
             return Err(format!("{} has {found}, and its backup {}", node.service, manifest["counts"]));
         }
     }
-    all_restored(second, &status).await?;
+    all_restored(second, &status)?;
     let record = record(second).await?;
     if record["phase"] != "sealed" || record["snapshot"]["key"] != manifest["data"]["key"] {
         return Err(format!("the record is not sealed, or of another backup: {record}"));
@@ -71,31 +71,65 @@ async fn founded(first: &Cloud, second: &Cloud, source: &str, backup: &Value) ->
     };
     wait("the restored cluster's writer writes", || async { write(second).await.ok()?.ok() }).await?;
     match write(first).await? {
-        Err(refused) if refused.says("Unauthorized") => Ok(()),
-        other => Err(format!("the first stack's writer on the restored one: {other:?}")),
+        Err(refused) if refused.says("Unauthorized") => {}
+        other => return Err(format!("the first stack's writer on the restored one: {other:?}")),
+    }
+    after_the_seal(second, &status).await
+}
+
+/// A node of the sealed cluster loses its volume, with `Snapshot` still set: it copies from the master, what was written since too,
+/// and restores nothing.
+async fn after_the_seal(second: &Cloud, before: &Status) -> Outcome {
+    let slave = before.nodes.iter().find(|node| node.role == "slave").ok_or("there is no slave")?;
+    let begun = || events(second, &slave.service, "restore-begun").len();
+    if begun() != 1 {
+        return Err(format!("{} has begun {} restores, and one was meant", slave.service, begun()));
+    }
+    second.gateway.ecs.lose(&slave.service).map_err(|error| error.to_string())?;
+    let copied = wait("the node that lost its volume is a slave again, and its reader logs in", || async {
+        let status = second.status().await;
+        let node = status.nodes.into_iter().find(|node| node.service == slave.service)?;
+        let is_new = node.task != slave.task && node.role == "slave";
+        if is_new { counted(second, node.address).await.ok() } else { None }
+    })
+    .await?;
+    let (_, master, _) = observe::master(&second.status().await).ok_or("there is no master")?;
+    let all = counted(second, master).await?;
+    if copied != all || begun() != 1 {
+        return Err(format!("it has {copied} of {all}, and has begun {} restores", begun()));
+    }
+    Ok(())
+}
+
+/// Each node says that it has restored, and Neo4j was started on none before the last one had.
+fn all_restored(second: &Cloud, status: &Status) -> Outcome {
+    let time = |event: &Value| event["timestamp"].as_str().unwrap_or_default().to_owned();
+    let (mut restored, mut configured) = (Vec::new(), Vec::new());
+    for node in &status.nodes {
+        let done = events(second, &node.service, "restore-done");
+        let [done] = &done[..] else {
+            return Err(format!("{} has restored {} times, and once was meant", node.service, done.len()));
+        };
+        restored.push(time(done));
+        configured.extend(events(second, &node.service, "configured").iter().map(time));
+    }
+    match (restored.iter().max(), configured.iter().min()) {
+        (Some(last), Some(first)) if last <= first => Ok(()),
+        (last, first) => {
+            Err(format!("Neo4j was configured at {first:?}, and the last restore was done at {last:?}"))
+        }
     }
 }
 
-/// Each node says that it has restored, all of it, and Neo4j was started on none before the last one had.
-async fn all_restored(second: &Cloud, status: &Status) -> Outcome {
-    let lines = second.log_messages(&format!("/neo4j/{CLUSTER}/nodes"), std::time::UNIX_EPOCH).await;
-    let events: Vec<Value> = lines.iter().filter_map(|line| serde_json::from_str(line).ok()).collect();
-    let of = |name: &str| -> Vec<&Value> { events.iter().filter(|event| event["event"] == name).collect() };
-    let slots = |events: &[&Value]| -> BTreeSet<String> {
-        events.iter().filter_map(|event| event["slot"].as_str()).map(str::to_owned).collect()
-    };
-    let (restored, configured) = (of("restore-done"), of("configured"));
-    let all: BTreeSet<String> = status.nodes.iter().map(|node| node.service.clone()).collect();
-    if slots(&restored) != all {
-        return Err(format!("restored was {:?}, of {all:?}", slots(&restored)));
-    }
-    let time = |event: &&Value| event["timestamp"].as_str().unwrap_or_default().to_owned();
-    let (last, first) = (restored.iter().map(time).max(), configured.iter().map(time).min());
-    if last <= first {
-        Ok(())
-    } else {
-        Err(format!("Neo4j was configured at {first:?}, and the last restore was done at {last:?}"))
-    }
+/// What all tasks of a slot have logged of an event.
+fn events(cloud: &Cloud, service: &str, name: &str) -> Vec<Value> {
+    let files = fs::read_dir(cloud.layout.run.join("logs")).into_iter().flatten().flatten();
+    let of_slot = files.filter(|file| file.file_name().to_string_lossy().starts_with(&format!("{service}-")));
+    let texts = of_slot.filter_map(|file| fs::read_to_string(file.path()).ok());
+    let lines: Vec<Value> = texts
+        .flat_map(|text| text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect::<Vec<_>>())
+        .collect();
+    lines.into_iter().filter(|event| event["event"] == name).collect()
 }
 
 /// What cannot be founded from is refused by the first resource, in one sentence, before there is a node.
