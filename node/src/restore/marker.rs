@@ -19,7 +19,8 @@ pub struct Marker {
     format: u32,
     bucket: String,
     key: String,
-    etag: String,
+    /// The version of the archive.
+    pub etag: String,
     /// When the step was reached.
     since: Time,
     #[serde(flatten)]
@@ -56,11 +57,6 @@ impl Marker {
     /// Whether it is about this object in this version.
     pub fn is_of(&self, snapshot: &Snapshot) -> bool {
         (&self.bucket, &self.key, &self.etag) == (&snapshot.bucket, &snapshot.key, &snapshot.etag)
-    }
-
-    /// The version of the archive.
-    pub fn etag(&self) -> &str {
-        &self.etag
     }
 
     /// What it is about, in a sentence.

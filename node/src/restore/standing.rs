@@ -33,16 +33,13 @@ pub enum Standing {
 pub fn standing(data: &Path, database: &str) -> io::Result<Standing> {
     let empty = is_empty(&data.join("databases").join(database))?;
     Ok(match Marker::read(data) {
-        // Its store is gone: the marker is for the restore, which refuses to begin again by itself.
-        Ok(Some(Marker { step: Step::Done { .. }, .. })) if empty => Standing::Blank,
-        Ok(Some(marker @ Marker { step: Step::Done { .. }, .. })) => {
-            let etag = marker.etag().to_owned();
-            let Step::Done { facts } = marker.step else { return Ok(Standing::Begun) };
+        Ok(Some(Marker { step: Step::Done { facts }, etag, .. })) if !empty => {
             Standing::Restored { etag, facts }
         }
-        Ok(Some(_)) | Err(_) => Standing::Begun,
-        Ok(None) if empty => Standing::Blank,
+        // Done, and its store is gone: the marker is for the restore, which refuses to begin again by itself.
+        Ok(None | Some(Marker { step: Step::Done { .. }, .. })) if empty => Standing::Blank,
         Ok(None) => Standing::Own,
+        Ok(Some(_)) | Err(_) => Standing::Begun,
     })
 }
 

@@ -67,13 +67,15 @@ enum Beginning {
 /// What `record` means for a node of this kind with this data directory. `has_master`: one of the others is the master now.
 fn beginning(record: Record, stands: &Standing, kind: Kind, has_master: bool) -> Beginning {
     match (record, stands) {
-        (Record::Over, Standing::Own | Standing::Blank) => Beginning::WithWhatIsThere,
+        // Without an answer too: S3 is in the way of no restart.
+        (Record::Over, Standing::Own | Standing::Blank) | (Record::Unknown(_), Standing::Own) => {
+            Beginning::WithWhatIsThere
+        }
         (Record::Over, Standing::Begun | Standing::Restored { .. }) => Beginning::AfterTheFounding,
         (Record::Founding(_), Standing::Own) if kind == Kind::SlaveOnly => Beginning::WithWhatIsThere,
         (Record::Founding(_), _) if kind == Kind::SlaveOnly => Beginning::WaitForTheSeal,
         // The restore itself knows whether it was of this snapshot.
         (Record::Founding(snapshot), _) => Beginning::Restore(snapshot),
-        (Record::Unknown(_), Standing::Own) => Beginning::WithWhatIsThere,
         (Record::Unknown(_), Standing::Restored { .. }) => Beginning::Restored,
         // It copies from that master, whatever the record says.
         (Record::Unknown(_), Standing::Blank | Standing::Begun) if has_master => Beginning::WithWhatIsThere,

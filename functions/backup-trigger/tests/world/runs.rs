@@ -61,6 +61,8 @@ fn a_tick_that_dies_around_run_task_leaves_one_worker() {
     }
 }
 
+type Change<'c> = &'c dyn Fn(&Stage);
+
 /// The first call started nothing, and the cluster is not what it was when the next tick could repeat it.
 #[test]
 fn a_worker_is_not_started_late_where_none_may_be_started_any_more() {
@@ -73,7 +75,7 @@ fn a_worker_is_not_started_late_where_none_may_be_started_any_more() {
         stage.change("core-3", |node| node.status.as_mut().unwrap().role = "master".into());
     };
     let replaced = |stage: &Stage| stage.change("core-3", |node| node.address = Some([10, 0, 9, 9].into()));
-    let table: [(&dyn Fn(&Stage), &str, Option<&str>); 3] = [
+    let table: [(Change<'_>, &str, Option<&str>); 3] = [
         (&paused, "ada paused the election", None),
         (&elected, "core-3 is the master", Some("core-2")),
         (&replaced, "core-3 has another task", Some("core-2")),
