@@ -16,6 +16,7 @@
 mod addresses;
 mod backup;
 mod backups;
+mod clock;
 mod conf;
 mod disks;
 mod follow;

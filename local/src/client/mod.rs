@@ -6,7 +6,7 @@ mod secrets;
 mod users;
 mod writer;
 
-pub use query::{Error, cypher};
+pub use query::{Error, counts, cypher};
 pub use secrets::User;
 pub use users::Users;
 pub use writer::{Write, Writer, forget, lost, outage, stored};

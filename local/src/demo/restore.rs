@@ -2,11 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
-
 use crate::{
     backups,
-    client::{User, cypher},
+    client::{User, counts},
     cloud::Cloud,
     control::HTTP_PORT,
     observe::{formed, master, observed, until},
@@ -19,8 +17,6 @@ const SMALL: [(&str, &str); 4] =
     [("Dialect", "SINGLE"), ("CoreSize", "1"), ("HeapSize", "256m"), ("PageCacheSize", "32m")];
 const FORMING: Duration = Duration::from_secs(120);
 const QUERY: Duration = Duration::from_secs(10);
-const COUNT: &str =
-    "OPTIONAL MATCH (n) WITH count(n) AS nodes OPTIONAL MATCH ()-[r]->() RETURN nodes, count(r)";
 
 /// Deploys it, compares its graph with the manifest, and logs in as its own user. It ends with the cloud.
 pub async fn found_from(cloud: &Cloud, folder: &str, say: impl Fn(&str)) -> Result<(), String> {
@@ -37,10 +33,7 @@ pub async fn found_from(cloud: &Cloud, folder: &str, say: impl Fn(&str)) -> Resu
     let status = observed(forming, "the second stack has no master").await?;
     let (_, address, _) = master(&status).ok_or("the second stack has no master")?;
     let reader = second.login(User::Reader).await?;
-    let answer = cypher((address, HTTP_PORT).into(), &reader, COUNT, json!({}), QUERY).await;
-    let answer: Value = answer.map_err(|error| error.to_string())?;
-    let row = &answer["results"][0]["data"][0]["row"];
-    let found = json!({"nodes": row[0], "relationships": row[1]});
+    let found = counts((address, HTTP_PORT).into(), &reader, QUERY).await?;
     if found != expected {
         return Err(format!("the second stack has {found}, and its backup has {expected}"));
     }

@@ -25,12 +25,9 @@ mod tool;
 mod transfer;
 mod worker;
 
-use std::{
-    io,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::io;
 
-use backups::{Order, Time};
+use backups::Order;
 use runtime::Environment;
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -43,6 +40,8 @@ pub(crate) use parts::hex;
 pub use prove::run as check;
 pub use settings::Settings;
 use worker::Worker;
+
+use crate::clock::now;
 
 /// Makes one backup.
 ///
@@ -79,9 +78,4 @@ pub async fn run(environment: &Environment) -> Result<(), Error> {
         made.folder
     );
     Ok(())
-}
-
-fn now() -> Time {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    Time::of_epoch(since.map_or(0, |since| since.as_secs()))
 }

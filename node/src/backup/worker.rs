@@ -8,10 +8,13 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::{
-    Error, Settings, archive::Archive, commit, consistency, copy, now, phase::Phase, plan, scratch::Scratch,
+    Error, Settings, archive::Archive, commit, consistency, copy, phase::Phase, plan, scratch::Scratch,
     tool::has_online_backup, transfer::Transfer,
 };
-use crate::progress::{Meter, mb};
+use crate::{
+    clock::now,
+    progress::{Meter, mb},
+};
 
 /// One run.
 pub struct Worker {

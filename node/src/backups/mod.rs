@@ -20,8 +20,6 @@ mod policy;
 mod show;
 mod verify;
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use aws::Kind;
 use backups::{Entry, Tier, Time};
 use clap::{Args, Subcommand};
@@ -33,6 +31,8 @@ use facts::Backup;
 use hold::Hold;
 pub(crate) use pick::snapshot;
 use policy::Policy;
+
+use crate::clock::now;
 
 /// What is asked about backups.
 #[derive(Debug, Subcommand)]
@@ -231,11 +231,6 @@ fn hold_of(verb: &Verb, now: Time) -> Result<Option<Hold>, hold::Refused> {
 
 fn tier(word: &str) -> Result<Tier, String> {
     word.parse().map_err(|()| "a tier is hourly, daily or manual".to_owned())
-}
-
-fn now() -> Time {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    Time::of_epoch(since.map_or(0, |since| since.as_secs()))
 }
 
 /// JSON for programs, on lines for people.

@@ -6,8 +6,9 @@ use runtime::Environment;
 use super::{
     Error,
     bucket::{self, Bucket, manifest},
-    name, now,
+    name,
 };
+use crate::clock::now;
 
 /// What a time begins with.
 const BEFORE: &str = "before:";

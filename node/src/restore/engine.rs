@@ -1,15 +1,9 @@
 //! The steps of one restore, in their order.
 
-use std::{
-    fmt,
-    fs::File,
-    path::Path,
-    sync::Arc,
-    time::{Instant, SystemTime, UNIX_EPOCH},
-};
+use std::{fmt, fs::File, path::Path, sync::Arc, time::Instant};
 
 use aws::{ObjectVersion, SdkConfig, Uploads};
-use backups::{Counts, Snapshot, Target, Time, Version};
+use backups::{Counts, Snapshot, Target, Version};
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
@@ -23,7 +17,7 @@ use super::{
     stream::Stream,
     unpack::{Fault, unpack},
 };
-use crate::{disks::free, progress::mb, store::Facts};
+use crate::{clock::now, disks::free, progress::mb, store::Facts};
 
 /// What must stay free beside the store: the marker, and what Neo4j writes first.
 const RESERVE: u64 = 64 << 20;
@@ -293,9 +287,4 @@ impl fmt::Display for Restored {
 
 fn counted(Counts { nodes, relationships }: Counts) -> String {
     format!("{nodes} nodes and {relationships} relationships")
-}
-
-fn now() -> Time {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    Time::of_epoch(since.map_or(0, |since| since.as_secs()))
 }

@@ -1,4 +1,4 @@
-//! How far a restore is, for its log and for whoever is asked meanwhile.
+//! How far a restore is, for its log and for the status of its node.
 
 use std::fmt;
 

@@ -9,7 +9,7 @@
 //! **The record is in the way of no node that has a store.** Such a node asks for it once, for some seconds, and starts without it; one
 //! that is blank waits, because it must not begin empty while the others restore, unless there is a master to copy from.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use aws::Objects;
 use backups::{FOUNDING_KEY, Founding, LONGEST_FOUNDING, Snapshot};
@@ -20,6 +20,7 @@ use tracing::{info, warn};
 use super::{
     Error,
     guard::Guard,
+    said::Said,
     turn::{self, Peer},
 };
 use crate::{
@@ -30,8 +31,6 @@ use crate::{
 
 /// From one look at the record, or at the others, to the next.
 const LOOK: Duration = Duration::from_secs(2);
-/// The same reason is said again only so often.
-const SAY_AGAIN: Duration = Duration::from_secs(30);
 /// How long a node that has a store waits for the record: it is needed for a founding only.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// While a node waits for others, it looks at the record again after so many looks.
@@ -245,20 +244,6 @@ impl Look<'_> {
             }
             tokio::time::sleep(LOOK).await;
         }
-    }
-}
-
-/// What was said last, and when.
-#[derive(Default)]
-struct Said(Option<(String, Instant)>);
-
-impl Said {
-    fn is_new(&mut self, reason: &str) -> bool {
-        let new = self.0.as_ref().is_none_or(|(last, at)| last != reason || at.elapsed() >= SAY_AGAIN);
-        if new {
-            self.0 = Some((reason.to_owned(), Instant::now()));
-        }
-        new
     }
 }
 

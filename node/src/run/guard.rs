@@ -40,7 +40,7 @@ pub struct Guard {
     restore: Arc<Mutex<Option<Restore>>>,
 }
 
-/// What is told of a restore.
+/// A restore of this node, as its status shows it.
 #[derive(Clone)]
 enum Restore {
     Begun { progress: Progress, etag: String },
@@ -182,7 +182,7 @@ impl Guard {
             members: members.and_then(|members| members.ids).map(|ids| ids.into_iter().collect()),
             store_bytes: self.store.bytes(),
             backup_server: self.store.backup_server(),
-            restore: self.restore().clone().map(Restore::told),
+            restore: self.restore().clone().map(Restore::into_status),
         }
     }
 
@@ -196,7 +196,7 @@ impl Guard {
 }
 
 impl Restore {
-    fn told(self) -> neo4j::Restore {
+    fn into_status(self) -> neo4j::Restore {
         match self {
             Self::Begun { progress, etag } => {
                 neo4j::Restore { percent: progress.percent(), etag, nodes: None, relationships: None }

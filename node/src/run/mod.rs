@@ -24,6 +24,7 @@ mod login;
 mod members;
 mod peers;
 mod role;
+mod said;
 mod status;
 mod turn;
 mod watch;

@@ -8,13 +8,14 @@ use std::{
 use neo4j::Dialect;
 use tracing::{error, info, warn};
 
-use super::forming::{Formation, Forming};
+use super::{
+    forming::{Formation, Forming},
+    said::Said,
+};
 use crate::{Settings, addresses, place::Place};
 
 /// From one look at ECS to the next: an address appears some seconds after its task.
 const LOOK: Duration = Duration::from_secs(1);
-/// The same reason is said again only so often.
-const SAY_AGAIN: Duration = Duration::from_secs(30);
 
 /// What there was of this member before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +40,7 @@ pub async fn wait_for_all(settings: &Settings, own: &Place, again: Again) -> Vec
     };
     let mut forming = Forming::new(settings.formation_timeout, given_up);
     let began = Instant::now();
-    let mut said: Option<(String, Instant)> = None;
+    let mut said = Said::default();
     loop {
         let slots = addresses::look(cluster, own, &inventory).await.unwrap_or_else(|error| {
             warn!(event = "listing-failed", "{error}");
@@ -56,11 +57,9 @@ pub async fn wait_for_all(settings: &Settings, own: &Place, again: Again) -> Vec
                 return hosts;
             }
             Formation::Wait(reason) => {
-                let new = said.as_ref().is_none_or(|(last, at)| *last != reason || at.elapsed() >= SAY_AGAIN);
-                if new {
+                if said.is_new(&reason) {
                     let waited = began.elapsed().as_secs();
                     info!(event = "waiting-for-peers", waited, "Neo4j is not started: {reason}");
-                    said = Some((reason, Instant::now()));
                 }
             }
         }

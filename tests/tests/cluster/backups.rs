@@ -212,9 +212,7 @@ fn workers(cloud: &Cloud) -> BTreeSet<String> {
 }
 
 async fn object(cloud: &Cloud, key: &str) -> Result<Vec<u8>, String> {
-    let environment = cloud.gateway.emulator.function_environment(&cloud.stack.function(TRIGGER)).await;
-    let environment = environment.map_err(|error| error.to_string())?;
-    let bucket = text(&environment["BACKUP_BUCKET"])?;
+    let bucket = backups::bucket(cloud).await?;
     let read = cloud.gateway.emulator.get_object(&format!("{bucket}/{key}")).await;
     read.map(|body| body.to_vec()).map_err(|error| error.to_string())
 }

@@ -20,8 +20,6 @@ const REFUSED: &str = "neo4j-local-refused";
 /// Small nodes, without backups that begin by themselves.
 const SMALL: [(&str, &str); 4] =
     [("HeapSize", "256m"), ("PageCacheSize", "32m"), ("HourlyBackups", "false"), ("DailyBackupAt", "off")];
-const COUNT: &str =
-    "OPTIONAL MATCH (n) WITH count(n) AS nodes OPTIONAL MATCH ()-[r]->() RETURN nodes, count(r)";
 
 /// Both are counted.
 const FILL: &str = "UNWIND range(1, 2000) AS number CREATE (:From {number: number})-[:TO]->(:Into)";
@@ -191,7 +189,5 @@ async fn record(cloud: &Cloud) -> Result<Value, String> {
 
 async fn counted(cloud: &Cloud, node: Ipv4Addr) -> Result<Value, String> {
     let login = cloud.login(User::Reader).await?;
-    let answer = client::cypher((node, HTTP_PORT).into(), &login, COUNT, json!({}), PATIENCE).await?;
-    let row = &answer["results"][0]["data"][0]["row"];
-    Ok(json!({"nodes": row[0], "relationships": row[1]}))
+    Ok(client::counts((node, HTTP_PORT).into(), &login, PATIENCE).await?)
 }
